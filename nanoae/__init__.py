@@ -1,0 +1,21 @@
+"""nanoae: autoencoders from scratch in NumPy, held against their theory."""
+
+from nanoae import datasets, theory
+from nanoae.exceptions import ConvergenceWarning, NotFittedError, TrainingDiverged
+from nanoae.gradient_check import gradient_check
+from nanoae.models import VAE, Autoencoder, LinearAutoencoder, TiedAutoencoder
+from nanoae.sweep import beta_sweep
+
+__all__ = [
+    "LinearAutoencoder",
+    "TiedAutoencoder",
+    "Autoencoder",
+    "VAE",
+    "beta_sweep",
+    "gradient_check",
+    "datasets",
+    "theory",
+    "ConvergenceWarning",
+    "NotFittedError",
+    "TrainingDiverged",
+]

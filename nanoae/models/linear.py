@@ -1,0 +1,238 @@
+"""The linear autoencoder, ``x̂ = W_d W_e x``: PCA, found by gradient descent."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from nanoae.arrays import Array
+from nanoae.exceptions import ConvergenceWarning
+from nanoae.losses import squared_error
+from nanoae.models.base import BaseAutoencoder
+from nanoae.network import MLP, Parameters
+from nanoae.optimizers import SGD, Adam
+from nanoae.training import History, progress_bar, train, train_full_batch
+from nanoae.validation import check_bool, check_choice, check_integer, check_real
+
+
+class LinearAutoencoder(BaseAutoencoder):
+    """Linear encoder, linear decoder, squared error (Baldi & Hornik 1989).
+
+    Minimises ``(1/n) Σ ‖x − W_d W_e x‖² + λ_w (‖W_e‖² + ‖W_d‖²)`` over centred samples. The loss
+    sees them only through ``Σ = XᵀX/n``, so training runs on a d×d factor of it and its cost
+    does not depend on n.
+
+    Parameters
+    ----------
+    n_components : int, default 2
+        Width k of the code, at most the number of features.
+    solver : {"lbfgs", "sgd", "adam", "alternating"}, default "lbfgs"
+        The first three follow the hand-written gradient. "alternating" solves for the decoder
+        and the encoder exactly, in turn; it knows no weight decay.
+    learning_rate : float or None, default None
+        Of "sgd", in units of ``1 / tr Σ``, so that rescaled data take the same path
+        (default 0.1); of "adam" (default 0.003).
+    batch_size : int or None, default None
+        Of "sgd" and "adam": samples a step; None takes all data at every step.
+    weight_decay : float, default 0
+        λ_w.
+    max_iter : int, default 20000
+        Largest number of iterations, sweeps or epochs.
+    tol : float, default 1e-11
+        When to stop. "lbfgs": largest component of the gradient, relative to the start.
+        "alternating": sine of the angle by which a sweep turns the subspace. "sgd" and "adam":
+        relative fall of the loss in 100 epochs.
+    random_state : int, Generator or None, default None
+        Draws the initial weights and the batches.
+    verbose : bool, default False
+        Show progress.
+
+    Attributes
+    ----------
+    encoder_weight_ : ndarray of shape (k, d)
+        W_e.
+    decoder_weight_ : ndarray of shape (d, k)
+        W_d.
+    mean_ : ndarray of shape (d,)
+    encoder_, decoder_ : MLP
+    parameters_ : ndarray of shape (2 d k,)
+    loss_ : float
+    n_iter_ : int
+    history_ : dict of ndarray
+        ``"loss"``, one value an iteration.
+    n_features_in_ : int
+    """
+
+    _solvers: tuple[str, ...] = ("lbfgs", "sgd", "adam", "alternating")
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        solver: str = "lbfgs",
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        weight_decay: float = 0.0,
+        max_iter: int = 20_000,
+        tol: float = 1e-11,
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.n_components = n_components
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.weight_decay = weight_decay
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _build(self, n_features: int, dtype: DTypeLike) -> None:
+        self.encoder_ = MLP((n_features, self.n_components), bias=False)
+        self.decoder_ = MLP((self.n_components, n_features), bias=False)
+        self._parameters = Parameters(
+            {"encoder_": self.encoder_, "decoder_": self.decoder_}, dtype
+        )
+
+    def loss_and_gradient(
+        self, X: Array, rng: np.random.Generator | None = None
+    ) -> tuple[float, Array]:
+        """Mean squared error and its gradient by backprop.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+            Centred samples, or any other matrix with the same ``XᵀX/n``.
+        rng : ignored
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (2 d k,)
+            The live vector: it is overwritten by the next call.
+        """
+        h = self.encoder_.forward(X)  # h = W_e x
+        x_hat = self.decoder_.forward(h)  # x̂ = W_d h
+        loss, grad_x_hat = squared_error(x_hat, X, out=x_hat)
+
+        grad_h = self.decoder_.backward(grad_x_hat)
+        self.encoder_.backward(grad_h, input_gradient=False)
+        return loss + self._decay_weights(), self._parameters.gradient
+
+    @property
+    def encoder_weight_(self) -> Array:
+        """W_e, of shape (k, d), so that ``h = W_e x``."""
+        self._check_fitted()
+        return self.encoder_.layers[0].weight.T
+
+    @property
+    def decoder_weight_(self) -> Array:
+        """W_d, of shape (d, k), so that ``x̂ = W_d h``."""
+        self._check_fitted()
+        return self.decoder_.layers[0].weight.T
+
+    def transform(self, X: ArrayLike) -> Array:
+        """Codes ``W_e (x − mean)``, of shape (n_samples, k)."""
+        return self.encoder_(self._check_samples(X) - self.mean_)
+
+    def inverse_transform(self, codes: ArrayLike) -> Array:
+        """Samples ``W_d h + mean``, of shape (n, d), for codes ``(n, k)``."""
+        return self.decoder_(self._check_codes(codes)) + self.mean_
+
+    def _check_hyperparameters(self, n_features: int) -> None:
+        check_integer("n_components", self.n_components, 1)
+        if self.n_components > n_features:
+            raise ValueError(
+                f"n_components must be at most the number of features, {n_features}; "
+                f"got {self.n_components}."
+            )
+        check_choice("solver", self.solver, self._solvers)
+        if self.learning_rate is not None:
+            check_real("learning_rate", self.learning_rate, 0, open_ends=True)
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, 1)
+        check_real("weight_decay", self.weight_decay, 0)
+        if self.weight_decay and self.solver == "alternating":
+            raise ValueError(
+                "weight_decay must be 0 with solver='alternating', which has no exact step "
+                f"for it; got {self.weight_decay!r}. Use solver='lbfgs'."
+            )
+        check_integer("max_iter", self.max_iter, 1)
+        check_real("tol", self.tol, 0)
+        check_bool("verbose", self.verbose)
+
+    def _start(self, X: ArrayLike) -> tuple[Array, np.random.Generator]:
+        X, rng = super()._start(X)
+        self.mean_ = X.mean(axis=0)
+        return X - self.mean_, rng
+
+    def _train(self, X: Array, rng: np.random.Generator, history: History) -> None:
+        if self.batch_size is None or self.solver in ("lbfgs", "alternating"):
+            X = triangular_factor(X)
+        if self.solver == "alternating":
+            converged = self._train_alternating(X, history)
+        elif self.solver == "lbfgs":
+            converged = train_full_batch(
+                self, lambda: self.loss_and_gradient(X), history,
+                max_iter=self.max_iter, tol=self.tol, verbose=self.verbose,
+            )  # fmt: skip
+        else:
+            optimizer: SGD | Adam
+            if self.solver == "sgd":
+                total_variance = np.sum(X * X) / len(X)
+                rate = 0.1 if self.learning_rate is None else self.learning_rate
+                optimizer = SGD(rate / (total_variance or 1), momentum=0.9)
+            else:
+                optimizer = Adam(0.003 if self.learning_rate is None else self.learning_rate)
+            train(
+                self, X, rng, history,
+                optimizer=optimizer, batch_size=self.batch_size or len(X),
+                max_iter=self.max_iter, tol=self.tol, n_iter_no_change=100,
+                verbose=self.verbose,
+            )  # fmt: skip
+            converged = True
+        if not converged:
+            warnings.warn(
+                f"{type(self).__name__} stopped before it met tol={self.tol:g}, after "
+                f"{history.kept + 1} iterations; raise max_iter or tol.",
+                ConvergenceWarning, stacklevel=3,
+            )  # fmt: skip
+
+    def _train_alternating(self, X: Array, history: History) -> bool:
+        """Alternating least squares, each half solved exactly.
+
+        For a given W_d the best encoder is its pseudo-inverse, which is ``W_dᵀ`` once the
+        columns of W_d are orthonormal; for a given W_e the best decoder is
+        ``W_d = Σ W_eᵀ (W_e Σ W_eᵀ)⁻¹``. Any basis of the columns of ``Σ W_eᵀ`` gives the same
+        product ``W_d W_e``, so we take the orthonormal one: no inverse, and no drift in scale.
+        """
+        Sigma = X.T @ X / len(X)
+        encoder, decoder = self.encoder_.layers[0], self.decoder_.layers[0]
+        W_d = np.linalg.qr(decoder.weight.T)[0]
+        with progress_bar(self.max_iter, self.verbose, type(self).__name__) as bar:
+            for _ in range(self.max_iter):
+                old = W_d
+                W_d = np.linalg.qr(Sigma @ old)[0]
+                encoder.weight[...] = W_d
+                decoder.weight[...] = W_d.T
+                history.add(loss=self.loss_and_gradient(X)[0])
+                history.kept += 1
+                bar.update()
+                turned = np.linalg.norm(W_d - old @ (old.T @ W_d))
+                if turned <= self.tol:
+                    return True
+        return False
+
+
+def triangular_factor(X: Array) -> Array:
+    """At most d rows with the same ``XᵀX/n`` as the n rows of ``X``.
+
+    The triangular factor R of a QR decomposition has ``RᵀR = XᵀX``; scaling by ``√(rows/n)``
+    turns the equality of sums into one of means.
+    """
+    R = np.linalg.qr(X, mode="r")
+    return R * np.sqrt(len(R) / len(X)).astype(X.dtype)

@@ -1,0 +1,77 @@
+"""The tied linear autoencoder, ``x̂ = Wᵀ W x``: one matrix, used twice."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from nanoae.arrays import Array
+from nanoae.losses import squared_error
+from nanoae.models.linear import LinearAutoencoder
+from nanoae.network import MLP, Parameters
+
+
+class TiedAutoencoder(LinearAutoencoder):
+    """Linear autoencoder whose decoder is the transpose of its encoder.
+
+    Minimises ``(1/n) Σ ‖x − WᵀW x‖² + λ_w ‖W‖²`` over centred samples. Orthonormal rows of W are
+    what it finds, not what it is told.
+
+    Parameters
+    ----------
+    n_components : int, default 2
+        Width k of the code, at most the number of features.
+    solver : {"lbfgs", "sgd", "adam"}, default "lbfgs"
+    learning_rate, batch_size, weight_decay, max_iter, tol, random_state, verbose
+        As in `LinearAutoencoder`.
+
+    Attributes
+    ----------
+    encoder_weight_ : ndarray of shape (k, d)
+        W.
+    decoder_weight_ : ndarray of shape (d, k)
+        Wᵀ, a view of the same numbers.
+    parameters_ : ndarray of shape (d k,)
+    mean_, encoder_, decoder_, loss_, n_iter_, history_, n_features_in_
+        As in `LinearAutoencoder`.
+    """
+
+    _solvers = ("lbfgs", "sgd", "adam")
+
+    def _build(self, n_features: int, dtype: DTypeLike) -> None:
+        self.encoder_ = MLP((n_features, self.n_components), bias=False)
+        self.decoder_ = MLP((self.n_components, n_features), bias=False)
+        self._parameters = Parameters({"encoder_": self.encoder_}, dtype)
+        encoder, decoder = self.encoder_.layers[0], self.decoder_.layers[0]
+        decoder.weight = encoder.weight.T  # the same memory, read the other way
+        decoder.grad_weight = np.empty_like(decoder.weight)
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        self.encoder_.initialise(rng)
+
+    def loss_and_gradient(
+        self, X: Array, rng: np.random.Generator | None = None
+    ) -> tuple[float, Array]:
+        """Mean squared error and its gradient by backprop.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+            Centred samples, or any other matrix with the same ``XᵀX/n``.
+        rng : ignored
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (d k,)
+            The live vector: it is overwritten by the next call.
+        """
+        h = self.encoder_.forward(X)  # h = W x
+        x_hat = self.decoder_.forward(h)  # x̂ = Wᵀ h
+        loss, grad_x_hat = squared_error(x_hat, X, out=x_hat)
+
+        grad_h = self.decoder_.backward(grad_x_hat)
+        self.encoder_.backward(grad_h, input_gradient=False)
+        # W is used twice, so its gradient is the sum of both uses'
+        self.encoder_.layers[0].grad_weight += self.decoder_.layers[0].grad_weight.T
+        return loss + self._decay_weights(), self._parameters.gradient

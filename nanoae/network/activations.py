@@ -1,0 +1,105 @@
+"""Activations, each with its derivative written in terms of its own output.
+
+Both functions work in place: they overwrite the array that they are given and return it.
+The derivative takes the output ``y = f(a)``, not ``a``, so a layer keeps one array, not two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from nanoae.arrays import Array
+
+
+class Activation(NamedTuple):
+    """An elementwise function and its derivative.
+
+    Attributes
+    ----------
+    value : callable
+        Turns ``a`` into ``f(a)``, in place.
+    derivative : callable
+        Turns ``y = f(a)`` into ``f'(a)``, in place.
+    gain : float
+        Factor on the initial weights that keeps the size of the signal through the layer.
+    """
+
+    value: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
+    gain: float
+
+
+def identity(a: Array) -> Array:
+    """``f(a) = a``."""
+    return a
+
+
+def _identity_derivative(y: Array) -> Array:
+    y.fill(1)
+    return y
+
+
+def relu(a: Array) -> Array:
+    """``f(a) = max(a, 0)``; at 0 we take the derivative 0."""
+    return np.maximum(a, 0, out=a)
+
+
+def _relu_derivative(y: Array) -> Array:
+    return np.greater(y, 0, out=y)
+
+
+def tanh(a: Array) -> Array:
+    """``f(a) = tanh(a)``, ``f' = 1 − y²``."""
+    return np.tanh(a, out=a)
+
+
+def _tanh_derivative(y: Array) -> Array:
+    np.multiply(y, y, out=y)
+    return np.subtract(1, y, out=y)
+
+
+def sigmoid(a: Array) -> Array:
+    """``f(a) = 1 / (1 + e^−a)``, ``f' = y (1 − y)``.
+
+    Computed as ``(1 + tanh(a/2)) / 2``, which is the same function and cannot overflow.
+    """
+    a *= 0.5
+    np.tanh(a, out=a)
+    a += 1
+    a *= 0.5
+    return a
+
+
+def _sigmoid_derivative(y: Array) -> Array:
+    return np.multiply(y, 1 - y, out=y)
+
+
+def softplus(a: Array) -> Array:
+    """``f(a) = log(1 + e^a)``, ``f' = 1 − e^−y``.
+
+    Computed as ``max(a, 0) + log(1 + e^−|a|)``: the exponent is never positive.
+    """
+    tail = np.log1p(np.exp(-np.abs(a)))
+    np.maximum(a, 0, out=a)
+    a += tail
+    return a
+
+
+def _softplus_derivative(y: Array) -> Array:
+    np.negative(y, out=y)
+    np.expm1(y, out=y)
+    return np.negative(y, out=y)
+
+
+# relu and softplus halve the second moment of a centred signal; sqrt(2) makes up for it (He et
+# al. 2015). The others start out nearly linear and keep Glorot & Bengio's (2010) gain of 1.
+ACTIVATIONS = {
+    "identity": Activation(identity, _identity_derivative, 1.0),
+    "relu": Activation(relu, _relu_derivative, 2**0.5),
+    "tanh": Activation(tanh, _tanh_derivative, 1.0),
+    "sigmoid": Activation(sigmoid, _sigmoid_derivative, 1.0),
+    "softplus": Activation(softplus, _softplus_derivative, 2**0.5),
+}

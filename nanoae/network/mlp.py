@@ -1,0 +1,82 @@
+"""The multilayer perceptron: dense layers, one behind the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from nanoae.arrays import Array
+from nanoae.network.dense import Dense
+from nanoae.network.parameters import Parameters
+
+
+class MLP:
+    """Dense layers between the given widths, with a linear last one.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Widths from input to output; two of them make a single linear layer.
+    activation : str, default "relu"
+        Of every layer but the last.
+    bias : bool, default True
+
+    Attributes
+    ----------
+    layers : list of Dense
+    shapes : dict from name to shape
+        Of all parameters, for `Parameters`.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], activation: str = "relu", *, bias: bool = True
+    ) -> None:
+        last = len(sizes) - 2
+        self.layers = [
+            Dense(n_in, n_out, activation if i < last else "identity", bias=bias)
+            for i, (n_in, n_out) in enumerate(pairwise(sizes))
+        ]
+        self.shapes = {
+            f"layers[{i}].{name}": shape
+            for i, layer in enumerate(self.layers)
+            for name, shape in layer.shapes.items()
+        }
+
+    def bind(self, parameters: Parameters, prefix: str) -> None:
+        """Hand every layer its views of the flat vectors."""
+        for i, layer in enumerate(self.layers):
+            layer.bind(parameters, f"{prefix}layers[{i}].")
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Draw all weights anew."""
+        for layer in self.layers:
+            layer.initialise(rng)
+
+    def __call__(self, x: Array) -> Array:
+        """Outputs for inputs ``(n, sizes[0])``; keeps nothing, so threads may share a network."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def forward(self, x: Array) -> Array:
+        """The same, with every layer keeping what `backward` needs."""
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, grad: Array, *, input_gradient: bool = True) -> Any:
+        """From ∂L/∂output to the gradients of all parameters and, if wanted, ∂L/∂input.
+
+        ``grad`` is overwritten.
+        """
+        for layer in reversed(self.layers[1:]):
+            grad = layer.backward(grad)
+        return self.layers[0].backward(grad, input_gradient=input_gradient)
+
+    def forget(self) -> None:
+        """Let go of the last batch and of the work arrays."""
+        for layer in self.layers:
+            layer.forget()

@@ -1,0 +1,82 @@
+"""One flat vector of values, one of gradients; everything else is a view into them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from nanoae.arrays import Array
+
+
+class Network(Protocol):
+    """Anything that holds views of parameters."""
+
+    shapes: dict[str, tuple[int, ...]]
+
+    def bind(self, parameters: Parameters, prefix: str) -> None: ...
+
+
+class Parameters:
+    """All that a model learns, in one contiguous vector, and its gradient in another.
+
+    Layers hold reshaped views of both vectors. So an optimizer's step is arithmetic on two
+    vectors, a gradient check walks along one, and saving a model is saving one array.
+
+    Parameters
+    ----------
+    parts : mapping from name to network or shape
+        Laid out one behind the other in this order. A network is bound: its layers are handed
+        their views. A bare shape, such as ``()`` for a scalar, is one parameter.
+    dtype : dtype, default float64
+
+    Attributes
+    ----------
+    values, gradient : ndarray of shape (n_parameters,)
+    names : list of str
+        ``'encoder_.layers[0].weight'``: the way to each parameter from the model.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, Network | tuple[int, ...]], dtype: DTypeLike = np.float64
+    ) -> None:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, part in parts.items():
+            if isinstance(part, tuple):
+                shapes[name] = part
+            else:
+                shapes.update({f"{name}.{inner}": s for inner, s in part.shapes.items()})
+        self.names = list(shapes)
+        self._shapes = list(shapes.values())
+        self._starts = np.cumsum([0, *(math.prod(shape) for shape in self._shapes)])
+        self.values = np.zeros(self._starts[-1], dtype)
+        self.gradient = np.zeros_like(self.values)
+        for name, part in parts.items():
+            if not isinstance(part, tuple):
+                part.bind(self, f"{name}.")
+
+    def __getitem__(self, name: str) -> tuple[Array, Array]:
+        """Views of one parameter's values and gradient, in its own shape."""
+        i = self.names.index(name)
+        part = slice(self._starts[i], self._starts[i + 1])
+        return (
+            self.values[part].reshape(self._shapes[i]),
+            self.gradient[part].reshape(self._shapes[i]),
+        )
+
+    def weights(self) -> Iterator[tuple[Array, Array]]:
+        """Values and gradient of every weight matrix, which weight decay acts on; no biases."""
+        return (self[name] for name in self.names if name.endswith("weight"))
+
+    def places(self) -> Iterator[Array]:
+        """For each parameter, its places in the flat vector."""
+        return (np.arange(a, b) for a, b in zip(self._starts[:-1], self._starts[1:], strict=True))
+
+    def locate(self, index: int) -> str:
+        """What stands at a place of the flat vector: ``'encoder_.layers[0].bias[3]'``."""
+        i = int(np.searchsorted(self._starts, index, side="right")) - 1
+        place = np.unravel_index(index - self._starts[i], self._shapes[i])
+        return self.names[i] + (f"[{', '.join(map(str, place))}]" if place else "")

@@ -1,0 +1,202 @@
+"""Optimizers: each turns a flat gradient into a step of the flat vector, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from nanoae.arrays import Array
+
+
+class Optimizer(Protocol):
+    """Anything that can take a step."""
+
+    def step(self, values: Array, gradient: Array) -> None:
+        """Move ``values`` downhill, in place; ``gradient`` may be overwritten."""
+
+
+class SGD:
+    """Gradient descent, with momentum if asked (Polyak 1964).
+
+    ``v ← μ v − η g``, then ``θ ← θ + v``.
+
+    Parameters
+    ----------
+    learning_rate : float
+        η, the size of a step.
+    momentum : float in [0, 1), default 0
+        μ, the part of the last step that is taken again.
+    """
+
+    def __init__(self, learning_rate: float = 1e-2, momentum: float = 0.0) -> None:
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self._velocity: Array | None = None
+
+    def step(self, values: Array, gradient: Array) -> None:
+        """Take one step, in place."""
+        if self._velocity is None:
+            self._velocity = np.zeros_like(values)
+        self._velocity *= self.momentum
+        gradient *= self.learning_rate
+        self._velocity -= gradient
+        values += self._velocity
+
+
+class Adam:
+    """Adaptive moments (Kingma & Ba 2015, algorithm 1, in the efficient order of their §2).
+
+    ``m ← β₁ m + (1 − β₁) g``, ``v ← β₂ v + (1 − β₂) g²``, and with both divided by their bias
+    ``1 − β^t``: ``θ ← θ − η m̂ / (√v̂ + ε)``.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1e-3
+        η.
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        Memories of the gradient and of its square.
+    epsilon : float, default 1e-8
+        Added to the root of the bias-corrected second moment.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.beta_1, self.beta_2 = beta_1, beta_2
+        self.epsilon = epsilon
+        self.t = 0
+
+    def step(self, values: Array, gradient: Array) -> None:
+        """Take one step, in place."""
+        if self.t == 0:
+            self._m, self._v = np.zeros_like(values), np.zeros_like(values)
+            self._scratch = np.empty_like(values)
+        self.t += 1
+        m, v, scratch = self._m, self._v, self._scratch
+
+        np.multiply(gradient, gradient, out=scratch)
+        scratch *= 1 - self.beta_2
+        v *= self.beta_2
+        v += scratch
+        gradient *= 1 - self.beta_1
+        m *= self.beta_1
+        m += gradient
+
+        # √v̂ + ε = (√v + ε c) / c with c = √(1 − β₂^t): the corrections become two scalars.
+        correction = (1 - self.beta_2**self.t) ** 0.5
+        np.sqrt(v, out=scratch)
+        scratch += self.epsilon * correction
+        np.divide(m, scratch, out=scratch)
+        scratch *= self.learning_rate * correction / (1 - self.beta_1**self.t)
+        values -= scratch
+
+
+def lbfgs(
+    loss_and_gradient: Callable[[], tuple[float, Array]],
+    values: Array,
+    *,
+    max_iter: int,
+    tol: float,
+    callback: Callable[[float], None],
+) -> bool:
+    """Minimise by SciPy's L-BFGS, then to the last digits by the gradient alone.
+
+    A loss near its minimum is flat: with ``ε`` the rounding unit it tells parameters apart only
+    to about ``√ε``, and there a line search gives up. The gradient still tells them apart to
+    about ``ε``. So when L-BFGS stops short of ``tol`` we go on with `_follow_gradient`.
+
+    Parameters
+    ----------
+    loss_and_gradient : callable
+        Loss and gradient at the present ``values``.
+    values : ndarray
+        Start, and on return the end; changed in place.
+    max_iter : int
+        Largest number of iterations.
+    tol : float
+        Done when the largest component of the gradient is at most ``tol`` times that at the
+        start.
+    callback : callable
+        Called with the loss after every iteration.
+
+    Returns
+    -------
+    converged : bool
+        False if ``max_iter`` came first.
+    """
+    from scipy.optimize import minimize  # here, so that importing nanoae does not pay for it
+
+    loss, gradient = loss_and_gradient()
+    target = tol * float(np.abs(gradient).max())
+    n_iter = 0
+
+    def count(_: Array) -> None:
+        nonlocal n_iter
+        n_iter += 1
+        callback(loss)
+
+    def function(theta: Array) -> tuple[float, Array]:
+        nonlocal loss
+        values[...] = theta
+        loss, gradient = loss_and_gradient()
+        return float(loss), gradient.astype(np.float64)
+
+    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": 0.0, "gtol": target}
+    result = minimize(
+        function, values.astype(np.float64), jac=True, method="L-BFGS-B",
+        callback=count, options=options,
+    )  # fmt: skip
+    values[...] = result.x
+    if n_iter == 0:
+        callback(loss)  # the start is a minimum already
+    _follow_gradient(loss_and_gradient, values, max_iter - n_iter, target, callback)
+    return n_iter < max_iter
+
+
+def _follow_gradient(
+    loss_and_gradient: Callable[[], tuple[float, Array]],
+    values: Array,
+    max_iter: int,
+    target: float,
+    callback: Callable[[float], None],
+) -> None:
+    """Gradient descent with Barzilai & Borwein's (1988) step, keeping the best point.
+
+    Their step is the inverse curvature along the last move ``s``, ``⟨s, s⟩ / ⟨s, y⟩`` with ``y``
+    the change of the gradient, and needs no value of the loss. It is not monotone, so the point
+    with the smallest gradient is what counts; when that has not been halved in 200 iterations,
+    the arithmetic has no more to give.
+    """
+    loss, gradient = loss_and_gradient()
+    gradient = gradient.astype(np.float64)
+    best, best_loss, best_size = values.copy(), loss, np.abs(gradient).max()
+    halved_at, halved_size = 0, best_size
+    theta = values.astype(np.float64)
+    # before there is a last move: a short one, to measure the curvature with
+    move = -1e-6 * gradient * (1 + np.linalg.norm(theta)) / (np.linalg.norm(gradient) or 1)
+    for i in range(max_iter):
+        if best_size <= target or i - halved_at >= 200:
+            break
+        theta += move
+        values[...] = theta
+        loss, new_gradient = loss_and_gradient()
+        change = new_gradient - gradient
+        gradient += change
+        curvature = move @ change
+        if not curvature > 0:
+            break  # rounding has the last word
+        move = -(move @ move) / curvature * gradient
+        size = np.abs(gradient).max()
+        if size < best_size:
+            best[...], best_loss, best_size = values, loss, size
+        if best_size <= halved_size / 2:
+            halved_at, halved_size = i, best_size
+        callback(best_loss)
+    values[...] = best

@@ -1,0 +1,97 @@
+"""Train one VAE for each β, and lay out the trade-off."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nanoae.arrays import Array
+from nanoae.models import VAE
+from nanoae.training import progress_bar
+
+
+class BetaSweep(NamedTuple):
+    """What a sweep over β found; entry i of each array belongs to ``beta[i]``.
+
+    Attributes
+    ----------
+    beta : ndarray of shape (m,)
+    rate : ndarray of shape (m,)
+        KL(q(z|x) ‖ p(z)), nats per sample.
+    distortion : ndarray of shape (m,)
+        Squared error (Gaussian), or nats (Bernoulli), per sample.
+    elbo : ndarray of shape (m,)
+        At β = 1, nats per sample.
+    active_units : ndarray of int, shape (m,)
+    models : list of VAE
+        The trained models.
+    """
+
+    beta: Array
+    rate: Array
+    distortion: Array
+    elbo: Array
+    active_units: Array
+    models: list[VAE]
+
+
+def beta_sweep(
+    X: ArrayLike,
+    betas: ArrayLike,
+    *,
+    model: VAE | None = None,
+    executor: Executor | None = None,
+    verbose: bool = False,
+) -> BetaSweep:
+    """Train one copy of a VAE for each β.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    betas : array-like of shape (m,)
+    model : VAE, optional
+        All but its ``beta`` is kept; it is not changed. Default ``VAE()``.
+    executor : concurrent.futures.Executor, optional
+        Trains the copies side by side; the results are the same.
+    verbose : bool, default False
+        Show progress.
+
+    Returns
+    -------
+    BetaSweep
+
+    Raises
+    ------
+    ValueError
+        ``betas`` is empty or not 1-D, or what `VAE.fit` raises.
+    """
+    betas = np.asarray(betas, dtype=np.float64)
+    if betas.ndim != 1 or len(betas) == 0:
+        raise ValueError(f"betas must be a list of numbers; got shape {betas.shape}.")
+    model = VAE() if model is None else model
+    params = model.get_params()
+    if isinstance(params["random_state"], np.random.Generator):
+        # one seed for all: a shared generator would make the results depend on the order
+        params["random_state"] = int(params["random_state"].integers(2**32))
+    fit_one = partial(_fit_one, np.asarray(X), type(model), params)
+    run = map if executor is None else executor.map
+    models, rows = [], []
+    with progress_bar(len(betas), verbose, "β sweep") as bar:
+        for fitted, row in run(fit_one, betas.tolist()):
+            models.append(fitted)
+            rows.append(row)
+            bar.update()
+    rate, distortion, elbo, active_units = (np.array(column) for column in zip(*rows, strict=True))
+    return BetaSweep(betas, rate, distortion, elbo, active_units, models)
+
+
+def _fit_one(
+    X: Array, model_class: type[VAE], params: dict[str, object], beta: float
+) -> tuple[VAE, tuple[float, float, float, int]]:
+    model = model_class(**{**params, "beta": beta}).fit(X)  # type: ignore[arg-type]
+    rate, distortion = model.rate_distortion(X)
+    return model, (rate, distortion, model.elbo(X), model.active_units(X))

@@ -1,0 +1,142 @@
+"""Every check of what a user hands in, in one place and one voice."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from nanoae.arrays import Array
+
+
+def check_samples(
+    X: Any, *, n_features: int | None = None, minimum: int = 1, unit_interval: bool = False,
+    name: str = "X", model: str = "the model",
+) -> Array:  # fmt: skip
+    """Samples in rows as a finite 2-D float array.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    n_features : int, optional
+        Number of columns that the fitted model expects.
+    minimum : int, default 1
+        Smallest number of rows.
+    unit_interval : bool, default False
+        Whether all values must lie in [0, 1].
+    name, model : str
+        What to call the two in a message.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+        float32 if ``X`` is, otherwise float64; ``X`` itself where that needs no copy.
+
+    Raises
+    ------
+    TypeError
+        ``X`` is a sparse matrix.
+    ValueError
+        Anything else that is wrong.
+    """
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
+        raise TypeError(
+            f"{name} is a sparse matrix; pass a dense array, such as {name}.toarray()."
+        )
+    array = np.asarray(X)
+    if np.iscomplexobj(array):
+        raise ValueError(f"{name} is complex; complex data are not supported.")
+    if array.dtype != np.float32:
+        try:
+            array = array.astype(np.float64, copy=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} must be numeric: {error}.") from None
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} must be 2-D, one row a sample; got {array.ndim}-D of shape {array.shape}. "
+            "Reshape your data: X.reshape(-1, 1) if it has one feature, "
+            "X.reshape(1, -1) if it is one sample."
+        )
+    if array.shape[1] == 0:
+        raise ValueError(f"{name} has no features: its shape is {array.shape}.")
+    if len(array) < minimum:
+        raise ValueError(f"{name} has {len(array)} sample(s); {model} needs at least {minimum}.")
+    if n_features is not None and array.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {array.shape[1]} features, but {model} is expecting {n_features}."
+        )
+    finite = np.isfinite(array)
+    if not finite.all():
+        row, column = np.unravel_index(np.argmin(finite), array.shape)
+        raise ValueError(
+            f"{name} contains NaN or infinity, first at row {row}, column {column} "
+            f"({array[row, column]}); remove or impute such values."
+        )
+    if unit_interval and (array.min() < 0 or array.max() > 1):
+        raise ValueError(
+            f"{name} must lie in [0, 1] under a Bernoulli likelihood; "
+            f"got values from {array.min():g} to {array.max():g}. Scale it first."
+        )
+    return array
+
+
+def check_integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:
+    """Raise unless ``value`` is an integer within the range."""
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer:
+        raise TypeError(f"{name} must be an integer; got {value!r}.")
+    if value < minimum or (maximum is not None and value > maximum):
+        limits = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        raise ValueError(f"{name} must be {limits}; got {value!r}.")
+
+
+def check_real(
+    name: str, value: Any, minimum: float, maximum: float = np.inf, *, open_ends: bool = False
+) -> None:
+    """Raise unless ``value`` is a finite real number within the range; ends excluded if open."""
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_real:
+        raise TypeError(f"{name} must be a number; got {value!r}.")
+    inside = minimum < value < maximum if open_ends else minimum <= value <= maximum
+    if not (inside and np.isfinite(value)):
+        if np.isinf(maximum):
+            limits = f"{'greater than' if open_ends else 'at least'} {minimum:g}"
+        else:
+            limits = f"{'strictly between' if open_ends else 'from'} {minimum:g} "
+            limits += f"{'and' if open_ends else 'to'} {maximum:g}"
+        raise ValueError(f"{name} must be finite and {limits}; got {value!r}.")
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Raise unless ``value`` is one of the words."""
+    if not isinstance(value, str) or value not in choices:
+        *most, last = (repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be {', '.join(most)} or {last}; got {value!r}.")
+
+
+def check_bool(name: str, value: Any) -> None:
+    """Raise unless ``value`` is true or false."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False; got {value!r}.")
+
+
+def check_layer_sizes(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a tuple or list of positive integers; it may be empty."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name} must be a tuple of integers, such as (64,); got {value!r}.")
+    for size in value:
+        check_integer(f"each width in {name}", size, 1)
+
+
+def check_random_state(random_state: Any) -> np.random.Generator:
+    """A generator from a seed, from None (unpredictable), or the one that is given."""
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    if isinstance(random_state, (int, np.integer)) and random_state >= 0:
+        return np.random.default_rng(int(random_state))
+    raise ValueError(
+        "random_state must be None, a non-negative integer or a numpy.random.Generator; "
+        f"got {random_state!r}."
+    )
