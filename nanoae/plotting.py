@@ -1,0 +1,101 @@
+"""One style for all figures, and what their scripts share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nanoae.arrays import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito (2008): told apart with every kind of colour vision
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#777777"
+
+
+def use_style() -> None:
+    """Set Matplotlib's defaults to ours, and draw without a screen."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update(
+        {
+            "figure.dpi": 100,
+            "savefig.dpi": 150,
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.titlesize": 11,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.color": "#e6e6e6",
+            "grid.linewidth": 0.6,
+            "lines.linewidth": 1.6,
+            "legend.frameon": False,
+        }
+    )
+
+
+def figure_parser(description: str, out: Path, *, data: bool = True) -> argparse.ArgumentParser:
+    """The options that figure scripts share: ``--data`` (if any), ``--out``, ``--quick``."""
+    parser = argparse.ArgumentParser(description=description)
+    if data:
+        parser.add_argument(
+            "--data", type=Path, metavar="PATH",
+            help="samples in rows: npy, npz, csv or IDX, gzipped or not (default: the digits)",
+        )  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=out,
+        metavar="PATH",
+        help="where to write (default: %(default)s)",
+    )
+    parser.add_argument("--quick", action="store_true", help="a rough version, in a few seconds")
+    return parser
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, by a temporary name, so that a failure leaves the old one in place."""
+    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    # no software version or date in the file: the same figure is the same bytes
+    figure.savefig(temporary, metadata={"Software": None} if path.suffix == ".png" else None)
+    temporary.replace(path)
+    print(f"wrote {path}")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows of numbers under their names."""
+    print("  ".join(f"{name:>12}" for name in columns))
+    for row in rows:
+        print("  ".join(f"{_short(value):>12}" for value in row))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def show_images(axes: Axes, images: Array, n_columns: int, *, signed: bool = False) -> None:
+    """Square images ``(n, side²)`` as a grid in one axes; ``signed`` ones around a white zero.
+
+    Each signed image is scaled by its own largest value; the others are clipped to [0, 1].
+    """
+    n, side = len(images), round(images.shape[1] ** 0.5)
+    n_rows = -(-n // n_columns)
+    canvas = np.full((n_rows * (side + 1) - 1, n_columns * (side + 1) - 1), np.nan)
+    for i, image in enumerate(images):
+        row, column = divmod(i, n_columns)
+        tile = image / np.abs(image).max() if signed else np.clip(image, 0, 1)
+        top, left = row * (side + 1), column * (side + 1)
+        canvas[top : top + side, left : left + side] = tile.reshape(side, side)
+    colours = "RdBu_r" if signed else "gray_r"
+    axes.imshow(canvas, cmap=colours, vmin=-1 if signed else 0, vmax=1, interpolation="nearest")
+    axes.set_axis_off()

@@ -1,0 +1,60 @@
+"""Marks, options, and the theory report at the end of a run."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from theory_report import RECORDS
+from traceability import claims, order
+
+settings.register_profile("nanoae", deadline=None, derandomize=True)
+settings.load_profile("nanoae")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--equation", help="run only the tests of one equation, such as 2.3")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "equation(number): checks a numbered claim of the text")
+    config.addinivalue_line("markers", "slow: left out unless asked for with -m slow")
+
+
+def _numbers(item):
+    return [number for mark in item.iter_markers("equation") for number in mark.args]
+
+
+def pytest_collection_modifyitems(config, items):
+    wanted = config.getoption("--equation")
+    keep = [
+        item
+        for item in items
+        if (wanted is None or wanted in _numbers(item))
+        and ("slow" in config.getoption("-m") or not item.get_closest_marker("slow"))
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in keep])
+    items[:] = keep
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    before = {number: record.cases for number, record in RECORDS.items()}
+    result = yield
+    for number in _numbers(item):
+        if number not in RECORDS or RECORDS[number].cases == before.get(number, 0):
+            pytest.fail(f"marked with equation {number} but verifies nothing of it")
+    return result
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not RECORDS:
+        return
+    words = claims()
+    terminalreporter.section("theory report")
+    terminalreporter.line(f"{'eq.':>6} {'error':>9} {'bound':>9} {'cases':>6}  claim")
+    for number in sorted(RECORDS, key=order):
+        record = RECORDS[number]
+        terminalreporter.line(
+            f"{number:>6} {record.error:9.2g} {record.bound:9.2g} {record.cases:6d}  "
+            f"{words.get(number, '')}"
+        )

@@ -1,0 +1,30 @@
+"""Text, code and tests hang together: no equation without a test, no loose end anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from traceability import ROOT, citations, claims, marks, tags, with_index
+
+
+def test_every_tag_is_unique():
+    repeated = [number for number, count in Counter(n for n, _ in tags()).items() if count > 1]
+    assert not repeated
+
+
+def test_every_tagged_equation_has_a_claim_in_words():
+    assert {number for number, _ in tags()} == set(claims())
+
+
+def test_every_tagged_equation_has_a_test_and_every_mark_an_equation():
+    assert {number for number, _ in tags()} == {number for number, _, _ in marks()}
+
+
+def test_code_cites_only_equations_that_exist():
+    numbers = {number for number, _ in tags()}
+    assert [citation for citation in citations() if citation[0] not in numbers] == []
+
+
+def test_the_index_of_equations_is_up_to_date():
+    readme = (ROOT / "derivations" / "README.md").read_text("utf-8")
+    assert readme == with_index(readme), "run python tests/traceability.py"
