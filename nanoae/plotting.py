@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nanoae import datasets
 from nanoae.arrays import Array
 
 if TYPE_CHECKING:
@@ -61,6 +62,16 @@ def figure_parser(description: str, out: Path, *, data: bool = True) -> argparse
     )
     parser.add_argument("--quick", action="store_true", help="a rough version, in a few seconds")
     return parser
+
+
+def load_data(parser: argparse.ArgumentParser, path: Path | None) -> Array:
+    """The data of ``--data``, by default the digits; what is wrong with them ends the program."""
+    if path is None:
+        return datasets.load_digits().X
+    try:
+        return datasets.load(path)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
 
 
 def save(figure: Figure, path: Path) -> None:

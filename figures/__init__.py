@@ -1,0 +1,1 @@
+"""One runnable script a figure: ``python -m figures.beta_tradeoff``."""
