@@ -257,7 +257,8 @@ def _as_samples(values: NDArray[Any]) -> NDArray[np.floating[Any]]:
         )
     is_single = values.dtype.newbyteorder("=") == np.float32
     with np.errstate(all="ignore"):  # what overflows in the cast is found below
-        X = values.reshape(len(values), -1).astype(np.float32 if is_single else np.float64, "C")
+        dtype: type[np.floating[Any]] = np.float32 if is_single else np.float64
+        X = values.reshape(len(values), -1).astype(dtype, "C")
     if values.dtype == np.uint8:
         X /= 255
     finite = np.isfinite(X)

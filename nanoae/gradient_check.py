@@ -53,7 +53,7 @@ def gradient_check(
     Returns
     -------
     GradientCheck
-        Right gradients come out below 1e-7; wrong ones seldom below 1e-2.
+        Right gradients come out below 1e-7 (1.7a), wrong ones as far off as they are (1.8).
     """
     rng = np.random.default_rng(random_state)
     copy = type(model)(**{**model.get_params(), "random_state": random_state})
@@ -67,6 +67,9 @@ def gradient_check(
 
     theta = values.copy()
     analytic = copy.loss_and_gradient(X, np.random.default_rng(random_state))[1].copy()
+    if not np.isfinite(analytic).all():
+        i = int(np.argmin(np.isfinite(analytic)))
+        return GradientCheck(np.inf, copy._parameters.locate(i), float(analytic[i]), np.nan)
 
     worst = GradientCheck(0.0, copy._parameters.locate(0), float(analytic[0]), float(analytic[0]))
     for places in copy._parameters.places():
@@ -85,12 +88,14 @@ def _best_difference(
     """The numeric derivative that comes nearest to ``analytic``, and its relative error.
 
     A kink of relu within the step spoils a difference, and a shorter step is then likely to miss
-    it. A wrong derivative agrees with no step.
+    it. A wrong derivative agrees with no step. The first step, near ε^⅕, is the best where the
+    loss is smooth (1.5c).
     """
     results = []
     for step in (1e-3, 1e-4, 1e-5):
         numeric = central_difference(f, theta, i, step * max(1.0, abs(theta[i])))
-        results.append((abs(numeric - analytic) / scale, numeric))
+        error = abs(numeric - analytic) / scale
+        results.append((np.inf if np.isnan(error) else error, numeric))
         if results[-1][0] < 1e-8:
             break
     error, numeric = min(results)
@@ -98,7 +103,7 @@ def _best_difference(
 
 
 def central_difference(f: Callable[[Array], float], x: Array, i: int, h: float) -> float:
-    """∂f/∂x_i by central differences at h and 2h, combined so that the h² terms cancel."""
+    """∂f/∂x_i by central differences at h and 2h, combined so that the h² terms cancel (1.5c)."""
     e = np.zeros_like(x)
     e[i] = h
     near = f(x + e) - f(x - e)

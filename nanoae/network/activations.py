@@ -43,7 +43,7 @@ def _identity_derivative(y: Array) -> Array:
 
 
 def relu(a: Array) -> Array:
-    """``f(a) = max(a, 0)``; at 0 we take the derivative 0."""
+    """``f(a) = max(a, 0)``, ``f' = 1`` where y > 0 and 0 elsewhere (1.2c), 0 itself included."""
     return np.maximum(a, 0, out=a)
 
 
@@ -52,7 +52,7 @@ def _relu_derivative(y: Array) -> Array:
 
 
 def tanh(a: Array) -> Array:
-    """``f(a) = tanh(a)``, ``f' = 1 − y²``."""
+    """``f(a) = tanh(a)``, ``f' = 1 − y²`` (1.2a)."""
     return np.tanh(a, out=a)
 
 
@@ -62,9 +62,10 @@ def _tanh_derivative(y: Array) -> Array:
 
 
 def sigmoid(a: Array) -> Array:
-    """``f(a) = 1 / (1 + e^−a)``, ``f' = y (1 − y)``.
+    """``f(a) = 1 / (1 + e^−a)``, ``f' = y (1 − y)`` (1.2b).
 
-    Computed as ``(1 + tanh(a/2)) / 2``, which is the same function and cannot overflow.
+    Computed as ``(1 + tanh(a/2)) / 2``, which is the same function and cannot overflow. It is
+    right to a rounding of 1, not of itself: far to the left it is 0.
     """
     a *= 0.5
     np.tanh(a, out=a)
@@ -78,7 +79,7 @@ def _sigmoid_derivative(y: Array) -> Array:
 
 
 def softplus(a: Array) -> Array:
-    """``f(a) = log(1 + e^a)``, ``f' = 1 − e^−y``.
+    """``f(a) = log(1 + e^a)``, ``f' = 1 − e^−y`` (1.2d).
 
     Computed as ``max(a, 0) + log(1 + e^−|a|)``: the exponent is never positive.
     """
@@ -94,8 +95,10 @@ def _softplus_derivative(y: Array) -> Array:
     return np.negative(y, out=y)
 
 
-# relu and softplus halve the second moment of a centred signal; sqrt(2) makes up for it (He et
-# al. 2015). The others start out nearly linear and keep Glorot & Bengio's (2010) gain of 1.
+# relu halves the second moment of a signal (1.10a) and of a gradient (1.10b); sqrt(2) makes up
+# for both (He et al. 2015). softplus is relu seen from afar and borrows its gain, which is only
+# about right at unit scale. The others keep Glorot & Bengio's (2010) gain of 1, meant for a slope
+# of 1 at 0; that of sigmoid is 1/4, so deep stacks of it start out faint.
 ACTIVATIONS = {
     "identity": Activation(identity, _identity_derivative, 1.0),
     "relu": Activation(relu, _relu_derivative, 2**0.5),

@@ -14,8 +14,9 @@ from nanoae.network.parameters import Parameters
 class Dense:
     """A dense layer with its activation.
 
-    Calling it is pure; ``forward`` remembers what ``backward`` needs. The arrays that those two
-    return are the layer's own work arrays, used again at the next pass.
+    Calling it is pure; ``forward`` remembers what ``backward`` needs: its input, by reference,
+    and its output. The arrays that those two return are the layer's own work arrays, used again
+    at the next pass.
 
     Parameters
     ----------
@@ -53,11 +54,12 @@ class Dense:
             self.bias, self.grad_bias = parameters[prefix + "bias"]
 
     def initialise(self, rng: np.random.Generator) -> None:
-        """Draw the weights uniformly with variance ``gain² · 2 / (n_in + n_out)``; biases are 0.
+        """Draw the weights uniformly with variance ``gain² · 2 / (n_in + n_out)`` (1.10c).
 
-        Glorot & Bengio (2010): the variance that keeps signals and gradients of one size.
+        Glorot & Bengio (2010): signals ask for ``1 / n_in`` to keep their size, gradients for
+        ``1 / n_out``, and this lies between. Biases are 0.
         """
-        limit = self.activation.gain * np.sqrt(6 / (self.n_in + self.n_out))
+        limit = self.activation.gain * np.sqrt(6 / (self.n_in + self.n_out))  # variance limit²/3
         self.weight[...] = rng.uniform(-limit, limit, size=(self.n_in, self.n_out))
         if self.bias is not None:
             self.bias.fill(0)
@@ -78,7 +80,8 @@ class Dense:
         Parameters
         ----------
         grad_y : ndarray of shape (n, n_out)
-            Overwritten (it becomes ∂L/∂a), as is the output that `forward` returned.
+            Overwritten (it becomes ∂L/∂a), as is the output that `forward` returned. It may lie
+            in that output's own memory if the layer is linear, for then y is not needed.
         input_gradient : bool, default True
             Whether ∂L/∂x is wanted: the first layer of a network has nobody to pass it to.
 
@@ -88,12 +91,13 @@ class Dense:
         """
         grad_a = grad_y
         if not self.is_linear:
-            grad_a *= self.activation.derivative(self.y)  # ∂L/∂a = ∂L/∂y ⊙ f'(a)
-        np.matmul(self.x.T, grad_a, out=self.grad_weight)  # ∂L/∂W = xᵀ ∂L/∂a
+            grad_a *= self.activation.derivative(self.y)  # ∂L/∂a = ∂L/∂y ⊙ f'(a), part of (1.2e)
+        np.matmul(self.x.T, grad_a, out=self.grad_weight)  # ∂L/∂W = xᵀ ∂L/∂a (1.1a)
         if self.grad_bias is not None:
-            np.sum(grad_a, axis=0, out=self.grad_bias)  # ∂L/∂b = Σ_n ∂L/∂a
+            np.sum(grad_a, axis=0, out=self.grad_bias)  # ∂L/∂b = Σ_n ∂L/∂a (1.1b)
         if not input_gradient:
             return None
+        # ∂L/∂x = ∂L/∂a Wᵀ (1.1c)
         return np.matmul(grad_a, self.weight.T, out=self._work("grad_x", grad_a, self.n_in))
 
     def forget(self) -> None:

@@ -1,4 +1,4 @@
-"""The multilayer perceptron: dense layers, one behind the other."""
+"""Layers, one behind the other; of plain dense ones, the multilayer perceptron."""
 
 from __future__ import annotations
 
@@ -13,16 +13,13 @@ from nanoae.network.dense import Dense
 from nanoae.network.parameters import Parameters
 
 
-class MLP:
-    """Dense layers between the given widths, with a linear last one.
+class Sequential:
+    """Layers, one behind the other.
 
     Parameters
     ----------
-    sizes : sequence of int
-        Widths from input to output; two of them make a single linear layer.
-    activation : str, default "relu"
-        Of every layer but the last.
-    bias : bool, default True
+    layers : sequence of Dense
+        Each as wide at its input as the one before at its output.
 
     Attributes
     ----------
@@ -31,14 +28,8 @@ class MLP:
         Of all parameters, for `Parameters`.
     """
 
-    def __init__(
-        self, sizes: Sequence[int], activation: str = "relu", *, bias: bool = True
-    ) -> None:
-        last = len(sizes) - 2
-        self.layers = [
-            Dense(n_in, n_out, activation if i < last else "identity", bias=bias)
-            for i, (n_in, n_out) in enumerate(pairwise(sizes))
-        ]
+    def __init__(self, layers: Sequence[Dense]) -> None:
+        self.layers = list(layers)
         self.shapes = {
             f"layers[{i}].{name}": shape
             for i, layer in enumerate(self.layers)
@@ -56,7 +47,7 @@ class MLP:
             layer.initialise(rng)
 
     def __call__(self, x: Array) -> Array:
-        """Outputs for inputs ``(n, sizes[0])``; keeps nothing, so threads may share a network."""
+        """Outputs for inputs ``(n, n_in)``; keeps nothing, so threads may share a network."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -68,9 +59,11 @@ class MLP:
         return x
 
     def backward(self, grad: Array, *, input_gradient: bool = True) -> Any:
-        """From ∂L/∂output to the gradients of all parameters and, if wanted, ∂L/∂input.
+        """From ∂L/∂output to the gradients of all parameters and, if wanted, ∂L/∂input (1.2e).
 
-        ``grad`` is overwritten.
+        ``grad`` is overwritten. Last layer first: so a layer has used its input before the layer
+        below, whose output that is, writes its derivative over it. About twice the
+        multiplications of ``forward`` (1.2f).
         """
         for layer in reversed(self.layers[1:]):
             grad = layer.backward(grad)
@@ -80,3 +73,27 @@ class MLP:
         """Let go of the last batch and of the work arrays."""
         for layer in self.layers:
             layer.forget()
+
+
+class MLP(Sequential):
+    """Dense layers between the given widths, with a linear last one.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Widths from input to output; two of them make a single linear layer.
+    activation : str, default "relu"
+        Of every layer but the last.
+    bias : bool, default True
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], activation: str = "relu", *, bias: bool = True
+    ) -> None:
+        last = len(sizes) - 2
+        super().__init__(
+            [
+                Dense(n_in, n_out, activation if i < last else "identity", bias=bias)
+                for i, (n_in, n_out) in enumerate(pairwise(sizes))
+            ]
+        )

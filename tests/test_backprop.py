@@ -1,0 +1,1081 @@
+"""Chapter 1: every formula of the backward pass, against the definition of a derivative."""
+
+import math
+from decimal import Decimal, localcontext
+from itertools import pairwise
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from theory_report import verify
+
+from nanoae import VAE, Autoencoder, LinearAutoencoder, TiedAutoencoder, gradient_check, losses
+from nanoae.gradient_check import central_difference
+from nanoae.models import mlp, vae
+from nanoae.network import ACTIVATIONS, MLP, Dense, Parameters
+
+EPS = np.finfo(float).eps
+
+# The project's two standards. Central differences, combined as in (1.5c), lose about four of
+# the sixteen digits, and some more where a gradient is small beside its loss; the complex step
+# (1.6) loses nothing beyond the rounding of a few hundred operations.
+CENTRAL = 1e-7
+COMPLEX = 1e-12
+
+# Two-sided z-tests at 5 standard deviations: a false alarm once in 1.7 million draws.
+Z_BOUND = 5.0
+
+SEEDS = st.integers(0, 2**32 - 1)
+SIZES = st.integers(1, 6)
+WIDTHS = st.lists(st.integers(1, 5), min_size=2, max_size=5)
+
+# The formulas as the chapter writes them, free of |a| and max, which no complex step can pass.
+TEXTBOOK = {
+    "identity": lambda a: a,
+    "relu": lambda a: a * (a.real > 0),
+    "tanh": lambda a: np.tanh(a),
+    "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
+    "softplus": lambda a: np.log(1 + np.exp(a)),
+}
+
+
+def complex_step(f, x, h=1e-30):
+    """Gradient of ``f`` at a real array by (1.6), one place at a time."""
+    z = x.astype(complex)
+    gradient = np.empty(x.shape)
+    for place in np.ndindex(x.shape):
+        z[place] += 1j * h
+        gradient[place] = f(z).imag / h
+        z[place] = x[place]
+    return gradient
+
+
+def relative_error(found, right):
+    """Largest difference, over the largest component of what is right."""
+    return np.abs(found - right).max() / (np.abs(right).max() or 1)
+
+
+def bound_to_parameters(network, rng, dtype=np.float64):
+    """Give a network random weights and biases."""
+    parameters = Parameters({"network": network}, dtype)
+    parameters.values[...] = rng.standard_normal(parameters.values.shape)
+    return network, parameters
+
+
+# --- 1.1: the dense layer ---------------------------------------------------------------------
+
+
+@pytest.mark.equation("1.1a")
+@pytest.mark.equation("1.1b")
+@pytest.mark.equation("1.1c")
+@given(seed=SEEDS, n=SIZES, n_in=SIZES, n_out=SIZES)
+@settings(max_examples=50)
+def test_dense_layer(seed, n, n_in, n_out):
+    rng = np.random.default_rng(seed)
+    layer, _ = bound_to_parameters(Dense(n_in, n_out), rng)
+    x, grad_y = rng.standard_normal((n, n_in)), rng.standard_normal((n, n_out))
+
+    # L = Σ_nj G_nj y_nj has ∂L/∂y = G, and is written here in indices, not in matrices
+    def loss(x, W, b):
+        y = np.einsum("ni,ij->nj", x, W) + b
+        return np.einsum("nj,nj->", grad_y, y)
+
+    W, b = layer.weight, layer.bias
+    layer.forward(x)
+    grad_x = layer.backward(grad_y.copy())
+    grad_W, grad_b = layer.grad_weight, layer.grad_bias
+    verify("1.1a", relative_error(grad_W, complex_step(lambda W: loss(x, W, b), W)), COMPLEX)
+    verify("1.1b", relative_error(grad_b, complex_step(lambda b: loss(x, W, b), b)), COMPLEX)
+    verify("1.1c", relative_error(grad_x, complex_step(lambda x: loss(x, W, b), x)), COMPLEX)
+
+
+# --- 1.2: activations, and one layer behind the other -----------------------------------------
+
+
+@pytest.mark.equation("1.2a")
+@pytest.mark.equation("1.2b")
+@pytest.mark.equation("1.2d")
+@given(seed=SEEDS, scale=st.sampled_from([0.1, 1.0, 10.0]))
+@settings(max_examples=30)
+def test_derivatives_from_the_output(seed, scale):
+    a = scale * np.random.default_rng(seed).uniform(-3, 3, 100)
+    for number, name in (("1.2a", "tanh"), ("1.2b", "sigmoid"), ("1.2d", "softplus")):
+        activation = ACTIVATIONS[name]
+        y = activation.value(a.copy())
+        # y is off by a rounding or two, which the formula takes over with a factor of at most 2
+        right = TEXTBOOK[name](a + 1e-30j).imag / 1e-30
+        verify(number, np.abs(activation.derivative(y) - right).max(), 4 * EPS)
+
+
+@pytest.mark.equation("1.2c")
+@given(seed=SEEDS)
+@settings(max_examples=30)
+def test_derivative_of_relu_from_the_output(seed):
+    a = np.random.default_rng(seed).standard_normal(100)
+    y = ACTIVATIONS["relu"].value(a.copy())
+    slopes = ACTIVATIONS["relu"].derivative(y)
+    verify("1.2c", np.count_nonzero(slopes != np.where(a > 0, 1, 0)), 0)
+
+
+@given(seed=SEEDS, scale=st.sampled_from([0.1, 1.0, 10.0]))
+@settings(max_examples=30)
+def test_activations_are_the_textbook_functions(seed, scale):
+    a = scale * np.random.default_rng(seed).uniform(-3, 3, 100)
+    for name, activation in ACTIVATIONS.items():
+        # the textbook's own rounding: 1 + e^a is off by half a unit of its last place
+        assert np.abs(activation.value(a.copy()) - TEXTBOOK[name](a)).max() <= 4 * EPS * (
+            1 + np.abs(a).max()
+        )
+
+
+@given(a=st.floats(-700, -1))
+@settings(max_examples=50)
+def test_softplus_keeps_its_digits_on_the_far_left(a):
+    y = ACTIVATIONS["softplus"].value(np.array([a]))
+    # exp, log1p and expm1 are each right to a unit of their own last place
+    assert y[0] == pytest.approx(math.log1p(math.exp(a)), rel=4 * EPS, abs=0)
+    slope = ACTIVATIONS["softplus"].derivative(y)
+    assert slope[0] == pytest.approx(math.exp(a) / (1 + math.exp(a)), rel=8 * EPS, abs=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_at_extreme_inputs(name, dtype):
+    # every warning is an error here, so an overflow anywhere would fail
+    a = np.array([-1e4, -800, -100, 0, 100, 800, 1e4], dtype)
+    limits = {
+        "identity": (a, np.ones(7)),
+        "relu": (np.maximum(a, 0), a > 0),
+        "tanh": (np.sign(a), a == 0),
+        "sigmoid": ((1 + np.sign(a)) / 2, (a == 0) / 4),
+        "softplus": (np.maximum(a, 0) + (a == 0) * np.log(2), (1 + np.sign(a)) / 2),
+    }
+    value, slope = limits[name]
+    y = ACTIVATIONS[name].value(a.copy())
+    assert y.dtype == dtype
+    # at ±100 and beyond all have reached their limits, to the last digit
+    np.testing.assert_allclose(y, value, rtol=np.finfo(dtype).eps, atol=1e-40)
+    slopes = ACTIVATIONS[name].derivative(y)
+    assert slopes.dtype == dtype
+    np.testing.assert_allclose(slopes, slope, rtol=np.finfo(dtype).eps, atol=1e-40)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_work_in_place(name):
+    a = np.linspace(-2, 2, 5)
+    assert ACTIVATIONS[name].value(a) is a
+    assert ACTIVATIONS[name].derivative(a) is a
+
+
+@pytest.mark.equation("1.2e")
+@given(seed=SEEDS, sizes=WIDTHS, n=SIZES, activation=st.sampled_from([*ACTIVATIONS]))
+@settings(max_examples=40)
+def test_chain_through_the_layers(seed, sizes, n, activation):
+    rng = np.random.default_rng(seed)
+    net, parameters = bound_to_parameters(MLP(sizes, activation), rng)
+    x, grad_y = rng.standard_normal((n, sizes[0])), rng.standard_normal((n, sizes[-1]))
+    net.forward(x)
+    grad_x = net.backward(grad_y.copy())
+
+    def loss(theta, x):
+        start = 0
+        for i, (n_in, n_out) in enumerate(pairwise(sizes)):
+            W = theta[start : start + n_in * n_out].reshape(n_in, n_out)
+            b = theta[start + n_in * n_out : start + (n_in + 1) * n_out]
+            start += (n_in + 1) * n_out
+            x = x @ W + b
+            if i < len(sizes) - 2:
+                x = TEXTBOOK[activation](x)
+        return np.sum(grad_y * x)
+
+    theta = parameters.values
+    right = complex_step(lambda theta: loss(theta, x), theta)
+    verify("1.2e", relative_error(parameters.gradient, right), COMPLEX)
+    verify("1.2e", relative_error(grad_x, complex_step(lambda x: loss(theta, x), x)), COMPLEX)
+
+
+@pytest.mark.equation("1.2f")
+@given(seed=SEEDS, sizes=WIDTHS, n=SIZES)
+@settings(max_examples=30)
+def test_cost_of_forward_and_backward(seed, sizes, n):
+    rng = np.random.default_rng(seed)
+    net, _ = bound_to_parameters(MLP(sizes), rng)
+    matmul, counted = np.matmul, []
+
+    def counting(a, b, **kwargs):
+        counted.append(a.shape[0] * a.shape[1] * b.shape[1])
+        return matmul(a, b, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "matmul", counting)
+        y = net.forward(rng.standard_normal((n, sizes[0])))
+        forward = sum(counted)
+        counted.clear()
+        net.backward(np.ones_like(y), input_gradient=False)
+        backward = sum(counted)
+    n_weights = sum(a * b for a, b in pairwise(sizes))
+    claimed = (n * n_weights, 2 * n * n_weights - n * sizes[0] * sizes[1])
+    verify("1.2f", abs(forward - claimed[0]) + abs(backward - claimed[1]), 0)
+
+
+# --- 1.3 and 1.4: losses ----------------------------------------------------------------------
+
+
+@pytest.mark.equation("1.3")
+@given(seed=SEEDS, n=SIZES, d=SIZES)
+@settings(max_examples=30)
+def test_squared_error(seed, n, d):
+    rng = np.random.default_rng(seed)
+    x_hat, x = rng.standard_normal((2, n, d))
+
+    def notes_error(x_hat):  # E = ½ Σ ‖y − x‖², notes A
+        return np.sum((x_hat - x) ** 2) / 2
+
+    loss, grad_x_hat = losses.squared_error(x_hat, x)
+    assert loss == pytest.approx(2 / n * notes_error(x_hat), rel=1e-14)
+    verify("1.3", relative_error(grad_x_hat, 2 * (x_hat - x) / n), COMPLEX)
+    verify("1.3", relative_error(grad_x_hat, 2 / n * complex_step(notes_error, x_hat)), COMPLEX)
+
+
+def exact_cross_entropy(a, x):
+    """−x log σ(a) − (1 − x) log(1 − σ(a)), in 120 digits."""
+    with localcontext() as context:
+        context.prec = 120
+        a, x = Decimal(a), Decimal(x)
+        p = 1 / (1 + (-a).exp())
+        return float(-x * p.ln() - (1 - x) * (1 - p).ln())
+
+
+@pytest.mark.equation("1.4a")
+@given(a=st.floats(-100, 100), x=st.floats(0, 1))
+@settings(max_examples=100)
+def test_bernoulli_is_the_cross_entropy(a, x):
+    loss = losses.bernoulli_nll(np.array([[a]]), np.array([[x]]))[0]
+    # softplus(a) and x a, both of size |a| at most, are rounded before they are subtracted
+    error = abs(loss - exact_cross_entropy(a, x)) / max(1.0, abs(a))
+    verify("1.4a", error, 2 * EPS)
+
+
+@pytest.mark.equation("1.4a")
+@pytest.mark.parametrize("x", [0.0, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("a", [-1e4, -800.0, 800.0, 1e4])
+def test_bernoulli_at_extreme_logits(a, x):
+    # e^−800 is below the smallest number there is, so that the limit max(a, 0) − x a is exact
+    loss, gradient = losses.bernoulli_nll(np.array([[a]]), np.array([[x]]))
+    verify("1.4a", abs(loss - (max(a, 0) - x * a)), 0)
+    assert gradient[0, 0] == (a > 0) - x
+
+
+@pytest.mark.equation("1.4b")
+@given(seed=SEEDS, n=SIZES, d=SIZES, scale=st.sampled_from([0.1, 1.0, 10.0]))
+@settings(max_examples=30)
+def test_bernoulli_gradient(seed, n, d, scale):
+    rng = np.random.default_rng(seed)
+    logits, x = scale * rng.uniform(-3, 3, (n, d)), rng.random((n, d))
+    right = complex_step(lambda a: np.sum(np.log(1 + np.exp(a)) - x * a) / n, logits)
+    gradient = losses.bernoulli_nll(logits, x)[1]
+    # σ(a) − x is a difference of numbers up to 1: right to a few roundings of 1, over n
+    verify("1.4b", n * np.abs(gradient - right).max(), 8 * EPS)
+
+
+def test_bernoulli_per_sample_is_what_is_averaged():
+    rng = np.random.default_rng(0)
+    logits, x = rng.standard_normal((5, 3)), rng.random((5, 3))
+    per_sample = losses.bernoulli_nll_per_sample(logits, x)
+    assert per_sample.shape == (5,)
+    assert losses.bernoulli_nll(logits, x)[0] == pytest.approx(per_sample.mean(), rel=1e-14)
+
+
+@given(seed=SEEDS, n=SIZES, d=SIZES, log_noise_variance=st.floats(-3, 3))
+@settings(max_examples=30)
+def test_gaussian_nll_gradient(seed, n, d, log_noise_variance):
+    rng = np.random.default_rng(seed)
+    x_hat, x = rng.standard_normal((2, n, d))
+    s = np.array([log_noise_variance])
+    _, grad_x_hat, grad_s = losses.gaussian_nll(x_hat, x, log_noise_variance)
+
+    right = complex_step(lambda v: losses.gaussian_nll(v, x, log_noise_variance)[0], x_hat)
+    assert relative_error(grad_x_hat, right) <= COMPLEX
+
+    def loss(s):
+        return losses.gaussian_nll(x_hat.astype(s.dtype), x, s[0])[0]
+
+    right = complex_step(loss, s)[0]
+    numeric = central_difference(loss, s, 0, 1e-3)
+    # the two parts of ∂L/∂s may cancel: relative to either of them, d/2
+    assert abs(grad_s - right) <= COMPLEX * (d / 2 + abs(grad_s))
+    assert abs(grad_s - numeric) <= CENTRAL * (d / 2 + abs(grad_s))
+
+
+def test_gaussian_nll_is_the_density():
+    rng = np.random.default_rng(0)
+    x_hat, x = rng.standard_normal((2, 4, 3))
+    noise = NormalDist(0, math.sqrt(0.3))
+    right = -sum(math.log(noise.pdf(v)) for v in (x - x_hat).ravel()) / 4
+    assert losses.gaussian_nll(x_hat, x, math.log(0.3))[0] == pytest.approx(right, rel=1e-13)
+
+
+@given(seed=SEEDS, n=SIZES, k=SIZES)
+@settings(max_examples=30)
+def test_gaussian_kl_gradient(seed, n, k):
+    rng = np.random.default_rng(seed)
+    mu, log_var = rng.standard_normal((2, n, k))
+    _, grad_mu, grad_log_var = losses.gaussian_kl(mu, log_var)
+    right = complex_step(lambda mu: losses.gaussian_kl(mu, log_var)[0], mu)
+    assert relative_error(grad_mu, right) <= COMPLEX
+    right = complex_step(lambda log_var: losses.gaussian_kl(mu, log_var)[0], log_var)
+    assert relative_error(grad_log_var, right) <= COMPLEX
+    flat = np.concatenate([mu, log_var], axis=None)
+    numeric = [
+        central_difference(lambda v: losses.gaussian_kl(*v.reshape(2, n, k))[0], flat, i, 1e-3)
+        for i in range(flat.size)
+    ]
+    assert relative_error(np.concatenate([grad_mu, grad_log_var], axis=None), numeric) <= CENTRAL
+
+
+@pytest.mark.parametrize("loss", [losses.squared_error, losses.bernoulli_nll])
+def test_losses_may_write_the_gradient_over_their_argument(loss):
+    rng = np.random.default_rng(0)
+    y, x = rng.standard_normal((5, 3)), rng.random((5, 3))
+    kept = y.copy()
+    value, gradient = loss(y, x)
+    assert np.array_equal(y, kept)  # without out= nothing is overwritten
+    for out in (np.empty_like(y), y):
+        again, written = loss(y, x, out=out)
+        assert again == value
+        assert written is out
+        assert np.array_equal(written, gradient)
+
+
+def test_gaussian_nll_may_write_the_gradient_over_its_argument():
+    rng = np.random.default_rng(0)
+    x_hat, x = rng.standard_normal((2, 5, 3))
+    loss, gradient, grad_s = losses.gaussian_nll(x_hat, x, 0.3)
+    again, written, grad_s_again = losses.gaussian_nll(x_hat, x, 0.3, out=x_hat)
+    assert written is x_hat
+    assert np.array_equal(written, gradient)
+    assert (again, grad_s_again) == (loss, grad_s)
+
+
+# --- 1.5 and 1.6: numerical derivatives -------------------------------------------------------
+
+# e^{cx} and sin(cx + p): every derivative is known, and so is its largest size within h.
+# With c, x, p in small binary fractions and h a power of 2, x ± h and c (x ± h) are exact, so
+# that the only rounding is that of the function's value: one unit in the last place at most.
+
+
+class Exponential:
+    def __init__(self, c, p):
+        self.c = c
+
+    def __call__(self, x):
+        return math.exp(self.c * x)
+
+    def derivative(self, m, x):
+        return self.c**m * math.exp(self.c * x)
+
+    def largest(self, m, x, h):
+        return abs(self.c) ** m * math.exp(self.c * x + abs(self.c) * h)
+
+
+class Sine:
+    def __init__(self, c, p):
+        self.c, self.p = c, p
+
+    def __call__(self, x):
+        return math.sin(self.c * x + self.p)
+
+    def derivative(self, m, x):
+        return self.c**m * math.sin(self.c * x + self.p + m * math.pi / 2)
+
+    def largest(self, m, x, h):
+        return abs(self.c) ** m
+
+
+KINDS = st.sampled_from([Exponential, Sine])
+COEFFICIENTS = st.integers(-8, 8).filter(bool).map(lambda i: i / 4)
+POINTS = st.integers(-64, 64).map(lambda i: i / 32)
+
+
+def simple_difference(f, x, h):
+    return (f(x + h) - f(x - h)) / (2 * h)
+
+
+def combined_difference(f, x, h):
+    return central_difference(lambda v: f(v[0]), np.array([x]), 0, h)
+
+
+@pytest.mark.equation("1.5a")
+@given(kind=KINDS, c=COEFFICIENTS, x=POINTS, p=POINTS, m=st.integers(3, 8))
+@settings(max_examples=100)
+def test_central_differences_err_as_h_squared(kind, c, x, p, m):
+    f, h = kind(c, p), 2.0**-m
+    leading = h**2 / 6 * f.derivative(3, x)
+    assume(abs(leading) > 0.1 * h**2 / 6 * f.largest(3, x, h))  # the term may have a zero there
+    error = simple_difference(f, x, h) - f.derivative(1, x)
+    # Taylor's next term, and the rounding of (1.5b); 2 EPS for that of f' itself
+    next_term = h**4 / 120 * f.largest(5, x, h)
+    rounding = EPS * f.largest(0, x, h) / h + 2 * EPS * f.largest(1, x, h)
+    verify("1.5a", abs(error / leading - 1), (next_term + rounding) / abs(leading))
+
+
+@pytest.mark.equation("1.5b")
+@given(kind=KINDS, c=COEFFICIENTS, x=POINTS, p=POINTS, m=st.integers(3, 40))
+@settings(max_examples=200)
+def test_central_differences_err_no_more_than_the_sum_of_both(kind, c, x, p, m):
+    f, h = kind(c, p), 2.0**-m
+    error = abs(simple_difference(f, x, h) - f.derivative(1, x))
+    truncation = h**2 / 6 * f.largest(3, x, h)
+    rounding = EPS * f.largest(0, x, h) / h + 2 * EPS * f.largest(1, x, h)
+    verify("1.5b", error / (truncation + rounding), 1)
+
+
+def root_mean_square_errors(difference, steps):
+    """Of the derivative of sin, over 500 points where its values lie in [½, 1)."""
+    points = np.random.default_rng(0).integers(560, 1600, 500) / 1024
+    return np.array(
+        [
+            math.sqrt(np.mean([(difference(math.sin, x, h) - math.cos(x)) ** 2 for x in points]))
+            for h in steps
+        ]
+    )
+
+
+@pytest.mark.equation("1.5b")
+def test_rounding_takes_over_at_the_cube_root_of_eps():
+    m = np.arange(4, 41)
+    steps = 2.0**-m
+    errors = root_mean_square_errors(simple_difference, steps)
+
+    # Far below h*, each of the two values is off by a rounding spread evenly over one last
+    # place, EPS/2 for values in [½, 1): variance (EPS/2)²/12 each, so the difference quotient
+    # has standard deviation (EPS/2) / (√24 h). An estimate from 500 points has a relative
+    # standard error of 1/√1000; the mean over the 17 steps is within 5 of these.
+    small = m >= 24
+    predicted = EPS / 2 / math.sqrt(24) / steps[small]
+    verify("1.5b", abs(np.log(errors[small] / predicted).mean()), 5 / math.sqrt(1000))
+
+    # best step and least error: within a factor of 4 of ε^⅓ and ε^⅔ (f and f''' are below 1)
+    best = np.argmin(errors)
+    assert abs(math.log2(steps[best] / EPS ** (1 / 3))) <= 2
+    assert abs(math.log2(errors[best] / EPS ** (2 / 3))) <= 4
+    # and on the other side the slope is that of (1.5a)
+    large = m <= 14
+    assert np.polyfit(-m[large], np.log2(errors[large]), 1)[0] == pytest.approx(2, abs=0.01)
+
+
+@pytest.mark.equation("1.5c")
+@given(kind=KINDS, c=COEFFICIENTS, x=POINTS, p=POINTS, m=st.integers(3, 30))
+@settings(max_examples=200)
+def test_combined_differences_err_as_h_to_the_fourth(kind, c, x, p, m):
+    f, h = kind(c, p), 2.0**-m
+    error = combined_difference(f, x, h) - f.derivative(1, x)
+    # Lagrange's remainders of both differences, and 8 + 8 + 1 + 1 roundings over 12 h
+    remainder = 17 / 3780 * h**6 * f.largest(7, x, 2 * h)
+    rounding = 3 / 2 * EPS * f.largest(0, x, 2 * h) / h + 4 * EPS * f.largest(1, x, 2 * h)
+    difference = abs(error + h**4 / 30 * f.derivative(5, x))
+    verify("1.5c", difference / (remainder + rounding), 1)
+
+
+@pytest.mark.equation("1.6")
+@given(kind=KINDS, c=COEFFICIENTS, x=POINTS, p=POINTS, exponent=st.integers(-300, -9))
+@settings(max_examples=100)
+def test_the_complex_step_has_no_rounding_floor(kind, c, x, p, exponent):
+    f, h = kind(c, p), 10.0**exponent
+    value = np.exp(c * (x + 1j * h)) if kind is Exponential else np.sin(c * (x + 1j * h) + p)
+    error = abs(value.imag / h - f.derivative(1, x))
+    # h² is below 1e-18, so what remains is the rounding of a handful of operations
+    verify("1.6", error / f.largest(1, x, h), 8 * EPS)
+
+
+def test_a_long_complex_step_errs_as_h_squared():
+    # with the sign opposite to that of (1.5a); sinh(x + ih) = sinh x cos h + i cosh x sin h
+    for m in range(3, 11):
+        h = 2.0**-m
+        leading = -(h**2) / 6 * math.cosh(1.0)
+        error = np.sinh(1 + 1j * h).imag / h - math.cosh(1.0)
+        # the next term of sin h is h²/20 of this one, with the other sign
+        assert abs(error / leading - 1) <= h**2 / 20 + 8 * EPS / (h**2 / 6)
+
+
+@pytest.mark.equation("1.5a")
+@pytest.mark.equation("1.5c")
+def test_both_orders_on_a_whole_network():
+    model = Autoencoder(2, hidden_layer_sizes=(4,), activation="tanh", random_state=0)
+    X, theta, gradient = started(model, np.random.default_rng(0).standard_normal((7, 5)))
+    direction = np.random.default_rng(1).standard_normal(theta.shape)
+    direction /= np.linalg.norm(direction)
+
+    def f(t):
+        model.parameters_[...] = theta + t * direction
+        return model.loss_and_gradient(X)[0]
+
+    # Halving h divides the error by 2^order, up to 1 + O(h²). The coefficient of that h² is a
+    # ratio of derivatives two orders apart over 20 or more, here less than 1: hence h².
+    h = 2.0**-4
+    for number, difference, order in (
+        ("1.5a", simple_difference, 2),
+        ("1.5c", combined_difference, 4),
+    ):
+        error, halved = (abs(difference(f, 0.0, s) - gradient @ direction) for s in (h, h / 2))
+        verify(number, abs(math.log2(error / halved) - order), h**2)
+
+
+# --- 1.7: the gradient of every model ---------------------------------------------------------
+
+
+class ExactVAE(VAE):
+    """The VAE with the expectation over z worked out, as L-BFGS sees it."""
+
+    def loss_and_gradient(self, X, rng=None):
+        return self.exact_loss_and_gradient(X)
+
+
+MODELS = [
+    LinearAutoencoder(2),
+    LinearAutoencoder(3, weight_decay=0.3),
+    TiedAutoencoder(2),
+    TiedAutoencoder(3, weight_decay=0.3),
+    *(
+        Autoencoder(2, hidden_layer_sizes=(4,), activation=activation, loss=loss)
+        for activation in ACTIVATIONS
+        for loss in ("squared_error", "bernoulli")
+    ),
+    Autoencoder(2, hidden_layer_sizes=()),
+    Autoencoder(2, hidden_layer_sizes=(4, 3), activation="tanh", weight_decay=0.3),
+    *(
+        VAE(2, hidden_layer_sizes=(4,), activation=activation, likelihood=likelihood, beta=0.7)
+        for activation in ACTIVATIONS
+        for likelihood in ("gaussian", "bernoulli")
+    ),
+    VAE(2, hidden_layer_sizes=(), noise_variance=0.2),
+    VAE(2, hidden_layer_sizes=(4,), activation="tanh", noise_variance="learned", beta=4.0),
+    VAE(2, hidden_layer_sizes=(4, 3), activation="tanh", beta=0.0, weight_decay=0.3),
+    ExactVAE(2, hidden_layer_sizes=(), beta=0.7),
+    ExactVAE(2, hidden_layer_sizes=(), noise_variance="learned", weight_decay=0.3),
+]
+
+
+def started(model, X, seed=0):
+    """Data as it is trained on, parameters and gradient, where `gradient_check` looks at them."""
+    rng = np.random.default_rng(seed)
+    model.set_params(random_state=seed)
+    X = model._start(X)[0]
+    model.parameters_[...] += 0.1 * rng.standard_normal(model.parameters_.shape)
+    gradient = model.loss_and_gradient(X, np.random.default_rng(seed))[1]
+    return X, model.parameters_.copy(), gradient.copy()
+
+
+@pytest.mark.equation("1.7a")
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_gradient_by_central_differences(model):
+    X = np.random.default_rng(1).random((7, 5))
+    verify("1.7a", gradient_check(model, X).error, CENTRAL)
+
+
+@pytest.mark.equation("1.7b")
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_gradient_by_the_complex_step(model, monkeypatch):
+    X, theta, gradient = started(model, np.random.default_rng(1).random((7, 5)))
+    # softplus is analytic but its overflow-free form is not: the textbook's takes its place
+    monkeypatch.setattr(losses, "softplus", TEXTBOOK["softplus"])
+    softplus = ACTIVATIONS["softplus"]._replace(value=TEXTBOOK["softplus"])
+    monkeypatch.setitem(ACTIVATIONS, "softplus", softplus)
+    model._build(X.shape[1], np.complex128)
+
+    def loss(theta):
+        model._parameters.values[...] = theta
+        return model.loss_and_gradient(X, np.random.default_rng(0))[0]
+
+    verify("1.7b", relative_error(gradient, complex_step(loss, theta)), COMPLEX)
+
+
+# --- 1.8: the check finds a wrong gradient, and says how wrong it is --------------------------
+
+
+def broken_loss(loss, change):
+    """A loss whose gradient is changed."""
+
+    def broken(y, x, *, out=None):
+        logits = y.copy()
+        value, gradient = loss(y, x, out=out)
+        gradient[...] = change(gradient, logits, x)
+        return value, gradient
+
+    return broken
+
+
+def break_squared_error(change):
+    broken = broken_loss(losses.squared_error, change)
+    return lambda patch: patch.setitem(mlp.LOSSES, "squared_error", broken)
+
+
+def break_bernoulli(change):
+    broken = broken_loss(losses.bernoulli_nll, change)
+    return lambda patch: patch.setitem(mlp.LOSSES, "bernoulli", broken)
+
+
+def break_derivative(name, derivative):
+    broken = ACTIVATIONS[name]._replace(derivative=derivative)
+    return lambda patch: patch.setitem(ACTIVATIONS, name, broken)
+
+
+def break_dense(change):
+    """A dense layer whose backward pass goes wrong; ``change`` sees the layer and both ends."""
+    backward = Dense.backward
+
+    def broken(layer, grad_y, *, input_gradient=True):
+        grad_x = backward(layer, grad_y, input_gradient=input_gradient)
+        changed = change(layer, grad_y, grad_x)  # by now grad_y holds ∂L/∂a
+        return grad_x if changed is None else changed
+
+    return lambda patch: patch.setattr(Dense, "backward", broken)
+
+
+def transpose_weight_gradient(layer, grad_a, grad_x):
+    if layer.n_in == layer.n_out:  # elsewhere the shapes would give it away
+        layer.grad_weight[...] = layer.grad_weight.T.copy()
+
+
+def forget_to_transpose(layer, grad_a, grad_x):
+    return grad_a @ layer.weight if layer.n_in == layer.n_out else grad_x
+
+
+def average_bias_gradient(layer, grad_a, grad_x):
+    layer.grad_bias /= len(grad_a)
+
+
+def last_row_only(layer, grad_a, grad_x):
+    layer.grad_weight[...] = np.outer(layer.x[-1], grad_a[-1])
+
+
+def break_kl(change_mu, change_log_var):
+    def broken(mu, log_var):
+        kl, grad_mu, grad_log_var = losses.gaussian_kl(mu, log_var)
+        return kl, change_mu * grad_mu, change_log_var * grad_log_var
+
+    return lambda patch: patch.setattr(vae, "gaussian_kl", broken)
+
+
+def freeze_noise(patch):
+    patch.setattr(VAE, "_set_noise_gradient", lambda model, gradient: None)
+
+
+def halve_decay(patch):
+    decay = Autoencoder._decay_weights
+
+    def broken(model):
+        penalty = decay(model)
+        for weight, grad_weight in model._parameters.weights():
+            grad_weight -= model.weight_decay * weight
+        return penalty
+
+    patch.setattr(Autoencoder, "_decay_weights", broken)
+
+
+def forget_second_use(patch):
+    right = TiedAutoencoder.loss_and_gradient
+
+    def broken(model, X, rng=None):
+        loss, gradient = right(model, X, rng)
+        gradient -= model.decoder_.layers[0].grad_weight.T.ravel()
+        return loss, gradient
+
+    patch.setattr(TiedAutoencoder, "loss_and_gradient", broken)
+
+
+def deep(activation="tanh", **kwargs):
+    # a square layer in the middle, where a transposition changes no shape
+    return Autoencoder(3, hidden_layer_sizes=(3,), activation=activation, **kwargs)
+
+
+BROKEN = {
+    "half the gradient": (deep(), break_squared_error(lambda g, y, x: g / 2)),
+    "sign": (deep(), break_squared_error(lambda g, y, x: -g)),
+    "sum over samples": (deep(), break_squared_error(lambda g, y, x: len(g) * g)),
+    "mean over features": (deep(), break_squared_error(lambda g, y, x: g / g.shape[1])),
+    "one per cent": (deep(), break_squared_error(lambda g, y, x: 1.01 * g)),
+    "target forgotten": (
+        deep(loss="bernoulli"),
+        break_bernoulli(lambda g, a, x: TEXTBOOK["sigmoid"](a) / len(x)),
+    ),
+    "sigmoid twice": (
+        deep(loss="bernoulli"),
+        break_bernoulli(lambda g, a, x: g / (2 + np.exp(a) + np.exp(-a))),
+    ),
+    "no derivative": (deep(), break_derivative("tanh", lambda y: np.ones_like(y))),
+    "1 - y": (deep(), break_derivative("tanh", lambda y: 1 - y)),
+    "sigmoid at the output": (
+        deep("sigmoid"),
+        break_derivative("sigmoid", lambda y: TEXTBOOK["sigmoid"](y) * TEXTBOOK["sigmoid"](-y)),
+    ),
+    "softplus at the output": (
+        deep("softplus"),
+        break_derivative("softplus", TEXTBOOK["sigmoid"]),
+    ),
+    "relu everywhere": (deep("relu"), break_derivative("relu", lambda y: np.ones_like(y))),
+    "weight gradient transposed": (deep(), break_dense(transpose_weight_gradient)),
+    "weight not transposed": (deep(), break_dense(forget_to_transpose)),
+    "mean over the batch": (deep(), break_dense(average_bias_gradient)),
+    "last sample only": (deep(), break_dense(last_row_only)),
+    "decay without 2": (deep(weight_decay=0.3), halve_decay),
+    "one use of two": (TiedAutoencoder(2), forget_second_use),
+    "KL without mu": (VAE(2, hidden_layer_sizes=(3,), activation="tanh"), break_kl(0, 1)),
+    "KL without half": (VAE(2, hidden_layer_sizes=(3,), activation="tanh"), break_kl(1, 2)),
+    "noise not learned": (
+        VAE(2, hidden_layer_sizes=(3,), activation="tanh", noise_variance="learned"),
+        freeze_noise,
+    ),
+}
+
+
+@pytest.mark.equation("1.8")
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_wrong_gradient_is_found_and_named(name, monkeypatch):
+    model, break_it = BROKEN[name]
+    data = np.random.default_rng(1).random((6, 4))
+    right = started(model, data)[2]
+    break_it(monkeypatch)
+    wrong = started(model, data)[2]
+    check = gradient_check(model, data)
+
+    # how wrong it is, by the check's own measure, from the right gradient
+    error = np.empty_like(right)
+    for places in model._parameters.places():
+        scale = np.abs(wrong[places]).max() or 1
+        error[places] = np.abs(wrong[places] - right[places]) / scale
+    assert error.max() > 0.009, "this break breaks nothing"
+
+    # 1 + error: the numeric derivative's accuracy is relative to the right gradient
+    verify("1.8", abs(check.error - error.max()) / (1 + error.max()), CENTRAL)
+    place = [model._parameters.locate(i) for i in range(len(right))].index(check.parameter)
+    assert error[place] == pytest.approx(error.max(), rel=1e-6)
+    assert check.analytic == wrong[place]
+    assert check.numeric == pytest.approx(right[place], rel=1e-6, abs=1e-8)
+
+
+def test_a_gradient_that_is_not_a_number_is_found(monkeypatch):
+    break_squared_error(lambda g, y, x: g * np.nan)(monkeypatch)
+    assert gradient_check(deep(), np.random.default_rng(1).random((6, 4))).error == np.inf
+
+
+
+def test_gradient_check_leaves_the_model_alone():
+    model = Autoencoder(2, hidden_layer_sizes=(3,), random_state=0, max_iter=2)
+    X = np.random.default_rng(0).random((10, 4))
+    gradient_check(model, X)
+    assert not hasattr(model, "encoder_")
+    model.fit(X)
+    parameters = model.parameters_.copy()
+    gradient_check(model, X)
+    assert np.array_equal(model.parameters_, parameters)
+
+
+# --- 1.9: weight decay ------------------------------------------------------------------------
+
+
+@pytest.mark.equation("1.9")
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearAutoencoder(2),
+        TiedAutoencoder(2),
+        Autoencoder(2, hidden_layer_sizes=(4,), activation="tanh"),
+        VAE(2, hidden_layer_sizes=(4,), noise_variance="learned"),
+    ],
+    ids=repr,
+)
+def test_weight_decay(model):
+    X, theta, gradient = started(model, np.random.default_rng(0).random((7, 5)))
+    loss = model.loss_and_gradient(X, np.random.default_rng(0))[0]
+    is_weight = np.array(["weight" in model._parameters.locate(i) for i in range(len(theta))])
+    model.set_params(weight_decay=0.3)
+    decayed_loss, decayed = model.loss_and_gradient(X, np.random.default_rng(0))
+    verify("1.9", relative_error(decayed - gradient, 0.6 * theta * is_weight), COMPLEX)
+    assert decayed_loss - loss == pytest.approx(0.3 * np.sum(theta[is_weight] ** 2), rel=1e-12)
+    # biases and the noise feel none of it, to the bit
+    assert np.array_equal(decayed[~is_weight], gradient[~is_weight])
+
+
+# --- 1.10: initial weights --------------------------------------------------------------------
+
+
+@pytest.mark.equation("1.10c")
+@given(
+    seed=SEEDS, n_in=st.integers(40, 80), n_out=st.integers(40, 80),
+    activation=st.sampled_from([*ACTIVATIONS]),
+)  # fmt: skip
+@settings(max_examples=20)
+def test_variance_of_the_initial_weights(seed, n_in, n_out, activation):
+    rng = np.random.default_rng(seed)
+    layer, _ = bound_to_parameters(Dense(n_in, n_out, activation), rng)
+    layer.initialise(rng)
+    variance = ACTIVATIONS[activation].gain ** 2 * 2 / (n_in + n_out)
+    assert np.all(layer.bias == 0)
+    # W² of a uniform W with variance v has variance 4/5 v²
+    z = (np.mean(layer.weight**2) - variance) / (variance * math.sqrt(0.8 / (n_in * n_out)))
+    verify("1.10c", abs(z), Z_BOUND)
+
+
+def z_score(draws, mean):
+    """How many standard errors independent draws are off a mean."""
+    return abs(np.mean(draws) - mean) / (np.std(draws, ddof=1) / math.sqrt(len(draws)))
+
+
+@pytest.mark.equation("1.10a")
+@pytest.mark.equation("1.10b")
+@given(seed=SEEDS, n_in=st.integers(5, 30), n_out=st.integers(5, 30))
+@settings(max_examples=10)
+def test_sizes_of_signal_and_gradient(seed, n_in, n_out):
+    rng = np.random.default_rng(seed)
+    layer, parameters = bound_to_parameters(Dense(n_in, n_out, "relu"), rng)
+    x, grad_y = rng.standard_normal((1, n_in)), rng.standard_normal((1, n_out))
+    squares = []
+    for _ in range(400):
+        layer.initialise(rng)
+        y = layer.forward(x).copy()
+        # the gradient that arrives from above knows nothing of W: its signs are drawn anew
+        grad_x = layer.backward(grad_y * rng.choice([-1, 1], size=n_out))
+        squares.append((np.sum(y**2), np.sum(grad_x**2)))
+    forward, backward = np.array(squares).T
+    variance = 4 / (n_in + n_out)
+    verify("1.10a", z_score(forward, n_out * variance / 2 * np.sum(x**2)), Z_BOUND)
+    verify("1.10b", z_score(backward, n_in * variance / 2 * np.sum(grad_y**2)), Z_BOUND)
+    assert len(parameters.values) == (n_in + 1) * n_out
+
+
+# --- Calls, work arrays, parameters -----------------------------------------------------------
+
+
+@given(seed=SEEDS, sizes=WIDTHS, n=SIZES, activation=st.sampled_from([*ACTIVATIONS]))
+@settings(max_examples=30)
+def test_forward_is_the_pure_call_bit_for_bit(seed, sizes, n, activation):
+    rng = np.random.default_rng(seed)
+    net, _ = bound_to_parameters(MLP(sizes, activation, bias=bool(seed % 2)), rng)
+    x = rng.standard_normal((n, sizes[0]))
+    assert np.array_equal(net.forward(x), net(x))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_pure_call_keeps_nothing(activation):
+    rng = np.random.default_rng(0)
+    net, parameters = bound_to_parameters(MLP((4, 3, 2), activation), rng)
+    x, other = rng.standard_normal((2, 5, 4))
+    grad_y = rng.standard_normal((5, 2))
+    net.forward(x)
+    net.backward(grad_y.copy())
+    gradient = parameters.gradient.copy()
+
+    net.forward(x)
+    kept, inputs = [layer.y.copy() for layer in net.layers], other.copy()
+    first, second = net(other), net(other)
+    assert np.array_equal(other, inputs)
+    assert not np.shares_memory(first, second)
+    assert all(np.array_equal(layer.y, y) for layer, y in zip(net.layers, kept, strict=True))
+    net.backward(grad_y.copy())  # still of x
+    assert np.array_equal(parameters.gradient, gradient)
+
+
+def test_work_arrays_are_used_again():
+    rng = np.random.default_rng(0)
+    net, _ = bound_to_parameters(MLP((4, 3, 2), "tanh"), rng)
+    x, grad_y = rng.standard_normal((5, 4)), rng.standard_normal((5, 2))
+
+    def addresses(n):
+        y = net.forward(x[:n])
+        hidden = net.layers[0].y
+        grad_x = net.backward(grad_y[:n].copy())
+        return [array.__array_interface__["data"][0] for array in (y, hidden, grad_x)]
+
+    first = addresses(5)
+    assert addresses(5) == first
+    assert addresses(2) == first  # a smaller batch takes the first rows
+    net.forget()
+    assert all(layer.x.size == layer.y.size == 0 for layer in net.layers)
+    assert all(not layer._work_arrays for layer in net.layers)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_used_work_arrays_do_no_harm(activation):
+    """Large, small, larger: every batch gives what a network without a past gives."""
+    rng = np.random.default_rng(0)
+    net, parameters = bound_to_parameters(MLP((4, 3, 2), activation), rng)
+    for n in (5, 2, 1, 8, 5):
+        x, grad_y = rng.standard_normal((n, 4)), rng.standard_normal((n, 2))
+        fresh = MLP((4, 3, 2), activation)
+        fresh_parameters = Parameters({"network": fresh})
+        fresh_parameters.values[...] = parameters.values
+        assert np.array_equal(net.forward(x), fresh.forward(x))
+        assert np.array_equal(net.backward(grad_y.copy()), fresh.backward(grad_y.copy()))
+        assert np.array_equal(parameters.gradient, fresh_parameters.gradient)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_the_gradient_does_not_depend_on_what_came_before(model):
+    X, theta, gradient = started(model, np.random.default_rng(0).random((7, 5)))
+    model.loss_and_gradient(X[:3] + 1, np.random.default_rng(1))
+    assert np.array_equal(model.parameters_, theta)  # and no call changes the parameters
+    assert np.array_equal(model.loss_and_gradient(X, np.random.default_rng(0))[1], gradient)
+
+
+def test_the_input_of_backward_becomes_the_gradient_of_a():
+    rng = np.random.default_rng(0)
+    layer, _ = bound_to_parameters(Dense(3, 2, "tanh"), rng)
+    x, grad_y = rng.standard_normal((4, 3)), rng.standard_normal((4, 2))
+    y = layer.forward(x).copy()
+    overwritten = grad_y.copy()
+    layer.backward(overwritten)
+    assert np.array_equal(overwritten, grad_y * (1 - y * y))
+
+
+def test_no_input_gradient_unless_wanted():
+    rng = np.random.default_rng(0)
+    net, parameters = bound_to_parameters(MLP((4, 3, 2), "tanh"), rng)
+    x, grad_y = rng.standard_normal((5, 4)), rng.standard_normal((5, 2))
+    net.forward(x)
+    assert net.backward(grad_y.copy()).shape == (5, 4)
+    gradient = parameters.gradient.copy()
+    net.forward(x)
+    assert net.backward(grad_y.copy(), input_gradient=False) is None
+    assert np.array_equal(parameters.gradient, gradient)
+
+
+def test_without_biases():
+    rng = np.random.default_rng(0)
+    net, parameters = bound_to_parameters(MLP((4, 3, 2), "tanh", bias=False), rng)
+    assert parameters.names == ["network.layers[0].weight", "network.layers[1].weight"]
+    assert len(parameters.values) == 4 * 3 + 3 * 2
+    assert all(layer.bias is None and layer.grad_bias is None for layer in net.layers)
+    x, grad_y = rng.standard_normal((5, 4)), rng.standard_normal((5, 2))
+    with_zeros = MLP((4, 3, 2), "tanh")
+    Parameters({"network": with_zeros})
+    for layer, twin in zip(net.layers, with_zeros.layers, strict=True):
+        twin.weight[...] = layer.weight
+    assert np.array_equal(net.forward(x), with_zeros.forward(x))
+    assert np.array_equal(net.backward(grad_y.copy()), with_zeros.backward(grad_y.copy()))
+    for layer, twin in zip(net.layers, with_zeros.layers, strict=True):
+        assert np.array_equal(layer.grad_weight, twin.grad_weight)
+    net.initialise(rng)  # has no bias to set to 0
+
+
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_float32_stays_float32(model):
+    X = np.random.default_rng(0).random((7, 5)).astype(np.float32)
+    X64, theta, _ = started(model, X.astype(np.float64))
+    # the same noise for both: standard_normal draws other numbers in float32
+    noise = np.random.default_rng(0).standard_normal((7, 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            VAE,
+            "_standard_normal",
+            lambda model, rng, shape: noise.astype(model._parameters.values.dtype),
+        )
+        loss64, gradient = model.loss_and_gradient(X64)
+        gradient64 = gradient.copy()
+        X32 = model._start(X)[0]
+        model.parameters_[...] = theta
+        loss32, gradient32 = model.loss_and_gradient(X32)
+    assert X32.dtype == model.parameters_.dtype == gradient32.dtype == np.float32
+    for layer in (*model.encoder_.layers, *model.decoder_.layers):
+        assert layer.y.dtype == layer.grad_weight.dtype == np.float32
+    assert model.decoder_(model.encoder_(X32)[:, : model.n_components]).dtype == np.float32
+    # rounding 6e-8 a step, through a few dozen steps, over the cancellation in x̂ − x
+    assert relative_error(gradient32, gradient64) <= 1e-5
+    assert loss32 == pytest.approx(loss64, rel=1e-5)
+
+
+def test_parameters_are_one_vector_and_all_else_views():
+    model = VAE(2, hidden_layer_sizes=(3,), noise_variance="learned", random_state=0)
+    model._start(np.random.default_rng(0).random((6, 4)))
+    parameters = model._parameters
+    for vector in (parameters.values, parameters.gradient):
+        assert vector.ndim == 1
+        assert vector.flags.c_contiguous
+        assert vector.flags.owndata
+    layers = [*model.encoder_.layers, *model.decoder_.layers]
+    size = 1  # the noise
+    for layer in layers:
+        for value, gradient in ((layer.weight, layer.grad_weight), (layer.bias, layer.grad_bias)):
+            assert np.shares_memory(value, parameters.values)
+            assert np.shares_memory(gradient, parameters.gradient)
+            assert value.shape == gradient.shape
+            size += value.size
+    assert parameters.values.size == parameters.gradient.size == size
+    parameters.values[...] = 7
+    assert all(np.all(layer.weight == 7) and np.all(layer.bias == 7) for layer in layers)
+    layers[-1].grad_bias[-1] = 3
+    assert parameters.gradient[-2] == 3  # behind it stands the noise alone
+    places = np.concatenate([*parameters.places()])
+    assert np.array_equal(places, np.arange(size))
+
+
+def test_locate_names_the_way_to_a_parameter():
+    model = VAE(2, hidden_layer_sizes=(3,), noise_variance="learned", random_state=0)
+    model._start(np.random.default_rng(0).random((6, 4)))
+    parameters = model._parameters
+    *within, noise = range(len(parameters.values))
+    parameters.values[...] = np.arange(len(parameters.values))
+    for i in within:  # the name is the expression that finds it
+        assert eval(f"model.{parameters.locate(i)}") == i
+    assert parameters.locate(noise) == "log_noise_variance"
+    assert parameters["log_noise_variance"][0][()] == noise
+    assert parameters.locate(0) == "encoder_.layers[0].weight[0, 0]"
+
+
+def test_weights_are_all_weights_and_no_biases():
+    net, parameters = bound_to_parameters(MLP((4, 3, 2)), np.random.default_rng(0))
+    found = list(parameters.weights())
+    assert len(found) == len(net.layers)
+    for (weight, grad_weight), layer in zip(found, net.layers, strict=True):
+        assert np.array_equal(weight, layer.weight)
+        assert np.shares_memory(weight, layer.weight)
+        assert np.shares_memory(grad_weight, layer.grad_weight)
+
+
+# --- The exercises' answers -------------------------------------------------------------------
+
+
+def test_exercise_worked_by_hand():
+    """The 2-2-1 network: small integers, so every number must be exact."""
+    net = MLP((2, 2, 1), "relu")
+    Parameters({"net": net})
+    hidden, last = net.layers
+    hidden.weight[...], hidden.bias[...] = [[1, -1], [1, 1]], [0, 1]
+    last.weight[...], last.bias[...] = [[2], [-1]], [1]
+    x, target = np.array([[1.0, 2], [2, -1]]), np.array([[4.0], [5]])
+    y = net.forward(x)
+    assert hidden.y.tolist() == [[3, 2], [1, 0]]
+    assert y.tolist() == [[5], [3]]
+    loss, grad_y = losses.squared_error(y, target)
+    assert loss == 2.5
+    assert grad_y.tolist() == [[1], [-2]]
+    grad_x = net.backward(grad_y)
+    assert last.grad_weight.tolist() == [[1], [2]]
+    assert last.grad_bias.tolist() == [-1]
+    assert hidden.grad_weight.tolist() == [[-6, -1], [8, -2]]
+    assert hidden.grad_bias.tolist() == [-2, -1]
+    assert grad_x.tolist() == [[3, 1], [-4, -4]]
+
+
+@given(seed=SEEDS, n=SIZES, d=SIZES, k=SIZES)
+@settings(max_examples=20)
+def test_exercise_a_weight_used_twice(seed, n, d, k):
+    rng = np.random.default_rng(seed)
+    x, grad_y = rng.standard_normal((2, n, d))
+    W = rng.standard_normal((d, k))
+    right = complex_step(lambda W: np.sum(grad_y * (x @ W @ W.T)), W)
+    assert relative_error(x.T @ grad_y @ W + grad_y.T @ x @ W, right) <= COMPLEX
+
+
+@given(seed=SEEDS, n=SIZES, d=SIZES)
+@settings(max_examples=20)
+def test_exercise_a_scale_layer(seed, n, d):
+    rng = np.random.default_rng(seed)
+    x, grad_y = rng.standard_normal((2, n, d))
+    s = rng.standard_normal(d)
+    right = complex_step(lambda s: np.sum(grad_y * (x * s)), s)
+    assert relative_error(np.sum(grad_y * x, axis=0), right) <= COMPLEX
+    right = complex_step(lambda x: np.sum(grad_y * (x * s)), x)
+    assert relative_error(grad_y * s, right) <= COMPLEX
