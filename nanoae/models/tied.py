@@ -15,7 +15,8 @@ class TiedAutoencoder(LinearAutoencoder):
     """Linear autoencoder whose decoder is the transpose of its encoder.
 
     Minimises ``(1/n) Σ ‖x − WᵀW x‖² + λ_w ‖W‖²`` over centred samples. Orthonormal rows of W are
-    what it finds, not what it is told.
+    what it finds, not what it is told: without weight decay, ``W = Q V_kᵀ`` with V_k the first k
+    principal axes and Q any orthogonal matrix (3.2).
 
     Parameters
     ----------
@@ -72,6 +73,7 @@ class TiedAutoencoder(LinearAutoencoder):
 
         grad_h = self.decoder_.backward(grad_x_hat)
         self.encoder_.backward(grad_h, input_gradient=False)
-        # W is used twice, so its gradient is the sum of both uses'
+        # W is used twice, so its gradient is the sum of both uses' (3.1a): what it is owed as
+        # encoder (3.1b) and, transposed, as decoder (3.1c), together (3.1)
         self.encoder_.layers[0].grad_weight += self.decoder_.layers[0].grad_weight.T
         return loss + self._decay_weights(), self._parameters.gradient

@@ -1,0 +1,147 @@
+"""The tied linear autoencoder, ``x̂ = Wᵀ W x``: its loss surface, and how it learns."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nanoae.arrays import Array
+
+
+def tied_loss(W: Array, Sigma: Array) -> float:
+    """``E‖x − WᵀW x‖² = tr Σ − 2 tr(W Σ Wᵀ) + tr(W Σ Wᵀ W Wᵀ)``, for data of covariance Σ.
+
+    Parameters
+    ----------
+    W : ndarray of shape (k, d)
+    Sigma : ndarray of shape (d, d)
+    """
+    code_covariance = W @ Sigma @ W.T
+    return np.trace(Sigma) - 2 * np.trace(code_covariance) + np.trace(code_covariance @ W @ W.T)
+
+
+def tied_gradient(W: Array, Sigma: Array) -> tuple[Array, Array]:
+    """∂L/∂W of `tied_loss`, one part for each use of W; the gradient is their sum (3.1).
+
+    Parameters
+    ----------
+    W : ndarray of shape (k, d)
+    Sigma : ndarray of shape (d, d)
+
+    Returns
+    -------
+    as_encoder, as_decoder : ndarray of shape (k, d)
+        What W owes to its work as ``W_e`` (3.1b) and as ``W_dᵀ`` (3.1c).
+    """
+    W_Sigma = W @ Sigma
+    as_encoder = -2 * W_Sigma + 2 * W @ W.T @ W_Sigma
+    as_decoder = -2 * W_Sigma + 2 * W_Sigma @ W.T @ W
+    return as_encoder, as_decoder
+
+
+def tied_curvatures(
+    eigenvalues: ArrayLike, n_components: int, chosen: ArrayLike | None = None
+) -> Array:
+    """Eigenvalues of the loss's Hessian at a critical point (3.4), in ascending order.
+
+    Parameters
+    ----------
+    eigenvalues : array-like of shape (d,)
+        Of Σ.
+    n_components : int
+        k.
+    chosen : array-like of int, optional
+        Which eigenvectors the critical point keeps, at most k of them; default the first k,
+        which is the minimum.
+
+    Returns
+    -------
+    ndarray of shape (d k,)
+    """
+    eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
+    chosen = np.arange(n_components) if chosen is None else np.asarray(chosen, dtype=np.intp)
+    kept, left = eigenvalues[chosen], np.delete(eigenvalues, chosen)
+    r = len(kept)
+    turn_out = 2 * (kept[:, None] - left)  # exchange a kept axis for one left out
+    turn_within = np.zeros(r * (r - 1) // 2)  # rotations of the code change nothing
+    i, j = np.triu_indices(r)
+    stretch = 4 * (kept[i] + kept[j])  # leave W Wᵀ = I
+    idle = n_components - r  # directions of the code that nothing uses
+    learn = np.repeat(-4 * left, idle)
+    repeat = np.zeros(idle * r)  # a kept axis a second time: flat to second order
+    parts = (turn_out.ravel(), turn_within, stretch, learn, repeat)
+    return np.sort(np.concatenate(parts))
+
+
+def logistic_mode_strength(eigenvalue: ArrayLike, s0: ArrayLike, t: ArrayLike) -> Array:
+    """How strongly a mode is learned at time t: ``ds/dt = 8 λ s (1 − s)``, ``s(0) = s0`` (3.3a).
+
+    ``s(t) = 1 / (1 + (1/s0 − 1) e^{−8 λ t})``, computed on the scale of log-odds, where it is
+    the straight line ``logit s0 + 8 λ t`` and nothing overflows. The arguments broadcast.
+
+    Parameters
+    ----------
+    eigenvalue : array-like
+        λ, the variance along the mode.
+    s0 : array-like
+        Initial strength, from 0 to 1.
+    t : array-like
+        Time of gradient flow: steps times learning rate.
+    """
+    from scipy.special import expit, logit  # here, so that importing nanoae stays cheap
+
+    return expit(logit(s0) + 8 * np.asarray(eigenvalue) * np.asarray(t))
+
+
+def logistic_half_time(eigenvalue: ArrayLike, s0: ArrayLike) -> Array:
+    """The time at which ``logistic_mode_strength`` is ½: ``log(1/s0 − 1) / (8 λ)`` (3.3b).
+
+    Parameters
+    ----------
+    eigenvalue, s0 : array-like
+    """
+    from scipy.special import logit
+
+    return -logit(s0) / (8 * np.asarray(eigenvalue))
+
+
+def tied_learning_curve(eigenvalues: ArrayLike, s0: ArrayLike, t: ArrayLike) -> Array:
+    """Loss at times t of a start aligned with the eigenvectors: ``Σ λ_i (1 − s_i(t))²`` (3.3c).
+
+    Parameters
+    ----------
+    eigenvalues : array-like of shape (d,)
+    s0 : array-like of shape (d,)
+        Initial strengths, 0 for a mode that never starts.
+    t : array-like of shape (m,)
+
+    Returns
+    -------
+    ndarray of shape (m,)
+    """
+    eigenvalues = np.asarray(eigenvalues)
+    s = logistic_mode_strength(eigenvalues, s0, np.asarray(t)[:, None])
+    return (1 - s) ** 2 @ eigenvalues
+
+
+def effective_initial_strengths(W: Array, U: Array) -> Array:
+    """Strengths that a small random start counts as, ``R_ii²`` of ``W U_k = Q R`` (3.3d).
+
+    Row direction by row direction, what earlier modes have not taken is left to the later ones.
+
+    Parameters
+    ----------
+    W : ndarray of shape (k, d)
+        Initial weights.
+    U : ndarray of shape (d, d)
+        Eigenvectors of Σ in columns, largest eigenvalue first.
+
+    Returns
+    -------
+    ndarray of shape (d,)
+        0 from mode k on: no direction is left.
+    """
+    k = len(W)
+    strengths = np.zeros(len(U))
+    strengths[:k] = np.diag(np.linalg.qr(W @ U[:, :k], mode="r")) ** 2
+    return strengths
