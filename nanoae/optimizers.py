@@ -135,6 +135,7 @@ def lbfgs(
 
     loss, gradient = loss_and_gradient()
     target = tol * float(np.abs(gradient).max())
+    rounding = 100 * float(np.finfo(values.dtype).eps * abs(loss))
     n_iter = 0
 
     def count(_: Array) -> None:
@@ -148,16 +149,23 @@ def lbfgs(
         loss, gradient = loss_and_gradient()
         return float(loss), gradient.astype(np.float64)
 
-    options = {"maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": 0.0, "gtol": target}
+    options = {
+        "maxiter": max_iter,
+        "maxfun": 20 * max_iter,
+        "maxcor": 20,  # ten steps of memory are few for a long, narrow valley
+        "ftol": 0.0,
+        "gtol": target,
+    }
     result = minimize(
         function, values.astype(np.float64), jac=True, method="L-BFGS-B",
         callback=count, options=options,
     )  # fmt: skip
     values[...] = result.x
-    if n_iter == 0:
-        callback(loss)  # the start is a minimum already
-    _follow_gradient(loss_and_gradient, values, max_iter - n_iter, target, callback)
-    return n_iter < max_iter
+    if n_iter == 0:  # the start is a minimum already
+        loss = loss_and_gradient()[0]
+        count(values)
+    left = max_iter - n_iter
+    return _follow_gradient(loss_and_gradient, values, left, target, rounding, callback)
 
 
 def _follow_gradient(
@@ -165,18 +173,21 @@ def _follow_gradient(
     values: Array,
     max_iter: int,
     target: float,
+    rounding: float,
     callback: Callable[[float], None],
-) -> None:
+) -> bool:
     """Gradient descent with Barzilai & Borwein's (1988) step, keeping the best point.
 
     Their step is the inverse curvature along the last move ``s``, ``⟨s, s⟩ / ⟨s, y⟩`` with ``y``
     the change of the gradient, and needs no value of the loss. It is not monotone, so the point
-    with the smallest gradient is what counts; when that has not been halved in 200 iterations,
-    the arithmetic has no more to give.
+    with the smallest gradient is what counts, among those whose loss is the same to ``rounding``:
+    a saddle or a plateau has a small gradient too. When the smallest has not been halved in 200
+    iterations, the arithmetic has no more to give. False if ``max_iter`` came first.
     """
     loss, gradient = loss_and_gradient()
     gradient = gradient.astype(np.float64)
     best, best_loss, best_size = values.copy(), loss, np.abs(gradient).max()
+    highest, converged = loss + rounding, True
     halved_at, halved_size = 0, best_size
     theta = values.astype(np.float64)
     # before there is a last move: a short one, to measure the curvature with
@@ -194,9 +205,13 @@ def _follow_gradient(
             break  # rounding has the last word
         move = -(move @ move) / curvature * gradient
         size = np.abs(gradient).max()
-        if size < best_size:
+        if size < best_size and loss <= highest:
             best[...], best_loss, best_size = values, loss, size
         if best_size <= halved_size / 2:
             halved_at, halved_size = i, best_size
+        values[...] = best
         callback(best_loss)
+    else:
+        converged = bool(best_size <= target)
     values[...] = best
+    return converged

@@ -21,9 +21,11 @@ from nanoae.validation import check_bool, check_choice, check_integer, check_rea
 class LinearAutoencoder(BaseAutoencoder):
     """Linear encoder, linear decoder, squared error (Baldi & Hornik 1989).
 
-    Minimises ``(1/n) Σ ‖x − W_d W_e x‖² + λ_w (‖W_e‖² + ‖W_d‖²)`` over centred samples. The loss
-    sees them only through ``Σ = XᵀX/n``, so training runs on a d×d factor of it and its cost
-    does not depend on n.
+    Minimises ``(1/n) Σ ‖x − W_d W_e x‖² + λ_w (‖W_e‖² + ‖W_d‖²)`` over centred samples. Without
+    weight decay the columns of W_d come to span the first k principal components (2.3a); with it,
+    its left singular vectors are the components themselves (2.9b). The loss sees the samples only
+    through ``Σ = XᵀX/n`` (2.1), so training runs on a d×d factor of it and its cost does not
+    depend on n.
 
     Parameters
     ----------
@@ -101,7 +103,7 @@ class LinearAutoencoder(BaseAutoencoder):
     def loss_and_gradient(
         self, X: Array, rng: np.random.Generator | None = None
     ) -> tuple[float, Array]:
-        """Mean squared error and its gradient by backprop.
+        """Mean squared error (2.1) and its gradient (2.1a), (2.1b) by backprop.
 
         Parameters
         ----------
@@ -119,8 +121,8 @@ class LinearAutoencoder(BaseAutoencoder):
         x_hat = self.decoder_.forward(h)  # x̂ = W_d h
         loss, grad_x_hat = squared_error(x_hat, X, out=x_hat)
 
-        grad_h = self.decoder_.backward(grad_x_hat)
-        self.encoder_.backward(grad_h, input_gradient=False)
+        grad_h = self.decoder_.backward(grad_x_hat)  # and ∂L/∂W_d (2.1a)
+        self.encoder_.backward(grad_h, input_gradient=False)  # ∂L/∂W_e (2.1b)
         return loss + self._decay_weights(), self._parameters.gradient
 
     @property
@@ -208,7 +210,8 @@ class LinearAutoencoder(BaseAutoencoder):
         For a given W_d the best encoder is its pseudo-inverse, which is ``W_dᵀ`` once the
         columns of W_d are orthonormal; for a given W_e the best decoder is
         ``W_d = Σ W_eᵀ (W_e Σ W_eᵀ)⁻¹``. Any basis of the columns of ``Σ W_eᵀ`` gives the same
-        product ``W_d W_e``, so we take the orthonormal one: no inverse, and no drift in scale.
+        product ``W_d W_e`` (2.4), so we take the orthonormal one: no inverse, and no drift in
+        scale. A sweep turns the angle to PCA down by ``λ_{k+1}/λ_k`` (2.7c).
         """
         Sigma = X.T @ X / len(X)
         encoder, decoder = self.encoder_.layers[0], self.decoder_.layers[0]
@@ -216,7 +219,7 @@ class LinearAutoencoder(BaseAutoencoder):
         with progress_bar(self.max_iter, self.verbose, type(self).__name__) as bar:
             for _ in range(self.max_iter):
                 old = W_d
-                W_d = np.linalg.qr(Sigma @ old)[0]
+                W_d = np.linalg.qr(Sigma @ old)[0]  # (2.7)
                 encoder.weight[...] = W_d
                 decoder.weight[...] = W_d.T
                 history.add(loss=self.loss_and_gradient(X)[0])
@@ -232,7 +235,7 @@ def triangular_factor(X: Array) -> Array:
     """At most d rows with the same ``XᵀX/n`` as the n rows of ``X``.
 
     The triangular factor R of a QR decomposition has ``RᵀR = XᵀX``; scaling by ``√(rows/n)``
-    turns the equality of sums into one of means.
+    turns the equality of sums into one of means (2.6).
     """
     R = np.linalg.qr(X, mode="r")
     return R * np.sqrt(len(R) / len(X)).astype(X.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -46,11 +47,38 @@ def pca(X: ArrayLike) -> PCA:
     return PCA(mean, Ut.T, eigenvalues)
 
 
+def linear_autoencoder_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike) -> float:
+    """Mean squared error of ``x̂ = W_d W_e x``, from the covariance alone.
+
+    ``tr Σ − 2 tr(W_d W_e Σ) + tr(W_eᵀ W_dᵀ W_d W_e Σ)`` (2.1).
+
+    Parameters
+    ----------
+    Sigma : array-like of shape (d, d)
+        ``XᵀX/n`` of centred samples.
+    W_e : array-like of shape (k, d)
+    W_d : array-like of shape (d, k)
+    """
+    Sigma = np.asarray(Sigma)
+    M = np.asarray(W_d) @ np.asarray(W_e)
+    return float(np.trace(Sigma) - 2 * np.trace(M @ Sigma) + np.trace(M.T @ M @ Sigma))
+
+
+def linear_autoencoder_gradients(
+    Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike
+) -> tuple[Array, Array]:
+    """Derivatives of `linear_autoencoder_loss` by W_e, of shape (k, d), and W_d, (d, k)."""
+    Sigma, W_e, W_d = np.asarray(Sigma), np.asarray(W_e), np.asarray(W_d)
+    grad_W_d = -2 * Sigma @ W_e.T + 2 * W_d @ W_e @ Sigma @ W_e.T  # (2.1a)
+    grad_W_e = -2 * W_d.T @ Sigma + 2 * W_d.T @ W_d @ W_e @ Sigma  # (2.1b)
+    return grad_W_e, grad_W_d
+
+
 def linear_autoencoder_optimum(X: ArrayLike, n_components: int) -> tuple[float, Array]:
     """The least mean squared error of a linear autoencoder, and the subspace that reaches it.
 
-    Baldi & Hornik (1989): ``min (1/n) Σ ‖x − W_d W_e x‖² = Σ_{i>k} λ_i``, with the columns of
-    W_d spanning the first k principal components.
+    Baldi & Hornik (1989): ``min (1/n) Σ ‖x − W_d W_e x‖² = Σ_{i>k} λ_i`` (2.3), with the columns
+    of W_d spanning the first k principal components (2.3a).
 
     Parameters
     ----------
@@ -80,3 +108,152 @@ def largest_principal_angle(A: ArrayLike, B: ArrayLike) -> float:
     from scipy.linalg import subspace_angles  # here, so that importing nanoae stays cheap
 
     return float(subspace_angles(A, B)[0])
+
+
+class CriticalPoint(NamedTuple):
+    """A point where both gradients of the linear autoencoder vanish.
+
+    Attributes
+    ----------
+    kept : tuple of int
+        The principal axes that it reconstructs, counted from 0; at most k of them.
+    encoder_weight : ndarray of shape (k, d)
+        The kept axes in rows, then zeros.
+    decoder_weight : ndarray of shape (d, k)
+        Its transpose.
+    loss : float
+        Sum of the eigenvalues of the axes that are not kept.
+    direction : tuple of ndarray of shapes (k, d) and (d, k), or None
+        Of unit length together: a step along it, in W_e and W_d at once, lowers the loss. None at
+        the global minimum.
+    curvature : float
+        Second derivative of the loss along ``direction``; negative, or 0 without one.
+    """
+
+    kept: tuple[int, ...]
+    encoder_weight: Array
+    decoder_weight: Array
+    loss: float
+    direction: tuple[Array, Array] | None
+    curvature: float
+
+
+def critical_points(X: ArrayLike, n_components: int) -> list[CriticalPoint]:
+    """One point of each family of critical points of the linear autoencoder (2.5).
+
+    With distinct positive eigenvalues there is one family for every set of at most k principal
+    axes; the rest of it is ``(G⁻¹ W_e, W_d G)`` with G invertible. The global minimum comes first
+    among the sets of k axes, and those with fewer axes come before them.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, d)
+    n_components : int
+        k < d.
+    """
+    _, U, eigenvalues = pca(X)
+    k = n_components
+    axes = range(len(eigenvalues))
+    points = []
+    for rank in range(k + 1):
+        for kept in combinations(axes, rank):
+            left_out = [i for i in axes if i not in kept]
+            loss = float(eigenvalues[left_out].sum())  # (2.5a)
+            W_d = np.zeros((len(U), k))
+            W_d[:, :rank] = U[:, list(kept)]
+
+            gained = left_out[0]  # the largest eigenvalue that is missing
+            D = np.zeros_like(W_d)
+            direction = None
+            if rank < k:  # an idle unit takes it up (2.5c)
+                D[:, rank] = U[:, gained]
+                curvature = -2 * eigenvalues[gained]
+            elif gained < kept[-1]:  # the last kept axis turns towards it (2.5b)
+                D[:, rank - 1] = U[:, gained]
+                curvature = eigenvalues[kept[-1]] - eigenvalues[gained]
+            else:
+                curvature = 0.0
+            if curvature:
+                D /= np.sqrt(2)
+                direction = (D.T, D)
+            points.append(CriticalPoint(kept, W_d.T, W_d, loss, direction, float(curvature)))
+    return points
+
+
+def critical_point_hessian(
+    eigenvalues: ArrayLike, n_components: int, kept: tuple[int, ...]
+) -> Array:
+    """All ``2 d k`` eigenvalues of the loss's Hessian at a point of `critical_points` (2.5d).
+
+    Parameters
+    ----------
+    eigenvalues : array-like of shape (d,)
+        Of Σ, in falling order.
+    n_components : int
+    kept : tuple of int
+        The axes that the point reconstructs, counted from 0.
+
+    Returns
+    -------
+    ndarray of shape (2 d k,)
+        In rising order.
+    """
+    eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
+    used, left = eigenvalues[list(kept)], np.delete(eigenvalues, list(kept))
+    rank, idle = len(used), n_components - len(used)
+    lambda_i, lambda_j = used[:, None], left[None, :]
+    root = np.sqrt((lambda_i - lambda_j) ** 2 + 4 * lambda_j**2)
+    spectrum = [
+        (lambda_i + lambda_j + root).ravel(),
+        (lambda_i + lambda_j - root).ravel(),
+        np.repeat(2 * left, idle),
+        np.repeat(-2 * left, idle),
+        np.repeat(4 * used, rank),
+        np.zeros(rank * rank + 2 * idle * rank),
+    ]
+    return np.sort(np.concatenate(spectrum))
+
+
+class WeightDecayOptimum(NamedTuple):
+    """The linear autoencoder with weight decay at its global minimum.
+
+    Attributes
+    ----------
+    loss : float
+        Penalty included.
+    singular_values : ndarray of shape (k,)
+        Of W_d and of W_e, ``√(1 − λ_w/λ_i)``, or 0 where λ_i ≤ λ_w.
+    axes : ndarray of shape (d, k)
+        Left singular vectors of W_d: the principal axes themselves.
+    """
+
+    loss: float
+    singular_values: Array
+    axes: Array
+
+
+def weight_decay_optimum(
+    X: ArrayLike, n_components: int, weight_decay: float
+) -> WeightDecayOptimum:
+    """Least value of ``(1/n) Σ ‖x − W_d W_e x‖² + λ_w (‖W_e‖² + ‖W_d‖²)``, and where it is.
+
+    Kunin et al. (2019), with the penalty's ``λ_w`` in units of the eigenvalues of ``XᵀX/n``.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, d)
+    n_components : int
+    weight_decay : float
+        λ_w.
+    """
+    _, U, eigenvalues = pca(X)
+    used = eigenvalues[:n_components]
+    worth_it = used > weight_decay
+    squared = np.zeros(n_components)
+    squared[worth_it] = 1 - weight_decay / used[worth_it]  # (2.9a)
+    saved = squared * (used - weight_decay)  # (λ_i − λ_w)²/λ_i where λ_i > λ_w (2.9c)
+    return WeightDecayOptimum(
+        loss=float(eigenvalues.sum() - saved.sum()),
+        singular_values=np.sqrt(squared),
+        axes=U[:, :n_components],
+    )
