@@ -3,13 +3,22 @@
 from nanoae import datasets, theory
 from nanoae.exceptions import ConvergenceWarning, NotFittedError, TrainingDiverged
 from nanoae.gradient_check import gradient_check
-from nanoae.models import VAE, Autoencoder, LinearAutoencoder, TiedAutoencoder
+from nanoae.models import (
+    VAE,
+    Autoencoder,
+    LinearAutoencoder,
+    SparseAutoencoder,
+    SparseCoding,
+    TiedAutoencoder,
+)
 from nanoae.sweep import beta_sweep
 
 __all__ = [
     "LinearAutoencoder",
     "TiedAutoencoder",
     "Autoencoder",
+    "SparseAutoencoder",
+    "SparseCoding",
     "VAE",
     "beta_sweep",
     "gradient_check",

@@ -7,6 +7,8 @@ argument itself.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nanoae.arrays import Array
@@ -28,9 +30,9 @@ def squared_error(x_hat: Array, x: Array, *, out: Array | None = None) -> tuple[
     -------
     loss : float
     grad_x_hat : ndarray of shape (n, d)
-        ``2 (x̂ − x) / n``.
+        ``2 (x̂ − x) / n`` (1.3).
     """
-    residual = np.subtract(x_hat, x, out=out)
+    residual = np.subtract(x_hat, x, out=out)  # becomes the gradient: one array for both
     loss = np.dot(residual.ravel(), residual.ravel()) / len(x)
     residual *= 2 / len(x)
     return loss, residual
@@ -39,8 +41,8 @@ def squared_error(x_hat: Array, x: Array, *, out: Array | None = None) -> tuple[
 def bernoulli_nll(logits: Array, x: Array, *, out: Array | None = None) -> tuple[float, Array]:
     """Negative log-likelihood of ``x`` in [0, 1] under Bernoulli(σ(a)), in nats per sample.
 
-    ``(1/n) Σ softplus(a) − x a``, which overflows at no logit; for ``x`` strictly between 0 and
-    1 this is the cross-entropy.
+    ``(1/n) Σ softplus(a) − x a`` (1.4a), which overflows at no logit; for ``x`` strictly between
+    0 and 1 this is the cross-entropy.
 
     Parameters
     ----------
@@ -52,9 +54,9 @@ def bernoulli_nll(logits: Array, x: Array, *, out: Array | None = None) -> tuple
     -------
     loss : float
     grad_logits : ndarray of shape (n, d)
-        ``(σ(a) − x) / n``.
+        ``(σ(a) − x) / n`` (1.4b).
     """
-    loss = bernoulli_nll_per_sample(logits, x).sum() / len(x)
+    loss = bernoulli_nll_per_sample(logits, x).sum() / len(x)  # before out overwrites the logits
     if out is None:
         out = logits.copy()
     elif out is not logits:
@@ -104,13 +106,21 @@ def gaussian_nll(
 
 
 def gaussian_nll_of_error(
-    error: float, n_features: int, log_noise_variance: float
-) -> tuple[float, float, float]:
+    error: Any, n_features: int, log_noise_variance: float
+) -> tuple[Any, float, Any]:
     """The same as a function of the squared error ``E = (1/n) Σ ‖x − x̂‖²`` alone.
+
+    Parameters
+    ----------
+    error : float or ndarray
+        E, or one squared error a sample, which gives one loss a sample.
+    n_features : int
+        d.
+    log_noise_variance : float
 
     Returns
     -------
-    loss, grad_error, grad_log_noise_variance : float
+    loss, grad_error, grad_log_noise_variance : float, or as ``error``
     """
     precision = np.exp(-log_noise_variance)
     loss = 0.5 * (n_features * (LOG_2PI + log_noise_variance) + precision * error)
@@ -139,3 +149,44 @@ def gaussian_kl(mu: Array, log_var: Array) -> tuple[float, Array, Array]:
     variance = np.exp(log_var)
     kl = 0.5 * (mu**2 + variance - 1 - log_var).sum() / n
     return kl, mu / n, 0.5 * (variance - 1) / n
+
+
+def kl_sparsity(h: Array, rho: float) -> tuple[float, Array]:
+    """KL(Bernoulli(ρ) ‖ Bernoulli(ρ̂_j)), summed over units; ρ̂_j is unit j's mean over the batch.
+
+    ``Σ_j ρ log(ρ/ρ̂_j) + (1 − ρ) log((1 − ρ)/(1 − ρ̂_j))``, in nats: 0 where every ρ̂_j is ρ (4.8),
+    infinite where some unit is always or never on.
+
+    Parameters
+    ----------
+    h : ndarray of shape (n, k)
+        Codes strictly between 0 and 1.
+    rho : float
+        ρ, the mean activation that is wanted, between 0 and 1.
+
+    Returns
+    -------
+    kl : float
+    grad_h : ndarray of shape (n, k)
+        ``((1 − ρ)/(1 − ρ̂_j) − ρ/ρ̂_j) / n``, the same for all samples (4.8a).
+    """
+    rho_hat = h.mean(axis=0)
+    with np.errstate(divide="ignore"):
+        kl = np.sum(rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat)))
+        grad_rho_hat = (1 - rho) / (1 - rho_hat) - rho / rho_hat
+    return kl, np.broadcast_to(grad_rho_hat / len(h), h.shape)
+
+
+def l1_norm(h: Array) -> tuple[float, Array]:
+    """``(1/n) Σ ‖h‖₁``, and ``sign(h) / n``, which at 0 is one of the subgradients: 0.
+
+    Parameters
+    ----------
+    h : ndarray of shape (n, k)
+
+    Returns
+    -------
+    norm : float
+    grad_h : ndarray of shape (n, k)
+    """
+    return np.abs(h).sum() / len(h), np.sign(h) / len(h)

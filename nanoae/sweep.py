@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from nanoae.arrays import Array
 from nanoae.models import VAE
 from nanoae.training import progress_bar
+from nanoae.validation import check_real, check_samples
 
 
 class BetaSweep(NamedTuple):
@@ -66,18 +67,23 @@ def beta_sweep(
 
     Raises
     ------
-    ValueError
-        ``betas`` is empty or not 1-D, or what `VAE.fit` raises.
+    ValueError, TypeError
+        An argument is not usable, or what `VAE.fit` raises.
     """
-    betas = np.asarray(betas, dtype=np.float64)
-    if betas.ndim != 1 or len(betas) == 0:
-        raise ValueError(f"betas must be a list of numbers; got shape {betas.shape}.")
+    X = check_samples(X, minimum=2)
+    if not np.iterable(betas) or len(betas := [*betas]) == 0:
+        raise ValueError(f"betas must be a list of at least one number; got {betas!r}.")
+    for beta in betas:
+        check_real("each of betas", beta, 0)
+    betas = np.array(betas, dtype=np.float64)
     model = VAE() if model is None else model
+    if not isinstance(model, VAE):
+        raise TypeError(f"model must be a VAE, such as VAE(n_components=2); got {model!r}.")
     params = model.get_params()
     if isinstance(params["random_state"], np.random.Generator):
         # one seed for all: a shared generator would make the results depend on the order
         params["random_state"] = int(params["random_state"].integers(2**32))
-    fit_one = partial(_fit_one, np.asarray(X), type(model), params)
+    fit_one = partial(_fit_one, X, type(model), params)
     run = map if executor is None else executor.map
     models, rows = [], []
     with progress_bar(len(betas), verbose, "β sweep") as bar:

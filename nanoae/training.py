@@ -128,49 +128,49 @@ def train(
     Raises
     ------
     TrainingDiverged
-        The loss is no longer finite; the parameters of the last finite epoch are put back.
+        The loss is no longer finite; the parameters of the last epoch (with early stopping: of
+        the best one) are put back, as they are after any other error or an interrupt.
     """
     values = model.parameters_
     if early_stopping:
         order = rng.permutation(len(X))
-        n_validation = max(1, round(validation_fraction * len(X)))
+        n_validation = min(max(1, round(validation_fraction * len(X))), len(X) - 1)
         X_validation, X = X[order[:n_validation]], X[order[n_validation:]]
         validation_seed = int(rng.integers(2**63))
 
-    start_of_epoch = values.copy()
     best_values, best, epochs_since_best = values.copy(), np.inf, 0
-    with progress_bar(max_iter, verbose, type(model).__name__) as bar:
-        for epoch in range(max_iter):
-            start_of_epoch[...] = values
-            total = 0.0
-            for batch in batches(X, batch_size, rng):
-                loss, gradient = model.loss_and_gradient(batch, rng)
-                optimizer.step(values, gradient)
-                total += loss * len(batch)  # a smaller last batch counts for fewer samples
-                if not np.isfinite(loss):
-                    break
-            losses = {"loss": total / len(X)}
-            if early_stopping:
-                # the same noise every time: epochs are compared, not draws
-                noise = np.random.default_rng(validation_seed)
-                losses["validation_loss"] = mean_loss(model, X_validation, batch_size, noise)
-            if not (np.isfinite(values).all() and np.isfinite([*losses.values()]).all()):
-                values[...] = start_of_epoch
-                raise diverged(f"epoch {epoch + 1}")
-            history.add(**losses)
-            bar.set_postfix_str(f"loss {losses['loss']:.6g}", refresh=False)
-            bar.update()
+    try:
+        with progress_bar(max_iter, verbose, type(model).__name__) as bar:
+            for epoch in range(max_iter):
+                total = 0.0
+                for batch in batches(X, batch_size, rng):
+                    loss, gradient = model.loss_and_gradient(batch, rng)
+                    optimizer.step(values, gradient)
+                    total += loss * len(batch)  # a smaller last batch counts for fewer samples
+                    if not np.isfinite(loss):
+                        break
+                losses = {"loss": total / len(X)}
+                if early_stopping:
+                    # the same noise every time: epochs are compared, not draws
+                    noise = np.random.default_rng(validation_seed)
+                    losses["validation_loss"] = mean_loss(model, X_validation, batch_size, noise)
+                if not (np.isfinite(values).all() and np.isfinite([*losses.values()]).all()):
+                    raise diverged(f"epoch {epoch + 1}")
+                history.add(**losses)
+                bar.set_postfix_str(f"loss {losses['loss']:.6g}", refresh=False)
+                bar.update()
 
-            watched = losses["validation_loss" if early_stopping else "loss"]
-            if not early_stopping or watched < best:
-                history.kept = epoch
-                best_values[...] = values
-            improved = epoch == 0 or watched < best - tol * abs(best)
-            epochs_since_best = 0 if improved else epochs_since_best + 1
-            best = min(best, watched)
-            if epochs_since_best >= n_iter_no_change:
-                break
-    values[...] = best_values
+                watched = losses["validation_loss" if early_stopping else "loss"]
+                if not early_stopping or watched < best:
+                    history.kept = epoch
+                    best_values[...] = values
+                improved = epoch == 0 or watched < best - tol * abs(best)
+                epochs_since_best = 0 if improved else epochs_since_best + 1
+                best = min(best, watched)
+                if epochs_since_best >= n_iter_no_change:
+                    break
+    finally:  # after an error or an interrupt, too: the parameters are those of ``history.kept``
+        values[...] = best_values
 
 
 def train_full_batch(
@@ -191,28 +191,32 @@ def train_full_batch(
     Raises
     ------
     TrainingDiverged
-        The loss is no longer finite; the parameters of the last iteration are put back.
+        The loss is no longer finite; the parameters of the last iteration are put back, as they
+        are after any other error or an interrupt.
     """
     values = model.parameters_
-    last_finite = values.copy()
+    last_values = values.copy()
 
     def checked() -> tuple[float, Array]:
         loss, gradient = loss_and_gradient()
         if not np.isfinite(loss):
-            values[...] = last_finite
             raise diverged(f"iteration {history.kept + 2}")
         return loss, gradient
 
     with progress_bar(max_iter, verbose, type(model).__name__) as bar:
 
         def note(loss: float) -> None:
-            last_finite[...] = values
+            last_values[...] = values
             history.add(loss=loss)
             history.kept += 1
             bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
             bar.update()
 
-        return lbfgs(checked, values, max_iter=max_iter, tol=tol, callback=note)
+        try:
+            return lbfgs(checked, values, max_iter=max_iter, tol=tol, callback=note)
+        except BaseException:
+            values[...] = last_values
+            raise
 
 
 def diverged(when: str) -> TrainingDiverged:

@@ -7,15 +7,16 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array
 
 
 def check_samples(
     X: Any, *, n_features: int | None = None, minimum: int = 1, unit_interval: bool = False,
-    name: str = "X", model: str = "the model",
+    dtype: DTypeLike | None = None, name: str = "X", model: str = "the model",
 ) -> Array:  # fmt: skip
-    """Samples in rows as a finite 2-D float array.
+    """Samples in rows as a finite 2-D float array, in C order so that equal data give equal bits.
 
     Parameters
     ----------
@@ -26,13 +27,15 @@ def check_samples(
         Smallest number of rows.
     unit_interval : bool, default False
         Whether all values must lie in [0, 1].
+    dtype : dtype, optional
+        What to return; by default float32 if ``X`` is, otherwise float64.
     name, model : str
         What to call the two in a message.
 
     Returns
     -------
     ndarray of shape (n_samples, n_features)
-        float32 if ``X`` is, otherwise float64; ``X`` itself where that needs no copy.
+        ``X`` itself where that needs no copy.
 
     Raises
     ------
@@ -45,19 +48,27 @@ def check_samples(
         raise TypeError(
             f"{name} is a sparse matrix; pass a dense array, such as {name}.toarray()."
         )
-    array = np.asarray(X)
-    if np.iscomplexobj(array):
-        raise ValueError(f"{name} is complex; complex data are not supported.")
-    if array.dtype != np.float32:
-        try:
-            array = array.astype(np.float64, copy=False)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} must be numeric: {error}.") from None
+    if np.ma.is_masked(X):
+        raise ValueError(f"{name} has masked values; fill them or drop their rows.")
+    try:
+        array = np.asarray(X)
+    except ValueError:
+        raise ValueError(f"{name} must be 2-D, but its rows differ in length.") from None
+    texts = array.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in array.flat)
+    if array.dtype.kind not in "biufO" or texts:
+        raise ValueError(f"{name} must hold real numbers; got an array of {array.dtype}.")
+    if dtype is None:
+        dtype = np.float32 if array.dtype == np.float32 else np.float64
+    try:
+        with np.errstate(over="ignore"):  # too large for the dtype becomes inf, and is found below
+            array = array.astype(dtype, order="C", copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must hold real numbers: {error}.") from None
     if array.ndim != 2:
         raise ValueError(
             f"{name} must be 2-D, one row a sample; got {array.ndim}-D of shape {array.shape}. "
-            "Reshape your data: X.reshape(-1, 1) if it has one feature, "
-            "X.reshape(1, -1) if it is one sample."
+            f"Use {name}.reshape(-1, 1) if it has one feature, "
+            f"{name}.reshape(1, -1) if it is one sample."
         )
     if array.shape[1] == 0:
         raise ValueError(f"{name} has no features: its shape is {array.shape}.")
@@ -67,8 +78,13 @@ def check_samples(
         raise ValueError(
             f"{name} has {array.shape[1]} features, but {model} is expecting {n_features}."
         )
-    finite = np.isfinite(array)
-    if not finite.all():
+    if not np.isfinite(np.vdot(array, array)):  # in one pass; squares are what losses are made of
+        finite = np.isfinite(array)
+        if finite.all():
+            raise ValueError(
+                f"{name} is too large: its squares overflow {array.dtype}; got values up to "
+                f"{np.abs(array).max():g}. Scale it first."
+            )
         row, column = np.unravel_index(np.argmin(finite), array.shape)
         raise ValueError(
             f"{name} contains NaN or infinity, first at row {row}, column {column} "
@@ -96,7 +112,8 @@ def check_real(
     name: str, value: Any, minimum: float, maximum: float = np.inf, *, open_ends: bool = False
 ) -> None:
     """Raise unless ``value`` is a finite real number within the range; ends excluded if open."""
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    is_real = isinstance(value, (int, float, np.integer, np.floating))
+    is_real = is_real and not isinstance(value, bool)
     if not is_real:
         raise TypeError(f"{name} must be a number; got {value!r}.")
     inside = minimum < value < maximum if open_ends else minimum <= value <= maximum
@@ -134,7 +151,8 @@ def check_random_state(random_state: Any) -> np.random.Generator:
     """A generator from a seed, from None (unpredictable), or the one that is given."""
     if random_state is None or isinstance(random_state, np.random.Generator):
         return np.random.default_rng(random_state)
-    if isinstance(random_state, (int, np.integer)) and random_state >= 0:
+    is_integer = isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool)
+    if is_integer and random_state >= 0:
         return np.random.default_rng(int(random_state))
     raise ValueError(
         "random_state must be None, a non-negative integer or a numpy.random.Generator; "

@@ -2,7 +2,15 @@
 
 from nanoae.models.linear import LinearAutoencoder
 from nanoae.models.mlp import Autoencoder
+from nanoae.models.sparse import SparseAutoencoder, SparseCoding
 from nanoae.models.tied import TiedAutoencoder
 from nanoae.models.vae import VAE
 
-__all__ = ["VAE", "Autoencoder", "LinearAutoencoder", "TiedAutoencoder"]
+__all__ = [
+    "VAE",
+    "Autoencoder",
+    "LinearAutoencoder",
+    "SparseAutoencoder",
+    "SparseCoding",
+    "TiedAutoencoder",
+]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nanoae.arrays import Array
 from nanoae.exceptions import NotFittedError
-from nanoae.network import MLP, Parameters
+from nanoae.network import Parameters, Sequential
 from nanoae.optimizers import SGD, Adam, Optimizer
 from nanoae.training import History, train, train_full_batch
 from nanoae.validation import (
@@ -36,8 +36,8 @@ class BaseAutoencoder:
     weight_decay: float
     random_state: Any
 
-    encoder_: MLP
-    decoder_: MLP
+    encoder_: Sequential
+    decoder_: Sequential
     _parameters: Parameters
 
     # --- what a model must say of itself -------------------------------------------------
@@ -122,8 +122,8 @@ class BaseAutoencoder:
             self.history_ = history.arrays()
             self.n_iter_ = len(self.history_.get("loss", ()))
             self.loss_ = float(self.history_["loss"][history.kept]) if self.n_iter_ else np.inf
-            self.encoder_.forget()
-            self.decoder_.forget()
+            for network in self._networks().values():
+                network.forget()
         return self
 
     def _start(self, X: ArrayLike) -> tuple[Array, np.random.Generator]:
@@ -132,16 +132,21 @@ class BaseAutoencoder:
         self._check_hyperparameters(X.shape[1])
         rng = check_random_state(self.random_state)
         self.n_features_in_ = X.shape[1]
+        self._built_with = self.get_params()
         self._build(X.shape[1], X.dtype)
         self._initialise(rng)
         return X, rng
 
+    def _networks(self) -> dict[str, Sequential]:
+        """Encoder and decoder, or what there is of them, by name."""
+        return {name: part for name, part in vars(self).items() if isinstance(part, Sequential)}
+
     def _initialise(self, rng: np.random.Generator) -> None:
-        self.encoder_.initialise(rng)
-        self.decoder_.initialise(rng)
+        for network in self._networks().values():
+            network.initialise(rng)
 
     def _decay_weights(self) -> float:
-        """The penalty ``λ_w Σ ‖W‖²`` on all weight matrices; adds ``2 λ_w W`` to the gradient."""
+        """The penalty ``λ_w Σ ‖W‖²`` on all weights; adds ``2 λ_w W`` to the gradient (1.9)."""
         if not self.weight_decay:
             return 0.0
         penalty = 0.0
@@ -189,6 +194,14 @@ class BaseAutoencoder:
     def _needs_unit_interval(self) -> bool:
         return False  # a Bernoulli likelihood does
 
+    if not TYPE_CHECKING:  # or mypy would believe in any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for what is not there: ``encoder_`` and its like, if not fitted yet."""
+            if name.endswith("_") and not name.startswith("_"):
+                self._check_fitted()
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def _check_fitted(self) -> None:
         if "_parameters" not in vars(self):
             raise NotFittedError(
@@ -201,18 +214,18 @@ class BaseAutoencoder:
         training = minimum > 1
         if not training:
             self._check_fitted()
-        X = check_samples(
+        return check_samples(
             X, minimum=minimum, n_features=None if training else self.n_features_in_,
             unit_interval=self._needs_unit_interval, model=type(self).__name__,
+            dtype=None if training else self._parameters.values.dtype,
         )  # fmt: skip
-        return X if training else X.astype(self._parameters.values.dtype, copy=False)
 
     def _check_codes(self, codes: ArrayLike) -> Array:
         self._check_fitted()
-        codes = check_samples(
-            codes, n_features=self.n_components, name="codes", model=type(self).__name__
-        )
-        return codes.astype(self._parameters.values.dtype, copy=False)
+        return check_samples(
+            codes, n_features=self.decoder_.layers[0].n_in, dtype=self._parameters.values.dtype,
+            name="codes", model=type(self).__name__,
+        )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copy: views of one vector do not survive either, so networks
@@ -220,15 +233,18 @@ class BaseAutoencoder:
         state = vars(self).copy()
         if "_parameters" in state:
             state["_parameters"] = state["_parameters"].values.copy()
-            del state["encoder_"], state["decoder_"]
+            for name in self._networks():
+                del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take up a state."""
         vars(self).update(state)
         if "_parameters" in state:
-            values = state["_parameters"]
+            values, present = state["_parameters"], self.get_params()
+            vars(self).update(self._built_with)  # set_params may have been called since fit
             self._build(self.n_features_in_, values.dtype)
+            vars(self).update(present)
             self._parameters.values[...] = values
 
 
@@ -258,6 +274,11 @@ class DeepAutoencoder(BaseAutoencoder):
             check_real("tol", self.tol, 0)
         check_integer("n_iter_no_change", self.n_iter_no_change, 1)
         check_bool("early_stopping", self.early_stopping)
+        if self.early_stopping and self._solver == "lbfgs":
+            raise ValueError(
+                "early_stopping must be False with solver='lbfgs', which trains on all rows; "
+                "got True. Use solver='adam'."
+            )
         check_real("validation_fraction", self.validation_fraction, 0, 1, open_ends=True)
         check_real("weight_decay", self.weight_decay, 0)
         check_bool("verbose", self.verbose)

@@ -216,6 +216,8 @@ class LinearAutoencoder(BaseAutoencoder):
         Sigma = X.T @ X / len(X)
         encoder, decoder = self.encoder_.layers[0], self.decoder_.layers[0]
         W_d = np.linalg.qr(decoder.weight.T)[0]
+        rounding = 4 * float(np.finfo(W_d.dtype).eps) * W_d.size**0.5  # turns it as well
+        tol = max(self.tol, rounding)
         with progress_bar(self.max_iter, self.verbose, type(self).__name__) as bar:
             for _ in range(self.max_iter):
                 old = W_d
@@ -226,7 +228,7 @@ class LinearAutoencoder(BaseAutoencoder):
                 history.kept += 1
                 bar.update()
                 turned = np.linalg.norm(W_d - old @ (old.T @ W_d))
-                if turned <= self.tol:
+                if turned <= tol:
                     return True
         return False
 

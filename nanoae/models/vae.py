@@ -201,6 +201,12 @@ class VAE(DeepAutoencoder):
         gradient : ndarray of shape (n_parameters,)
             The live vector: it is overwritten by the next call.
         """
+        if len(self.decoder_.layers) > 1 or self.likelihood != "gaussian":
+            raise ValueError(
+                "The loss is exact only with hidden_layer_sizes=() and likelihood='gaussian'; got "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, "
+                f"likelihood={self.likelihood!r}. Use loss_and_gradient."
+            )
         n, n_features = X.shape
         mu, log_var = self._split(self.encoder_.forward(X))
         variance = np.exp(log_var)
@@ -225,7 +231,8 @@ class VAE(DeepAutoencoder):
 
     def _split(self, statistics: Array) -> tuple[Array, Array]:
         """``mu`` and ``log_var`` from the encoder's output."""
-        return statistics[:, : self.n_components], statistics[:, self.n_components :]
+        k = statistics.shape[1] // 2
+        return statistics[:, :k], statistics[:, k:]
 
     def _likelihood(self, x_hat: Array, X: Array) -> tuple[float, Array]:
         """−log p(x|z) and its gradient, written over the decoder's output."""
@@ -238,10 +245,11 @@ class VAE(DeepAutoencoder):
         return nll, grad_x_hat
 
     @property
-    def _log_noise_variance(self) -> float:
-        if self.noise_variance == "learned":
+    def _log_noise_variance(self) -> Any:
+        """A scalar of the model's dtype, so that float32 stays float32."""
+        if isinstance(self.noise_variance, str):  # "learned"
             return self._parameters["log_noise_variance"][0][()]
-        return math.log(self.noise_variance)
+        return self._parameters.values.dtype.type(math.log(self.noise_variance))
 
     def _set_noise_gradient(self, gradient: float) -> None:
         if self.noise_variance == "learned":
@@ -293,7 +301,8 @@ class VAE(DeepAutoencoder):
         self._check_fitted()
         check_integer("n_samples", n_samples, 1)
         rng = check_random_state(self.random_state if random_state is None else random_state)
-        return self.inverse_transform(self._standard_normal(rng, (n_samples, self.n_components)))
+        k = self.decoder_.layers[0].n_in
+        return self.inverse_transform(self._standard_normal(rng, (n_samples, k)))
 
     def rate_distortion(
         self, X: ArrayLike, *, n_samples: int = 10, random_state: Any = 0
@@ -341,9 +350,56 @@ class VAE(DeepAutoencoder):
         nll = gaussian_nll_of_error(distortion, self.n_features_in_, self._log_noise_variance)[0]
         return -float(nll) - rate
 
+    def log_likelihood(
+        self, X: ArrayLike, *, n_samples: int = 100, random_state: Any = 0
+    ) -> float:
+        """Importance-weighted estimate of log p(x), in nats per sample.
+
+        ``log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` with ``z_k`` from q(z|x): on average a lower
+        bound, at K = 1 the ELBO, and the tighter the larger K (Burda et al. 2016).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        n_samples : int, default 100
+            K.
+        random_state : int, Generator or None, default 0
+            The same draws in every call by default, so that models can be compared.
+
+        Returns
+        -------
+        float
+            Averaged over the samples.
+        """
+        X = self._check_samples(X)
+        check_integer("n_samples", n_samples, 1)
+        rng = check_random_state(random_state)
+        mu, log_var = self.encode(X)
+        log_sum = np.full(len(X), -np.inf)
+        for _ in range(n_samples):
+            eps = self._standard_normal(rng, mu.shape)
+            z = mu + np.exp(log_var / 2) * eps
+            # log p(z) − log q(z|x): the constants of the two normal densities cancel
+            log_ratio = 0.5 * np.sum(eps**2 + log_var - z**2, axis=1)
+            log_weight = self._log_p_per_sample(X, self.decoder_(z)) + log_ratio
+            log_sum = np.logaddexp(log_sum, log_weight)
+        return float(np.mean(log_sum)) - math.log(n_samples)
+
+    def _log_p_per_sample(self, X: Array, x_hat: Array) -> Array:
+        """log p(x|z) of each sample ``(n,)``, from the decoder's output."""
+        if self.likelihood == "bernoulli":
+            return -bernoulli_nll_per_sample(x_hat, X)
+        errors = np.sum((X - x_hat) ** 2, axis=1)
+        return -gaussian_nll_of_error(errors, X.shape[1], self._log_noise_variance)[0]
+
     def score(self, X: ArrayLike, y: object = None) -> float:
         """The ELBO: higher is better."""
         return self.elbo(X)
+
+    def kl_per_dimension(self, X: ArrayLike) -> Array:
+        """The rate of each code dimension ``(k,)``, in nats; they add up to the rate."""
+        mu, log_var = self.encode(X)
+        return np.array([gaussian_kl(mu[:, [j]], log_var[:, [j]])[0] for j in range(mu.shape[1])])
 
     def active_units(self, X: ArrayLike) -> int:
         """Number of code dimensions in use: those whose mean varies by more than 0.01.
@@ -356,7 +412,7 @@ class VAE(DeepAutoencoder):
         """One value a sample: ``‖x − x̂‖²``, or −log p(x|μ) in nats under "bernoulli"."""
         if self.likelihood == "gaussian":
             return super().reconstruction_error(X)
-        return bernoulli_nll_per_sample(self.decoder_(self.transform(X)), self._check_samples(X))
+        return -self._log_p_per_sample(self._check_samples(X), self.decoder_(self.transform(X)))
 
     # --- training ------------------------------------------------------------------------------
 
@@ -382,9 +438,11 @@ class VAE(DeepAutoencoder):
         encoder.weight[:, self.n_components :] = 0  # σ²(x) constant from the start
         mean = X.mean(axis=0)
         R = triangular_factor(X - mean)
-        super()._train(np.vstack([R, -R]), rng, history)
-        encoder.bias -= mean @ encoder.weight
-        decoder.bias += mean
+        try:
+            super()._train(np.vstack([R, -R]), rng, history)
+        finally:  # a model whose training was interrupted is to be usable, too
+            encoder.bias -= mean @ encoder.weight
+            decoder.bias += mean
 
     @property
     def _solver(self) -> str:

@@ -2,7 +2,9 @@
 
 from nanoae.network.activations import ACTIVATIONS
 from nanoae.network.dense import Dense
-from nanoae.network.mlp import MLP
+from nanoae.network.dictionary import Dictionary
+from nanoae.network.mlp import MLP, Sequential
 from nanoae.network.parameters import Parameters
+from nanoae.network.unrolled import Unrolled
 
-__all__ = ["ACTIVATIONS", "MLP", "Dense", "Parameters"]
+__all__ = ["ACTIVATIONS", "MLP", "Dense", "Dictionary", "Parameters", "Sequential", "Unrolled"]

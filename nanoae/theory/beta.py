@@ -10,21 +10,61 @@ from numpy.typing import ArrayLike
 from nanoae.arrays import Array
 
 
+def linear_vae_encoder(W: ArrayLike, theta: float) -> tuple[Array, Array]:
+    """The best ``q(z|x) = N(V(x − mean), diag s²)`` for a given decoder W, ``θ = β σ²``.
+
+    No other Gaussian with diagonal covariance does better at any x, linear in x or not.
+
+    Parameters
+    ----------
+    W : array-like of shape (d, k)
+    theta : float
+
+    Returns
+    -------
+    V : ndarray of shape (k, d)
+        ``(WᵀW + θI)⁻¹ Wᵀ``, ridge regression on the decoder's columns (6.1b).
+    posterior_variance : ndarray of shape (k,)
+        ``θ / (‖w_j‖² + θ)`` (6.1a).
+    """
+    W = np.asarray(W, dtype=np.float64)
+    V = np.linalg.solve(W.T @ W + theta * np.eye(W.shape[1]), W.T)
+    return V, theta / (np.sum(W**2, axis=0) + theta)
+
+
+def linear_vae_profile(W: ArrayLike, Sigma: ArrayLike, theta: float) -> float:
+    """Least ``D + 2θR`` over all encoders, for a given decoder W (6.1c).
+
+    ``θ {tr[(WWᵀ + θI)⁻¹ Σ] + Σ_j log(1 + ‖w_j‖²/θ)}``. The β-VAE's loss is this over ``2σ²``,
+    plus a constant (6.8).
+
+    Parameters
+    ----------
+    W : array-like of shape (d, k)
+    Sigma : array-like of shape (d, d)
+    theta : float
+    """
+    W = np.asarray(W, dtype=np.float64)
+    C = W @ W.T + theta * np.eye(len(W))
+    price = np.log1p(np.sum(W**2, axis=0) / theta).sum()
+    return float(theta * (np.trace(np.linalg.solve(C, np.asarray(Sigma))) + price))
+
+
 class LinearVAEOptimum(NamedTuple):
     """The linear β-VAE at its global minimum, for ``θ = β σ²``.
 
     Attributes
     ----------
     rate : float
-        ``Σ_{i≤k} ½ log(λ_i / θ)`` over active dimensions, nats.
+        ``Σ_{i≤k} ½ log(λ_i / θ)`` over active dimensions, nats (6.3).
     distortion : float
-        ``Σ_{i≤k} min(θ, λ_i) + Σ_{i>k} λ_i``.
+        ``Σ_{i≤k} min(θ, λ_i) + Σ_{i>k} λ_i`` (6.3a).
     active : ndarray of bool, shape (k,)
-        ``λ_i > θ``.
+        ``λ_i > θ`` (6.2).
     posterior_variance : ndarray of shape (k,)
-        ``θ / λ_i`` where active, else 1.
+        ``θ / λ_i`` where active, else 1 (6.1f).
     decoder_norms : ndarray of shape (k,)
-        Lengths ``√(λ_i − θ)_+`` of the decoder's columns, which lie along the principal axes.
+        Lengths ``√(λ_i − θ)_+`` of the decoder's columns, along the principal axes (6.1).
     """
 
     rate: float
@@ -68,7 +108,7 @@ def water_filling(eigenvalues: ArrayLike, theta: ArrayLike) -> tuple[Array, Arra
     """Shannon's rate–distortion function of a Gaussian source, by its water level.
 
     Reverse water-filling (Cover & Thomas 2006, theorem 10.3.3): components above the level θ are
-    described to within θ, the others not at all. ``R = Σ ½ log(λ_i/θ)_+``,
+    described to within θ, the others not at all (6.3b). ``R = Σ ½ log(λ_i/θ)_+``,
     ``D = Σ min(θ, λ_i)``.
 
     Parameters
@@ -116,3 +156,76 @@ def shannon_rate(eigenvalues: ArrayLike, distortion: float) -> float:
     j = int(np.searchsorted(at_eigenvalues, distortion, side="right"))
     theta = (distortion - ascending[:j].sum()) / (len(ascending) - j)
     return float(water_filling(ascending, theta)[0])
+
+
+def learned_noise_variance(eigenvalues: ArrayLike, n_components: int, beta: float) -> float:
+    """The σ² that a linear β-VAE learns: its mean squared error a feature (6.4b).
+
+    The root of ``d σ² = Σ_{i≤k} min(β σ², λ_i) + Σ_{i>k} λ_i``; at β = 1 `probabilistic_pca`'s.
+    Both sides are straight lines between one dimension's collapse and the next.
+
+    Parameters
+    ----------
+    eigenvalues : array-like of shape (d,)
+    n_components : int
+        k.
+    beta : float
+
+    Raises
+    ------
+    ValueError
+        There is none: k dimensions hold all the variance, and the smaller σ², the better.
+    """
+    eigenvalues = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    d, used = len(eigenvalues), int(np.sum(eigenvalues[:n_components] > 0))
+    if eigenvalues[used:].sum() == 0 and beta * used <= d:
+        raise ValueError(
+            f"no noise variance is best: {used} components hold all the variance, and "
+            f"beta * {used} = {beta * used:g} is not more than the {d} features."
+        )
+    active = used  # as many as can be above the water that they and the others make
+    while active > 0:
+        left = d - beta * active
+        if left > 0 and eigenvalues[active - 1] * left > beta * eigenvalues[active:].sum():
+            break
+        active -= 1
+    return float(eigenvalues[active:].sum() / (d - beta * active))
+
+
+class ProbabilisticPCA(NamedTuple):
+    """The maximum-likelihood linear-Gaussian model (Tipping & Bishop 1999).
+
+    Attributes
+    ----------
+    noise_variance : float
+        σ², the mean of the eigenvalues left out (6.4).
+    decoder_norms : ndarray of shape (k,)
+        ``√(λ_i − σ²)``: lengths of the columns of W, which lie along the principal axes.
+    log_likelihood : float
+        At the maximum, nats per sample (6.4a).
+    """
+
+    noise_variance: float
+    decoder_norms: Array
+    log_likelihood: float
+
+
+def probabilistic_pca(eigenvalues: ArrayLike, n_components: int) -> ProbabilisticPCA:
+    """Probabilistic PCA from the eigenvalues of the data's covariance Σ.
+
+    Parameters
+    ----------
+    eigenvalues : array-like of shape (d,)
+    n_components : int
+        k < d.
+    """
+    eigenvalues = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    d = len(eigenvalues)
+    used, left = eigenvalues[:n_components], eigenvalues[n_components:]
+    noise_variance = float(left.mean())
+    log_det = np.log(used).sum() + len(left) * np.log(noise_variance)
+    return ProbabilisticPCA(
+        noise_variance,
+        np.sqrt(used - noise_variance),
+        float(-0.5 * (d * np.log(2 * np.pi) + log_det + d)),
+    )

@@ -1,10 +1,12 @@
-"""The KL divergence of a Gaussian from the standard normal, by two roads that know no formula.
+"""What the VAE's parts must equal: KL by two roads that know no formula, the linear-Gaussian
+model where nothing is intractable, and the noise of two gradient estimators.
 
-Both integrate the definition, ``KL(q ‖ p) = ∫ q(z) log (q(z) / p(z)) dz``.
+The derivations are chapter 5's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +25,7 @@ class Estimate(NamedTuple):
 def gaussian_kl_monte_carlo(
     mu: ArrayLike, log_var: ArrayLike, n_samples: int, rng: np.random.Generator
 ) -> Estimate:
-    """KL(N(μ, diag σ²) ‖ N(0, I)) as the mean of ``log q(z) − log p(z)`` over draws from q.
+    """KL(N(μ, diag σ²) ‖ N(0, I)) by its definition: the mean of ``log q − log p`` over q.
 
     Parameters
     ----------
@@ -41,6 +43,17 @@ def gaussian_kl_monte_carlo(
     z = mu + np.exp(log_var / 2) * rng.standard_normal((n_samples, len(mu)))
     log_ratio = (_log_normal(z, mu, log_var) - _log_normal(z, 0.0, 0.0)).sum(axis=1)
     return Estimate(float(log_ratio.mean()), float(log_ratio.std(ddof=1) / np.sqrt(n_samples)))
+
+
+def gaussian_kl_monte_carlo_variance(mu: ArrayLike, log_var: ArrayLike) -> float:
+    """Variance of one draw of that estimate, ``Σ μ² σ² + ½ (σ² − 1)²`` (5.2d).
+
+    Parameters
+    ----------
+    mu, log_var : array-like of shape (k,)
+    """
+    mu, variance = np.asarray(mu, dtype=np.float64), np.exp(np.asarray(log_var, dtype=np.float64))
+    return float(np.sum(mu**2 * variance + 0.5 * (variance - 1) ** 2))
 
 
 def gaussian_kl_quadrature(mu: ArrayLike, log_var: ArrayLike) -> float:
@@ -75,3 +88,178 @@ def _log_normal(
 ) -> Array:
     """log N(z; μ, σ²), elementwise."""
     return -0.5 * (np.log(2 * np.pi) + log_var + (z - mu) ** 2 / np.exp(log_var))
+
+
+# --- the linear-Gaussian model: p(z) = N(0, I), p(x|z) = N(Wz + b, σ² I) ---------------------
+
+
+class LinearGaussian(NamedTuple):
+    """The generative model in which marginal likelihood and posterior have closed forms.
+
+    Attributes
+    ----------
+    W : ndarray of shape (d, k)
+    b : ndarray of shape (d,)
+    noise_variance : float
+        σ².
+    """
+
+    W: Array
+    b: Array
+    noise_variance: float
+
+    def log_likelihood(self, X: ArrayLike) -> Array:
+        """``log p(x) = log N(x; b, W Wᵀ + σ² I)`` of each sample ``(n,)``, nats (5.1c)."""
+        centred = np.asarray(X, dtype=np.float64) - self.b
+        covariance = self.W @ self.W.T + self.noise_variance * np.eye(len(self.b))
+        _, log_det = np.linalg.slogdet(covariance)
+        distance = np.sum(centred * np.linalg.solve(covariance, centred.T).T, axis=1)
+        return -0.5 * (len(self.b) * np.log(2 * np.pi) + log_det + distance)
+
+    def posterior(self, X: ArrayLike) -> tuple[Array, Array]:
+        """Mean ``(n, k)`` and covariance ``(k, k)`` of ``p(z|x)``.
+
+        With ``M = WᵀW + σ² I``: ``N(M⁻¹ Wᵀ (x − b), σ² M⁻¹)`` (5.1d).
+        """
+        M = self.W.T @ self.W + self.noise_variance * np.eye(self.W.shape[1])
+        mean = np.linalg.solve(M, self.W.T @ (np.asarray(X) - self.b).T).T
+        return mean, self.noise_variance * np.linalg.inv(M)
+
+    def elbo(self, X: ArrayLike, mean: ArrayLike, covariance: ArrayLike) -> Array:
+        """The ELBO of each sample ``(n,)`` for any Gaussian ``q(z|x)``, nats, no sampling (5.1e).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        mean : array-like of shape (n, k)
+        covariance : array-like of shape (k, k)
+        """
+        X, mean, covariance = np.asarray(X), np.asarray(mean), np.asarray(covariance)
+        d, k = self.W.shape
+        error = np.sum((X - mean @ self.W.T - self.b) ** 2, axis=1)
+        error += np.trace(self.W @ covariance @ self.W.T)
+        log_p = -0.5 * (d * np.log(2 * np.pi * self.noise_variance) + error / self.noise_variance)
+        return log_p - gaussian_kl_between(mean, covariance, np.zeros(k), np.eye(k))
+
+
+def gaussian_kl_between(
+    mean_q: ArrayLike, covariance_q: ArrayLike, mean_p: ArrayLike, covariance_p: ArrayLike
+) -> Array:
+    """KL between Gaussians with full covariances, for one pair of means a row, in nats.
+
+    ``½ [tr(Σ_p⁻¹ Σ_q) + (μ_p − μ_q)ᵀ Σ_p⁻¹ (μ_p − μ_q) − k + log |Σ_p| / |Σ_q|]`` (5.2e).
+
+    Parameters
+    ----------
+    mean_q, mean_p : array-like of shape (n, k) or (k,)
+    covariance_q, covariance_p : array-like of shape (k, k)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    difference = np.atleast_2d(np.asarray(mean_p) - np.asarray(mean_q))
+    covariance_q, covariance_p = np.asarray(covariance_q), np.asarray(covariance_p)
+    log_dets = np.linalg.slogdet(covariance_p)[1] - np.linalg.slogdet(covariance_q)[1]
+    spread = np.trace(np.linalg.solve(covariance_p, covariance_q))
+    distance = np.sum(difference * np.linalg.solve(covariance_p, difference.T).T, axis=1)
+    return 0.5 * (spread + distance - len(covariance_q) + log_dets)
+
+
+def gaussian_renyi_between(
+    mean_p: ArrayLike, covariance_p: ArrayLike, mean_q: ArrayLike, covariance_q: ArrayLike
+) -> Array:
+    """Rényi's divergence of order 2, ``log ∫ p²/q``, for one pair of means a row, in nats (5.1g).
+
+    ``exp`` of it, less 1, is the variance of the importance weight p/q when z is drawn from q:
+    what one draw from the prior is worth (5.1f), and from the encoder (5.5c). Infinite unless
+    ``2 Σ_q − Σ_p`` is positive definite: q must not be much narrower than p.
+
+    Parameters
+    ----------
+    mean_p, mean_q : array-like of shape (n, k) or (k,)
+    covariance_p, covariance_q : array-like of shape (k, k)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    difference = np.atleast_2d(np.asarray(mean_p) - np.asarray(mean_q))
+    covariance_p, covariance_q = np.asarray(covariance_p), np.asarray(covariance_q)
+    C = 2 * covariance_q - covariance_p
+    if np.linalg.eigvalsh(C)[0] <= 0:
+        return np.full(len(difference), np.inf)
+    log_det_p, log_det_q, log_det_C = (
+        np.linalg.slogdet(matrix)[1] for matrix in (covariance_p, covariance_q, C)
+    )
+    distance = np.sum(difference * np.linalg.solve(C, difference.T).T, axis=1)
+    return log_det_q - 0.5 * (log_det_p + log_det_C) + distance
+
+
+# --- two estimators of ∇_μ E f(z), z ~ N(μ, σ² I) --------------------------------------------
+
+
+def reparameterised_gradients(
+    grad_f: Callable[[Array], Array], mu: ArrayLike, sigma: float, n: int, rng: np.random.Generator
+) -> Array:
+    """``n`` independent estimates ``(n, k)``: ``∇f(μ + σ ε)`` (5.3).
+
+    Parameters
+    ----------
+    grad_f : callable
+        ∇f at points ``(n, k)``.
+    mu : array-like of shape (k,)
+    sigma : float
+    n : int
+    rng : Generator
+    """
+    mu = np.asarray(mu, dtype=np.float64)
+    return grad_f(mu + sigma * rng.standard_normal((n, len(mu))))
+
+
+def score_function_gradients(
+    f: Callable[[Array], Array], mu: ArrayLike, sigma: float, n: int, rng: np.random.Generator
+) -> Array:
+    """``n`` independent estimates ``(n, k)``: ``f(z) ∇_μ log q(z) = f(μ + σ ε) ε / σ`` (5.3a).
+
+    Parameters are those of `reparameterised_gradients`, but for ``f``, values ``(n,)`` at points
+    ``(n, k)``: no derivative is needed.
+    """
+    mu = np.asarray(mu, dtype=np.float64)
+    eps = rng.standard_normal((n, len(mu)))
+    return f(mu + sigma * eps)[:, None] * eps / sigma
+
+
+class EstimatorVariance(NamedTuple):
+    """Variance of one draw of each estimator, summed over the k components."""
+
+    reparameterised: float
+    score_function: float
+
+
+def gradient_estimator_variance(
+    c: float, a: ArrayLike, A: ArrayLike, mu: ArrayLike, sigma: float
+) -> EstimatorVariance:
+    """Both variances for ``f(z) = c + aᵀz + ½ zᵀA z``, in closed form.
+
+    With ``F = f(μ)`` and ``g = ∇f(μ) = a + Aμ``, the reparameterised one is ``σ² ‖A‖²`` (5.3b);
+    the other is ``k F²/σ² + (k+1) ‖g‖² + (k+2) F tr A + ¼ σ² (k+4) ((tr A)² + 2 ‖A‖²)`` (5.3c),
+    from the moments of a standard normal up to the sixth. A constant baseline, subtracted from
+    f, changes c alone.
+
+    Parameters
+    ----------
+    c : float
+    a : array-like of shape (k,)
+    A : array-like of shape (k, k)
+        Symmetric.
+    mu : array-like of shape (k,)
+    sigma : float
+    """
+    a, A, mu = (np.asarray(value, dtype=np.float64) for value in (a, A, mu))
+    k, trace, square = len(mu), np.trace(A), np.sum(A * A)
+    F = c + a @ mu + 0.5 * mu @ A @ mu
+    g = a + A @ mu
+    score = k * F**2 / sigma**2 + (k + 1) * g @ g + (k + 2) * F * trace
+    score += 0.25 * sigma**2 * (k + 4) * (trace**2 + 2 * square)
+    return EstimatorVariance(float(sigma**2 * square), float(score))

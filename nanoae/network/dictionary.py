@@ -1,0 +1,65 @@
+"""The dictionary layer, ``x̂ = D h + b`` with atoms of norm 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nanoae.arrays import Array
+from nanoae.network.dense import Dense
+
+
+class Dictionary(Dense):
+    """A linear layer that uses its weights at norm 1.
+
+    The atoms, columns of D, are ``d_j = w_j / ‖w_j‖`` with ``w_j`` free. So any optimizer may
+    move the weights, and yet no step can make an atom longer or shorter.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Number of atoms k, and their length in features d.
+    bias : bool, default False
+
+    Attributes
+    ----------
+    weight, grad_weight : ndarray of shape (n_in, n_out)
+        The ``w_j``, in rows.
+    bias, grad_bias : ndarray of shape (n_out,), or None
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, bias: bool = False) -> None:
+        super().__init__(n_in, n_out, bias=bias)
+
+    @property
+    def atoms(self) -> Array:
+        """``Dᵀ``, of shape (n_in, n_out): the atoms in rows."""
+        return self.weight / self._norms
+
+    @property
+    def _norms(self) -> Array:
+        return np.linalg.norm(self.weight, axis=1, keepdims=True)
+
+    def __call__(self, x: Array) -> Array:
+        """Outputs ``(n, n_out)`` for inputs ``(n, n_in)``."""
+        return self._activate(x @ self.atoms)
+
+    def forward(self, x: Array) -> Array:
+        """The same, keeping ``x`` for `backward`."""
+        self.x = x
+        return self(x)
+
+    def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
+        """Turn ∂L/∂y into ∂L/∂W, ∂L/∂b and ∂L/∂x.
+
+        A longer ``w_j`` is the same atom, so of ∂L/∂d_j only the part across d_j reaches it:
+        ``∂L/∂w_j = (∂L/∂d_j − ⟨∂L/∂d_j, d_j⟩ d_j) / ‖w_j‖``.
+        """
+        atoms = self.atoms
+        grad_atoms = self.x.T @ grad_y
+        along = np.sum(grad_atoms * atoms, axis=1, keepdims=True)
+        np.divide(grad_atoms - along * atoms, self._norms, out=self.grad_weight)
+        if self.grad_bias is not None:
+            np.sum(grad_y, axis=0, out=self.grad_bias)
+        return grad_y @ atoms.T if input_gradient else None

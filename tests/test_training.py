@@ -1,0 +1,410 @@
+"""The training loop: what it feeds a model, what it writes down, when it stops."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from nanoae import VAE, Autoencoder, LinearAutoencoder, TiedAutoencoder, TrainingDiverged
+from nanoae.optimizers import SGD
+from nanoae.training import History, train, train_full_batch
+
+
+class MeanModel:
+    """The smallest model there is: one vector θ, loss ``(1/n) Σ ‖x − θ‖²``. It keeps a diary.
+
+    ``batches`` has every batch it was given; ``noise`` a draw from the generator at each call.
+    """
+
+    def __init__(self, n_features):
+        self.parameters_ = np.zeros(n_features)
+        self.batches, self.noise = [], []
+
+    def loss_and_gradient(self, X, rng=None):
+        self.batches.append(X.copy())  # the loop reuses its work array
+        self.noise.append(rng.standard_normal())
+        residual = X - self.parameters_
+        return np.mean(np.sum(residual**2, axis=1)), -2 * residual.mean(axis=0)
+
+
+class ScriptedModel:
+    """A model whose losses are dictated, one value a call; the gradient is always 1."""
+
+    def __init__(self, losses):
+        self.parameters_ = np.zeros(1)
+        self.losses = iter(losses)
+
+    def loss_and_gradient(self, X, rng=None):
+        return next(self.losses), np.ones(1)
+
+
+COUNT = SGD(-1.0)  # with a gradient of 1, the parameter counts the steps
+
+
+def run(model, X, seed=0, **options):
+    history = History()
+    defaults = {"optimizer": SGD(0.1), "batch_size": 5, "max_iter": 3, "tol": 0.0}
+    options = {**defaults, "n_iter_no_change": 1000, **options}
+    try:
+        train(model, X, np.random.default_rng(seed), history, **options)
+    finally:
+        model.history = history
+    return model
+
+
+def numbered(n, d=3):
+    """Samples that can be told apart: row i starts with i."""
+    X = np.random.default_rng(0).standard_normal((n, d))
+    X[:, 0] = np.arange(n)
+    return X
+
+
+def orders(model, n_epochs, n):
+    """Numbers of the rows in the order in which they were seen, one array an epoch."""
+    return np.concatenate(model.batches)[:, 0].astype(int).reshape(n_epochs, n)
+
+
+# --- batches --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n, batch_size, sizes", [(23, 5, [5, 5, 5, 5, 3]), (6, 3, [3, 3]),
+                                                  (4, 10, [4]), (3, 1, [1, 1, 1])])  # fmt: skip
+def test_an_epoch_is_every_sample_once_in_batches_the_last_of_which_may_be_smaller(
+    n, batch_size, sizes
+):
+    X = numbered(n)
+    model = run(MeanModel(3), X, batch_size=batch_size, max_iter=2)
+    assert [len(batch) for batch in model.batches] == 2 * sizes
+    for order in orders(model, 2, n):
+        assert sorted(order) == list(range(n))
+    rows = np.concatenate(model.batches)
+    np.testing.assert_array_equal(rows, X[rows[:, 0].astype(int)])  # whole rows, unharmed
+
+
+def test_every_epoch_has_another_order_and_the_seed_decides_which():
+    X = numbered(23)
+    first, again, other = (orders(run(MeanModel(3), X, seed), 3, 23) for seed in (0, 0, 1))
+    assert len({tuple(order) for order in [*first, *other]}) == 6
+    np.testing.assert_array_equal(first, again)
+
+
+def test_history_is_the_mean_over_samples_not_over_batches():
+    X = numbered(23)
+    model = run(MeanModel(3), X)
+    theta, expected, unweighted = np.zeros(3), [], []
+    for epoch in range(3):
+        losses, sizes = [], []
+        for batch in model.batches[5 * epoch : 5 * epoch + 5]:
+            losses.append(np.mean(np.sum((batch - theta) ** 2, axis=1)))
+            sizes.append(len(batch))
+            theta = theta + 0.1 * 2 * (batch - theta).mean(axis=0)
+        expected.append(np.dot(losses, sizes) / 23)
+        unweighted.append(np.mean(losses))
+    history = model.history.arrays()["loss"]
+    np.testing.assert_allclose(history, expected, rtol=1e-13)  # the same sums in the same order
+    np.testing.assert_allclose(model.parameters_, theta, rtol=1e-13)
+    assert np.abs(np.array(unweighted) / expected - 1).max() > 1e-3  # the difference shows
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_one_full_batch_step_is_gradient_descent_by_hand(weight_decay):
+    """Against matrix calculus: ∂L/∂W_d = −2(I − W_d W_e) Σ W_eᵀ, and its like for W_e."""
+    X = np.random.default_rng(0).standard_normal((30, 4)) * [1, 2, 3, 4]
+    options = {"solver": "sgd", "max_iter": 1, "random_state": 0, "weight_decay": weight_decay}
+    start = LinearAutoencoder(2, learning_rate=1e-300, **options).fit(X)  # moves nothing
+    W_e, W_d = start.encoder_weight_, start.decoder_weight_
+    stepped = LinearAutoencoder(2, learning_rate=0.05, **options).fit(X)
+
+    Sigma = np.cov(X.T, bias=True)
+    E = (np.eye(4) - W_d @ W_e) @ Sigma
+    eta = 0.05 / np.trace(Sigma)
+    W_e_new = W_e + 2 * eta * (W_d.T @ E - weight_decay * W_e)
+    W_d_new = W_d + 2 * eta * (E @ W_e.T - weight_decay * W_d)
+    np.testing.assert_allclose(stepped.encoder_weight_, W_e_new, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(stepped.decoder_weight_, W_d_new, rtol=0, atol=1e-13)
+    decay = weight_decay * (np.sum(W_e**2) + np.sum(W_d**2))
+    by_hand = np.trace(E @ (np.eye(4) - W_d @ W_e).T) + decay
+    assert stepped.history_["loss"] == pytest.approx([by_hand], rel=1e-13)
+
+
+# --- when to stop ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset", [0.0, -100.0])  # a likelihood's loss may well be negative
+@pytest.mark.parametrize(
+    "fall, n_epochs",
+    [
+        (0.0, 1 + 4),  # flat: the first epoch is the best, and four in a row are no better
+        (-0.5, 1 + 4),  # rising
+        (0.5e-3, 2 + 4),  # falling, but see below
+        (5.0, 30),  # falling by more than tol · |best|: to the end
+    ],
+)
+def test_training_stops_when_the_loss_has_stopped_falling(fall, n_epochs, offset):
+    losses = 50 + offset - fall * np.arange(30.0)
+    if fall == 0.5e-3:  # one good epoch first; then by less than tol · |best| = 0.05 an epoch
+        losses[1:] -= 1
+    model = run(ScriptedModel(losses), numbered(5), max_iter=30, tol=1e-3, n_iter_no_change=4)
+    np.testing.assert_array_equal(model.history.arrays()["loss"], losses[:n_epochs])
+
+
+def test_epochs_without_improvement_must_be_in_a_row():
+    losses = [9, 9, 9, 8, 8, 8, 7, 7, 7, 7, 6]
+    model = run(ScriptedModel(losses), numbered(5), max_iter=11, tol=1e-3, n_iter_no_change=3)
+    assert model.history.arrays()["loss"].tolist() == losses[:-1]
+
+
+class StepDiary(SGD):
+    """Gradient descent that notes after which of the model's batches a step was taken."""
+
+    def __init__(self, model):
+        super().__init__(0.1)
+        self.model, self.steps = model, []
+
+    def step(self, values, gradient):
+        self.steps.append(len(self.model.batches) - 1)
+        super().step(values, gradient)
+
+
+def test_rows_that_are_held_out_are_never_trained_on():
+    n, X, model = 40, numbered(40), MeanModel(3)
+    optimizer = StepDiary(model)
+    run(model, X, optimizer=optimizer, early_stopping=True, validation_fraction=0.2, max_iter=4)
+    trained = [model.batches[i] for i in optimizer.steps]
+    watched = [b for i, b in enumerate(model.batches) if i not in optimizer.steps]
+    trained, watched = (np.concatenate(b)[:, 0].astype(int).reshape(4, -1)
+                        for b in (trained, watched))  # fmt: skip
+    for epoch in range(4):
+        assert sorted([*trained[epoch], *watched[epoch]]) == list(range(n))
+    np.testing.assert_array_equal(watched, watched[[0, 0, 0, 0]])  # the same rows each time
+    assert watched.shape == (4, 8)
+
+
+def test_validation_loss_is_that_of_the_held_out_rows_after_the_epoch():
+    model = run(
+        MeanModel(3), numbered(40), early_stopping=True, validation_fraction=0.2, max_iter=1
+    )
+    held_out = np.concatenate(model.batches[-2:])  # 8 rows: batches of 5 and 3
+    loss = np.mean(np.sum((held_out - model.parameters_) ** 2, axis=1))
+    assert model.history.arrays()["validation_loss"] == pytest.approx([loss], rel=1e-13)
+
+
+def test_epochs_are_compared_under_the_same_noise_but_trained_under_new():
+    model = run(MeanModel(3), numbered(10), early_stopping=True, validation_fraction=0.5)
+    training, validation = np.array(model.noise).reshape(3, 2).T  # one batch each an epoch
+    assert len(set(validation)) == 1
+    assert len(set(training)) == 3
+
+
+def scripted_validation(losses):
+    """One training batch and one validation batch an epoch, the latter with these losses."""
+    return ScriptedModel([x for loss in losses for x in (1.0, loss)])
+
+
+def test_parameters_of_the_best_epoch_are_put_back():
+    losses = [9, 5, 7, 4, 6, 8, 4.5, 5, 5]
+    model = run(
+        scripted_validation(losses), numbered(4), optimizer=COUNT, early_stopping=True,
+        validation_fraction=0.5, max_iter=20, n_iter_no_change=5,
+    )  # fmt: skip
+    history = model.history
+    assert history.arrays()["validation_loss"].tolist() == losses  # 4, then five no better
+    assert model.parameters_ == [4]
+    assert history.kept == 3
+
+
+def test_best_epoch_is_kept_even_if_better_by_less_than_tol():
+    losses = [10, 9.999, 9.998]
+    model = run(
+        scripted_validation(losses), numbered(4), optimizer=COUNT, early_stopping=True,
+        validation_fraction=0.5, tol=0.1, n_iter_no_change=2,
+    )  # fmt: skip
+    assert model.parameters_ == [3]
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
+def test_two_samples_are_enough_to_hold_one_out(fraction):
+    model = run(MeanModel(3), numbered(2), early_stopping=True, validation_fraction=fraction)
+    assert [len(batch) for batch in model.batches] == [1, 1] * 3
+
+
+# --- weight decay ---------------------------------------------------------------------------
+
+SMALL = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
+MODELS = {
+    "linear": LinearAutoencoder(2, random_state=0),
+    "tied": TiedAutoencoder(2, random_state=0),
+    "mlp": Autoencoder(2, **SMALL),
+    "vae": VAE(2, noise_variance="learned", **SMALL),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weight_decay_acts_on_every_weight_once_and_on_no_bias(name):
+    X = np.random.default_rng(0).standard_normal((20, 5))
+    model = copy.deepcopy(MODELS[name]).fit(X)
+    values = model.parameters_
+    values[...] = np.random.default_rng(1).standard_normal(values.shape)  # biases not at 0
+    plain_loss, gradient = model.loss_and_gradient(X, np.random.default_rng(2))
+    plain_gradient = gradient.copy()
+    model.weight_decay = 0.7
+    loss, gradient = model.loss_and_gradient(X, np.random.default_rng(2))
+    model.weight_decay = 0.0
+
+    networks = [model.encoder_] if name == "tied" else [model.encoder_, model.decoder_]
+    layers = [layer for network in networks for layer in network.layers]
+    squares = sum(np.sum(layer.weight**2) for layer in layers)
+    assert loss - plain_loss == pytest.approx(0.7 * squares, rel=1e-12)
+
+    difference = gradient - plain_gradient
+    n_weights = sum(layer.weight.size for layer in layers)
+    is_weight = np.zeros(len(values), bool)
+    for layer in layers:  # the layer's weights are views: mark their places through them
+        saved = layer.weight.copy()
+        layer.weight[...] = np.nan
+        is_weight |= np.isnan(values)
+        layer.weight[...] = saved
+    assert is_weight.sum() == n_weights
+    scale = np.abs(plain_gradient).max()  # the difference of two gradients of this size
+    np.testing.assert_allclose(
+        difference, np.where(is_weight, 1.4 * values, 0), rtol=0, atol=1e-14 * scale
+    )
+
+
+# --- when it goes wrong ---------------------------------------------------------------------
+
+
+def test_divergence_names_the_epoch_and_keeps_what_was_before_it():
+    losses = [3.0, 3.0, 2.0, 2.0, np.nan, 0.0]  # two batches an epoch: NaN in the third
+    model = ScriptedModel(losses)
+    with pytest.raises(TrainingDiverged, match=r"epoch 3\b.*learning_rate"):
+        run(model, numbered(10), optimizer=COUNT, max_iter=9)
+    assert model.history.arrays()["loss"].tolist() == [3, 2]
+    assert model.parameters_ == [4]  # two epochs of two steps
+    assert next(model.losses) == 0.0  # and not a batch more
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_divergence_on_the_held_out_rows_keeps_the_best_epoch(bad):
+    model = scripted_validation([5, 2, 3, bad])
+    with pytest.raises(TrainingDiverged, match="epoch 4"):
+        run(
+            model, numbered(4), optimizer=COUNT, early_stopping=True, validation_fraction=0.5,
+            max_iter=9,
+        )  # fmt: skip
+    assert model.parameters_ == [2] and model.history.kept == 1
+
+
+def test_gradient_that_overflows_in_the_last_batch_is_noticed_though_its_loss_was_finite():
+    class Overflow(SGD):
+        def step(self, values, gradient):
+            values += np.inf
+
+    with pytest.raises(TrainingDiverged, match="epoch 1"):
+        run(model := ScriptedModel([1.0]), numbered(5), optimizer=Overflow(0.1))
+    assert model.parameters_ == [0]
+
+
+def test_divergence_in_full_batch_training_keeps_the_last_iteration():
+    theta = np.array([-1.2, 1.0])
+    calls, reported, history = [], [], History()
+
+    class Rosenbrock:
+        parameters_ = theta
+
+        def loss_and_gradient(self):
+            x, y = theta
+            calls.append(theta.copy())
+            if len(calls) == 15:
+                return np.nan, np.zeros(2)
+            g = np.array([-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)])
+            loss = (1 - x) ** 2 + 100 * (y - x * x) ** 2
+            reported.append(loss)
+            return loss, g
+
+    model = Rosenbrock()
+    with pytest.raises(TrainingDiverged, match="iteration") as info:
+        train_full_batch(model, model.loss_and_gradient, history, max_iter=50, tol=1e-9)
+    losses = history.arrays()["loss"]
+    assert f"iteration {len(losses) + 1}:" in str(info.value)
+    assert 1 < len(losses) < 15
+    x, y = theta
+    assert losses[-1] == (1 - x) ** 2 + 100 * (y - x * x) ** 2  # the parameters are its own
+
+
+def test_learning_rate_that_is_too_large_leaves_a_finite_model():
+    X = np.random.default_rng(0).standard_normal((50, 4))
+    model = Autoencoder(2, solver="sgd", learning_rate=0.2, random_state=0, max_iter=50,
+                        hidden_layer_sizes=(8,), batch_size=50)  # fmt: skip
+    with pytest.raises(TrainingDiverged) as info:
+        model.fit(100 * X)
+    n_iter = model.n_iter_
+    assert f"epoch {n_iter + 1}:" in str(info.value)
+    assert len(model.history_.get("loss", ())) == n_iter
+    assert np.isfinite(model.parameters_).all() and np.isfinite(model.loss_)
+    model.set_params(learning_rate=1e-3).fit(X)  # and it can be trained again
+    assert model.loss_ < np.mean(np.sum(X**2, axis=1))
+
+
+SOLVERS = {  # every way through the loop
+    "lbfgs": LinearAutoencoder(2, random_state=0),
+    "alternating": LinearAutoencoder(2, solver="alternating", random_state=0),
+    "tied": TiedAutoencoder(2, random_state=0),
+    "mlp": Autoencoder(2, batch_size=8, **SMALL),
+    "mlp-full-batch": Autoencoder(2, solver="lbfgs", activation="tanh", **SMALL),
+    "vae-linear": VAE(2, hidden_layer_sizes=(), random_state=0),
+    "vae-early-stopping": VAE(2, early_stopping=True, **SMALL),
+}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_interrupted_model_is_usable_and_its_parameters_go_with_its_history(name, monkeypatch):
+    X = np.random.default_rng(0).standard_normal((40, 5)) @ np.diag([1, 2, 3, 4, 5]) + 1
+    model = copy.deepcopy(SOLVERS[name]).set_params(max_iter=100)
+    loss_of = "exact_loss_and_gradient" if name == "vae-linear" else "loss_and_gradient"
+    original, parameters = getattr(model, loss_of), []
+
+    def impatient(*args):
+        parameters.append(model.parameters_.copy())
+        if len(parameters) == 13:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(model, loss_of, impatient)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X)
+    monkeypatch.undo()
+
+    losses = model.history_["loss"]
+    assert model.n_iter_ == len(losses) > 1
+    assert np.isfinite(model.reconstruct(X)).all()
+    if name == "vae-early-stopping":
+        assert model.loss_ == losses[np.argmin(model.history_["validation_loss"])]
+    else:
+        assert model.loss_ == losses[-1]
+    if name == "mlp":  # the epoch's parameters, not those of the batch that was cut short
+        assert (model.parameters_ == parameters[5 * len(losses)]).all()
+    elif name == "alternating":  # no epochs to cut: it is a sweep ahead of its history at most
+        assert original(X - model.mean_)[0] <= model.loss_
+    elif name != "vae-early-stopping":  # the loss can be measured again
+        samples = X if name in ("mlp-full-batch", "vae-linear") else X - model.mean_
+        # rounding: the loss was that of another matrix with the same second moments
+        assert original(samples)[0] == pytest.approx(model.loss_, rel=1e-12)
+
+
+# --- progress -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_verbose_shows_a_bar_on_stderr_and_silence_is_silent(name, capsys):
+    X = np.random.default_rng(0).standard_normal((40, 5)) @ np.diag([1, 2, 3, 4, 5])
+    model = copy.deepcopy(SOLVERS[name])
+    model.set_params(max_iter=1000 if isinstance(model, LinearAutoencoder) else 40).fit(X)
+    assert capsys.readouterr() == ("", "")
+    quiet = model.parameters_.copy()
+    model.set_params(verbose=True).fit(X)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert type(model).__name__ in err and f"{model.n_iter_}/" in err
+    assert name == "alternating" or "loss" in err
+    np.testing.assert_array_equal(model.parameters_, quiet)  # looking changes nothing

@@ -1,0 +1,380 @@
+"""Bad input: what is wrong is said, what was given and what is allowed, and nothing is harmed."""
+
+import copy
+import pickle
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from nanoae import (
+    VAE,
+    Autoencoder,
+    LinearAutoencoder,
+    NotFittedError,
+    TiedAutoencoder,
+)
+from nanoae.validation import check_samples
+
+X = np.random.default_rng(0).uniform(size=(20, 4))
+SMALL = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
+FITTED = {
+    "linear": LinearAutoencoder(2, random_state=0).fit(X),
+    "tied": TiedAutoencoder(2, random_state=0).fit(X),
+    "mlp": Autoencoder(2, **SMALL).fit(X),
+    "mlp-bernoulli": Autoencoder(2, loss="bernoulli", **SMALL).fit(X),
+    "vae": VAE(2, **SMALL).fit(X),
+    "vae-bernoulli": VAE(2, likelihood="bernoulli", **SMALL).fit(X),
+    "vae-linear": VAE(2, hidden_layer_sizes=(), noise_variance="learned", random_state=0).fit(X),
+}
+
+
+@pytest.fixture
+def models():
+    """All the fitted models, which must not change while the test runs."""
+    fitted = [copy.deepcopy(model) for model in FITTED.values()]
+    before = pickle.dumps(fitted)
+    yield fitted
+    assert pickle.dumps(fitted) == before
+
+
+def rejects(error, *words):
+    """Expect exactly this error, in one or two sentences, with these words in its message."""
+
+    class Rejection:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, kind, value, traceback):
+            assert kind is error, f"raised {kind}: {value}"
+            message = str(value)
+            for word in words:
+                assert word in message, f"{word!r} is not in: {message}"
+            assert message.endswith(".") and len(re.findall(r"[.?!:] [A-Z]", message)) <= 1
+            return True
+
+    return Rejection()
+
+
+def with_value(value, dtype=np.float64):
+    bad = X.astype(dtype)
+    bad[3, 1] = value
+    return bad
+
+
+# what is handed in, the error, and what its message must name: the argument, and what is wrong
+BAD_DATA = {
+    "NaN": (with_value(np.nan), ValueError, "NaN", "row 3, column 1"),
+    "inf": (with_value(np.inf), ValueError, "infinity", "row 3, column 1", "inf"),
+    "-inf": (with_value(-np.inf), ValueError, "infinity", "row 3, column 1", "-inf"),
+    "NaN in float32": (with_value(np.nan, np.float32), ValueError, "NaN", "row 3, column 1"),
+    "None inside": (with_value(None, object), ValueError, "NaN", "row 3, column 1"),
+    "too large": (X * 1e200, ValueError, "too large", "float64", "Scale"),
+    "larger still": (X * [1e308, 1e308, -1e308, 1e308], ValueError, "too large", "Scale"),
+    "beyond float64": ([[10**400, 1, 1, 1]] * 20, ValueError, "real numbers", "too large"),
+    "0-D": (3.0, ValueError, "2-D", "0-D", "()"),
+    "1-D": (X[0], ValueError, "2-D", "1-D", "(4,)", "reshape(1, -1)"),
+    "3-D": (X[None], ValueError, "2-D", "3-D", "(1, 20, 4)"),
+    "no rows": (X[:0], ValueError, "0 sample", "at least"),
+    "empty list": ([], ValueError, "2-D", "(0,)"),
+    "no features": (X[:, :0], ValueError, "no features", "(20, 0)"),
+    "ragged": ([[1, 2, 3, 4], [1, 2]], ValueError, "2-D", "differ in length"),
+    "None": (None, ValueError, "2-D"),
+    "a string": ("data.csv", ValueError, "real numbers", "<U8"),
+    "strings": (X.astype(str), ValueError, "real numbers", "<U"),
+    "bytes": (X.astype(bytes), ValueError, "real numbers", "S"),
+    "strings as objects": (X.astype(str).astype(object), ValueError, "real numbers", "object"),
+    "strings among numbers": ([[1, "2", 3, 4]] * 20, ValueError, "real numbers"),
+    "objects": (np.full((20, 4), object()), ValueError, "real numbers"),
+    "dict": ({"a": [1, 2]}, ValueError, "real numbers", "dict"),
+    "generator": ((row for row in X), ValueError, "real numbers", "generator"),
+    "complex": (X + 0j, ValueError, "complex"),
+    "complex as objects": ((X + 1j).astype(object), ValueError, "real numbers", "complex"),
+    "dates": (np.full((20, 4), np.datetime64("2020")), ValueError, "real numbers", "datetime64"),
+    "durations": (
+        np.full((20, 4), np.timedelta64(1, "s")),
+        ValueError,
+        "real numbers",
+        "timedelta",
+    ),
+    "records": (np.zeros((20, 4), [("x", float)]), ValueError, "real numbers"),
+    "sparse matrix": (scipy.sparse.csr_matrix(X), TypeError, "sparse", ".toarray()"),
+    "sparse array": (scipy.sparse.coo_array(X), TypeError, "sparse", ".toarray()"),
+    "masked": (np.ma.masked_greater(X, 0.5), ValueError, "masked", "fill"),
+}
+TRAIN = ["fit", "fit_transform"]
+USES = ["transform", "reconstruct", "reconstruction_error", "score"]
+USES_OF_VAE = ["encode", "elbo", "rate_distortion", "log_likelihood", "active_units"]
+
+
+def uses(model):
+    return [*USES, *(USES_OF_VAE if isinstance(model, VAE) else [])]
+
+
+@pytest.mark.parametrize("kind", BAD_DATA)
+def test_bad_data_are_refused_by_every_method_of_every_model(kind, models):
+    bad, error, *words = BAD_DATA[kind]
+    for model in models:
+        for method in [*TRAIN, *uses(model)]:
+            with rejects(error, "X", *words):
+                getattr(model, method)(bad)
+
+
+@pytest.mark.parametrize(
+    "bad, error, words",
+    [
+        (np.full((3, 2), np.nan), ValueError, ["NaN"]),
+        (np.full((3, 2), 1e200), ValueError, ["too large"]),
+        (np.ones(2), ValueError, ["1-D", "codes.reshape"]),
+        ([["1", "2"]], ValueError, ["real numbers"]),
+        (scipy.sparse.eye(2, format="csr"), TypeError, ["codes.toarray()"]),
+        (np.ones((3, 4)), ValueError, ["has 4 features", "expecting 2"]),
+    ],
+)
+def test_bad_codes_are_refused_under_their_own_name(bad, error, words, models):
+    for model in models:
+        with rejects(error, "codes", *words):
+            model.inverse_transform(bad)
+
+
+def test_wrong_number_of_features_is_refused_with_both_numbers(models):
+    for model in models:
+        for method in uses(model):
+            with rejects(ValueError, "X has 3 features", type(model).__name__, "expecting 4"):
+                getattr(model, method)(X[:, :3])
+
+
+def test_one_sample_is_too_few_to_fit_but_not_to_use(models):
+    for model in models:
+        with rejects(ValueError, "X has 1 sample", type(model).__name__, "at least 2"):
+            model.fit(X[:1])
+        assert model.transform(X[:1]).shape == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["mlp-bernoulli", "vae-bernoulli"])
+@pytest.mark.parametrize("value", [-1e-9, 1 + 1e-9, 255.0])
+def test_bernoulli_data_must_lie_between_0_and_1(name, value):
+    bernoulli = copy.deepcopy(FITTED[name])
+    for method in [*TRAIN, *uses(bernoulli)]:
+        with rejects(ValueError, "X", "[0, 1]", "Bernoulli", f"{value:g}"):
+            getattr(bernoulli, method)(with_value(value))
+    edges = np.array([[0.0, 1.0, 0.0, 1.0]] * 5)
+    assert np.isfinite(bernoulli.fit(edges).score(edges))
+
+
+def test_float32_model_refuses_what_float32_cannot_hold():
+    X32 = X.astype(np.float32)
+    fitted = LinearAutoencoder(2, random_state=0).fit(X32)
+    with rejects(ValueError, "X", "infinity", "row 0"):
+        fitted.transform(X * 1e60)
+    for method in ("fit", "transform"):
+        with rejects(ValueError, "X is too large", "squares overflow float32", "Scale"):
+            getattr(fitted, method)(X32 * np.float32(1e25))
+
+
+@pytest.mark.parametrize(
+    "good",
+    [X.tolist(), X.astype(np.float16), X > 0.5, X.astype(object), (X * 9).astype(np.uint8),
+     np.ma.masked_array(X, mask=False), np.asmatrix(X), X.astype(np.longdouble)],
+    ids=["list", "float16", "bool", "object", "uint8", "unmasked", "matrix", "longdouble"],
+)  # fmt: skip
+def test_anything_that_is_a_table_of_numbers_is_taken(good):
+    array = check_samples(good)
+    assert type(array) is np.ndarray and array.dtype == np.float64
+    np.testing.assert_array_equal(array, np.asarray(good, dtype=np.float64))
+
+
+def test_pandas_like_tables_are_taken():
+    class Frame:  # what NumPy asks of a pandas.DataFrame
+        def __array__(self, dtype=None, copy=None):
+            return X
+
+    np.testing.assert_array_equal(check_samples(Frame()), X)
+
+
+def test_good_data_are_not_copied():
+    assert check_samples(X) is X
+
+
+# --- hyper-parameters --------------------------------------------------------------------------
+
+L, T, A, V = LinearAutoencoder, TiedAutoencoder, Autoencoder, VAE
+
+# model, argument, value, error, and what the message must name beside the argument and the value
+BAD_HYPERPARAMETERS = [
+    *[
+        case
+        for model in (L, T, A, V)
+        for case in [
+            (model, "n_components", 0, ValueError, "at least 1"),
+            (model, "n_components", -3, ValueError, "at least 1"),
+            (model, "n_components", 2.0, TypeError, "integer"),
+            (model, "n_components", np.float64(2), TypeError, "integer"),
+            (model, "n_components", True, TypeError, "integer"),
+            (model, "n_components", "2", TypeError, "integer"),
+            (model, "n_components", None, TypeError, "integer"),
+            (model, "solver", "newton", ValueError, "'sgd'", "'lbfgs'"),
+            (model, "solver", None, ValueError, "'sgd'", "'lbfgs'"),
+            (model, "learning_rate", 0.0, ValueError, "greater than 0"),
+            (model, "learning_rate", -1e-3, ValueError, "greater than 0"),
+            (model, "learning_rate", np.nan, ValueError, "greater than 0"),
+            (model, "learning_rate", np.inf, ValueError, "finite"),
+            (model, "learning_rate", "fast", TypeError, "number"),
+            (model, "learning_rate", Fraction(1, 100), TypeError, "number"),
+            (model, "batch_size", 0, ValueError, "at least 1"),
+            (model, "batch_size", 32.0, TypeError, "integer"),
+            (model, "weight_decay", -0.1, ValueError, "at least 0"),
+            (model, "weight_decay", 1j, TypeError, "number"),
+            (model, "max_iter", 0, ValueError, "at least 1"),
+            (model, "max_iter", 10.5, TypeError, "integer"),
+            (model, "tol", -1e-9, ValueError, "at least 0"),
+            (model, "tol", np.nan, ValueError, "at least 0"),
+            (model, "verbose", 1, TypeError, "True or False"),
+            (model, "random_state", -1, ValueError, "non-negative"),
+            (model, "random_state", 1.5, ValueError, "integer"),
+            (model, "random_state", True, ValueError, "integer"),
+            (model, "random_state", "seed", ValueError, "integer"),
+            (
+                model,
+                "random_state",
+                np.random.RandomState(0),
+                ValueError,
+                "numpy.random.Generator",
+            ),
+        ]
+    ],
+    *[
+        case
+        for model in (A, V)
+        for case in [
+            (model, "hidden_layer_sizes", 64, TypeError, "(64,)"),
+            (model, "hidden_layer_sizes", (8, 0), ValueError, "at least 1"),
+            (model, "hidden_layer_sizes", (8.0,), TypeError, "integer"),
+            (model, "activation", "swish", ValueError, "'relu'", "'tanh'"),
+            (model, "momentum", -0.1, ValueError, "from 0 to 1"),
+            (model, "momentum", 1.1, ValueError, "from 0 to 1"),
+            (model, "n_iter_no_change", 0, ValueError, "at least 1"),
+            (model, "early_stopping", "yes", TypeError, "True or False"),
+            (model, "validation_fraction", 0.0, ValueError, "between 0 and 1"),
+            (model, "validation_fraction", 1.0, ValueError, "between 0 and 1"),
+        ]
+    ],
+    (L, "n_components", 5, ValueError, "at most", "features, 4"),
+    (T, "n_components", 5, ValueError, "at most", "features, 4"),
+    (T, "solver", "alternating", ValueError, "'lbfgs'", "'adam'"),
+    (A, "solver", "auto", ValueError, "'lbfgs'", "'adam'"),
+    (A, "loss", "mse", ValueError, "'squared_error'", "'bernoulli'"),
+    (V, "likelihood", "poisson", ValueError, "'gaussian'", "'bernoulli'"),
+    (V, "beta", -1.0, ValueError, "at least 0"),
+    (V, "beta", np.inf, ValueError, "finite"),
+    (V, "beta", "1", TypeError, "number"),
+    (V, "beta", [1.0], TypeError, "number"),
+    (V, "noise_variance", 0.0, ValueError, "greater than 0"),
+    (V, "noise_variance", -1, ValueError, "greater than 0"),
+    (V, "noise_variance", "trained", ValueError, "'learned'"),
+    (V, "noise_variance", None, TypeError, "number"),
+]
+
+
+@pytest.mark.parametrize("model_class, name, value, error, words",
+                         [(*case[:4], case[4:]) for case in BAD_HYPERPARAMETERS])  # fmt: skip
+def test_impossible_hyper_parameters_are_refused_by_fit(model_class, name, value, error, words):
+    shown = repr(value[-1]) if isinstance(value, tuple) else repr(value)
+    with rejects(error, name, f"got {shown}", *words):
+        model_class(**{name: value}).fit(X)
+
+    fitted = copy.deepcopy(FITTED[{L: "linear", T: "tied", A: "mlp", V: "vae"}[model_class]])
+    before, good = pickle.dumps(fitted), fitted.get_params()
+    fitted.set_params(**{name: value})
+    with pytest.raises(error):
+        fitted.fit(X)
+    assert pickle.dumps(fitted.set_params(**good)) == before
+
+
+@pytest.mark.parametrize(
+    "bad, words",
+    [
+        (L(solver="alternating", weight_decay=0.1), ["weight_decay", "alternating", "0.1"]),
+        (V(solver="lbfgs"), ["solver='lbfgs'", "hidden_layer_sizes=()", "(64,)"]),
+        (
+            V(solver="lbfgs", hidden_layer_sizes=(), likelihood="bernoulli"),
+            ["solver='lbfgs'", "likelihood='gaussian'", "'bernoulli'"],
+        ),
+        (A(solver="lbfgs", early_stopping=True), ["early_stopping", "solver='lbfgs'", "True"]),
+    ],
+)
+def test_impossible_combinations_are_refused(bad, words):
+    with rejects(ValueError, *words):
+        bad.fit(X)
+
+
+def test_numpy_scalars_and_lists_are_as_good_as_pythons_own():
+    plain = VAE(2, hidden_layer_sizes=(3,), batch_size=7, max_iter=2, learning_rate=0.5, beta=2.0,
+                early_stopping=True, random_state=3)  # fmt: skip
+    numpys = VAE(np.int64(2), hidden_layer_sizes=[np.int32(3)], batch_size=np.uint8(7),
+                 max_iter=np.int16(2), learning_rate=np.float64(0.5), beta=2,
+                 early_stopping=np.bool_(True), random_state=np.uint32(3))  # fmt: skip
+    np.testing.assert_array_equal(plain.fit(X).parameters_, numpys.fit(X).parameters_)
+
+
+def test_unknown_parameters_are_refused_and_nothing_is_set(models):
+    for model in models:
+        with rejects(ValueError, "'n_component'", type(model).__name__, "n_components"):
+            model.set_params(random_state=5, n_component=3)
+
+
+@pytest.mark.parametrize("method", ["sample", "elbo", "rate_distortion", "log_likelihood"])
+@pytest.mark.parametrize("n_samples, error", [(0, ValueError), (-1, ValueError), (2.0, TypeError),
+                                              (None, TypeError), (True, TypeError)])  # fmt: skip
+def test_number_of_samples_must_be_a_positive_integer(method, n_samples, error):
+    arguments = [] if method == "sample" else [X]
+    with rejects(error, "n_samples", f"got {n_samples!r}"):
+        getattr(FITTED["vae"], method)(*arguments, n_samples=n_samples)
+
+
+@pytest.mark.parametrize("method", ["sample", "elbo", "rate_distortion", "log_likelihood"])
+def test_random_state_of_a_draw_must_be_a_seed_or_a_generator(method):
+    arguments = [] if method == "sample" else [X]
+    with rejects(ValueError, "random_state", "got 'zero'"):
+        getattr(FITTED["vae"], method)(*arguments, random_state="zero")
+
+
+# --- before fit --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_nothing_can_be_used_before_fit(name):
+    model = FITTED[name]
+    new = type(model)(**model.get_params())
+    for method in [*uses(new), "inverse_transform", "loss_and_gradient"]:
+        with rejects(NotFittedError, type(new).__name__, "not fitted", "call 'fit'"):
+            getattr(new, method)(X)
+    fitted_attributes = [a for a in dir(model) if a.endswith("_") and not a.startswith("_")]
+    assert len(fitted_attributes) >= 7
+    for attribute in fitted_attributes:
+        assert not hasattr(new, attribute)  # as of any Python object
+        with rejects(NotFittedError, type(new).__name__, "not fitted", "call 'fit'"):
+            getattr(new, attribute)
+
+
+def test_sample_cannot_be_drawn_before_fit():
+    with rejects(NotFittedError, "VAE", "not fitted"):
+        VAE().sample()
+
+
+def test_misspelt_attribute_is_no_matter_of_fitting():
+    for model in (VAE(), FITTED["vae"]):
+        with pytest.raises(AttributeError, match="'VAE' object has no attribute 'encode_X'"):
+            _ = model.encode_X
+
+
+def test_fit_that_refuses_leaves_a_new_model_new():
+    for model in FITTED.values():
+        new = type(model)(**model.get_params())
+        before = vars(new).copy()
+        for bad in (with_value(np.nan), X[:1], "X"):
+            with pytest.raises(ValueError):
+                new.fit(bad)
+        assert vars(new) == before
