@@ -97,6 +97,7 @@ def train(
     n_iter_no_change: int,
     early_stopping: bool = False,
     validation_fraction: float = 0.1,
+    schedule: Callable[[int], bool] = lambda epoch: True,
     verbose: bool = False,
 ) -> None:
     """Train on shuffled mini-batches until the loss stops falling or ``max_iter`` epochs are over.
@@ -122,6 +123,9 @@ def train(
         Stop after so many epochs with no improvement.
     early_stopping : bool
     validation_fraction : float in (0, 1)
+    schedule : callable
+        Called with the number of an epoch, from 0, before it begins. It may change the loss, and
+        says whether this is its final form: losses before that are compared with none after it.
     verbose : bool
         Show progress.
 
@@ -142,6 +146,7 @@ def train(
     try:
         with progress_bar(max_iter, verbose, type(model).__name__) as bar:
             for epoch in range(max_iter):
+                is_final = schedule(epoch)
                 total = 0.0
                 for batch in batches(X, batch_size, rng):
                     loss, gradient = model.loss_and_gradient(batch, rng)
@@ -164,9 +169,9 @@ def train(
                 if not early_stopping or watched < best:
                     history.kept = epoch
                     best_values[...] = values
-                improved = epoch == 0 or watched < best - tol * abs(best)
+                improved = np.isinf(best) or watched < best - tol * abs(best)
                 epochs_since_best = 0 if improved else epochs_since_best + 1
-                best = min(best, watched)
+                best = min(best, watched) if is_final else np.inf
                 if epochs_since_best >= n_iter_no_change:
                     break
     finally:  # after an error or an interrupt, too: the parameters are those of ``history.kept``

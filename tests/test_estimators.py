@@ -430,3 +430,37 @@ def test_exact_loss_is_refused_where_it_would_be_wrong():
     for name in ("vae", "vae-bernoulli"):
         with pytest.raises(ValueError, match=r"hidden_layer_sizes=\(\).*gaussian"):
             new(name).fit(X).exact_loss_and_gradient(X)
+
+
+@every_model
+def test_interpolation_runs_straight_from_one_code_to_the_other(name):
+    model = new(name).fit(X)
+    path = model.interpolate(X[0], X[1], 5)
+    first, last = model.transform(X[:2])
+    line = np.stack([first, 0.75 * first + 0.25 * last, (first + last) / 2])
+    assert path[:3] == pytest.approx(model.inverse_transform(line), rel=1e-9, abs=1e-9)
+    assert path[-1] == pytest.approx(model.reconstruct(X[1:2])[0], rel=1e-9, abs=1e-9)
+    with pytest.raises(ValueError, match="n_steps must be at least 2; got 1"):
+        model.interpolate(X[0], X[1], 1)
+    with pytest.raises(ValueError, match="rows differ in length"):
+        model.interpolate(X[0], X[1, :3])
+
+
+@every_model
+def test_a_traversal_changes_one_dimension_of_the_code(name):
+    model = new(name).fit(X)
+    codes = np.repeat(model.transform(X[:1]), 3, axis=0)
+    codes[:, 1] = [-1, 0, 2]
+    assert np.array_equal(model.traverse(X[0], 1, [-1, 0, 2]), model.inverse_transform(codes))
+    with pytest.raises(ValueError, match="dimension must be from 0 to 1; got 2"):
+        model.traverse(X[0], 2, [0.0])
+    with pytest.raises(ValueError, match="codes contains NaN"):
+        model.traverse(X[0], 1, [np.nan])
+
+
+def test_kl_per_dimension_adds_up_to_the_rate():
+    for name in VAES:
+        model = new(name).fit(X)
+        rates = model.kl_per_dimension(X)
+        assert rates.shape == (K,) and rates.min() >= 0
+        assert rates.sum() == pytest.approx(model.rate_distortion(X)[0], rel=1e-12)

@@ -408,3 +408,30 @@ def test_verbose_shows_a_bar_on_stderr_and_silence_is_silent(name, capsys):
     assert type(model).__name__ in err and f"{model.n_iter_}/" in err
     assert name == "alternating" or "loss" in err
     np.testing.assert_array_equal(model.parameters_, quiet)  # looking changes nothing
+
+
+def test_a_loss_under_way_is_not_compared_with_its_final_form():
+    """β warms up, so the loss rises at first; nothing before the last step counts as a best."""
+    X = np.random.default_rng(0).standard_normal((40, 4))
+    model = VAE(
+        2, beta=8.0, beta_warmup=15, n_iter_no_change=5, max_iter=60, tol=0.02, random_state=0
+    ).fit(X)
+    assert model.n_iter_ > 15 + 5
+    weights = []
+
+    class Spy(VAE):
+        def loss_and_gradient(self, X, rng=None):
+            weights.append(self._warmth)
+            return super().loss_and_gradient(X, rng)
+
+    Spy(2, beta_warmup=3, max_iter=6, batch_size=40, random_state=0).fit(X)
+    assert weights == [0.25, 0.5, 0.75, 1, 1, 1]
+    with pytest.raises(KeyboardInterrupt):  # and whatever ends training, β counts in full again
+
+        class Interrupted(VAE):
+            def loss_and_gradient(self, X, rng=None):
+                raise KeyboardInterrupt
+
+        interrupted = Interrupted(2, beta_warmup=3, max_iter=6, random_state=0)
+        interrupted.fit(X)
+    assert interrupted._warmth == 1

@@ -271,6 +271,8 @@ BAD_HYPERPARAMETERS = [
     (V, "beta", np.inf, ValueError, "finite"),
     (V, "beta", "1", TypeError, "number"),
     (V, "beta", [1.0], TypeError, "number"),
+    (V, "beta_warmup", -1, ValueError, "at least 0"),
+    (V, "beta_warmup", 1.5, TypeError, "integer"),
     (V, "noise_variance", 0.0, ValueError, "greater than 0"),
     (V, "noise_variance", -1, ValueError, "greater than 0"),
     (V, "noise_variance", "trained", ValueError, "'learned'"),

@@ -179,6 +179,46 @@ class BaseAutoencoder:
         """Samples after their way through the code and back."""
         return self.inverse_transform(self.transform(X))
 
+    def interpolate(self, start: ArrayLike, end: ArrayLike, n_steps: int = 8) -> Array:
+        """Decoded points of the straight line between the codes of two samples.
+
+        Parameters
+        ----------
+        start, end : array-like of shape (n_features,)
+        n_steps : int, default 8
+            Points, both ends included.
+
+        Returns
+        -------
+        ndarray of shape (n_steps, n_features)
+        """
+        check_integer("n_steps", n_steps, 2)
+        ends: Any = [start, end]
+        first, last = self.transform(ends)
+        part = np.linspace(0, 1, n_steps, dtype=first.dtype)[:, None]
+        return self.inverse_transform((1 - part) * first + part * last)
+
+    def traverse(self, sample: ArrayLike, dimension: int, values: ArrayLike) -> Array:
+        """What one dimension of the code does: decoded codes of a sample with that one changed.
+
+        Parameters
+        ----------
+        sample : array-like of shape (n_features,)
+        dimension : int
+            Which of the code's dimensions, from 0.
+        values : array-like of shape (m,)
+            What to put there.
+
+        Returns
+        -------
+        ndarray of shape (m, n_features)
+        """
+        code = self.transform(np.asarray(sample)[None])
+        check_integer("dimension", dimension, 0, code.shape[1] - 1)
+        codes = np.repeat(code, len(np.atleast_1d(values)), axis=0)
+        codes[:, dimension] = values
+        return self.inverse_transform(codes)
+
     def reconstruction_error(self, X: ArrayLike) -> Array:
         """``‖x − x̂‖²`` of each sample: high where the model has seen nothing like it."""
         X = self._check_samples(X)
@@ -298,8 +338,13 @@ class DeepAutoencoder(BaseAutoencoder):
                 max_iter=200 if self.max_iter is None else self.max_iter,
                 tol=1e-5 if self.tol is None else self.tol,
                 n_iter_no_change=self.n_iter_no_change, early_stopping=self.early_stopping,
-                validation_fraction=self.validation_fraction, verbose=self.verbose,
+                validation_fraction=self.validation_fraction, schedule=self._schedule,
+                verbose=self.verbose,
             )  # fmt: skip
+
+    def _schedule(self, epoch: int) -> bool:
+        """What `train` asks before each epoch; a loss that changes on the way says so here."""
+        return True
 
     @property
     def _solver(self) -> str:

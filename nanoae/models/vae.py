@@ -55,6 +55,9 @@ class VAE(DeepAutoencoder):
         more parameter.
     beta : float, default 1.0
         Weight of the KL term.
+    beta_warmup : int, default 0
+        Epochs over which that weight rises to β, in equal steps from near 0 (Bowman et al. 2016);
+        only "adam" and "sgd" have epochs.
     solver : {"auto", "adam", "sgd", "lbfgs"}, default "auto"
         "lbfgs" is for the linear Gaussian VAE, whose loss needs no sampling, and "auto" takes it
         there; everywhere else it takes "adam".
@@ -108,6 +111,7 @@ class VAE(DeepAutoencoder):
         likelihood: str = "gaussian",
         noise_variance: float | str = 1.0,
         beta: float = 1.0,
+        beta_warmup: int = 0,
         solver: str = "auto",
         learning_rate: float = 1e-3,
         momentum: float = 0.9,
@@ -127,6 +131,7 @@ class VAE(DeepAutoencoder):
         self.likelihood = likelihood
         self.noise_variance = noise_variance
         self.beta = beta
+        self.beta_warmup = beta_warmup
         self.solver = solver
         self.learning_rate = learning_rate
         self.momentum = momentum
@@ -150,6 +155,8 @@ class VAE(DeepAutoencoder):
         else:
             self._parameters = Parameters(parts, dtype)
 
+    _warmth = 1.0  # part of β that counts in this epoch
+
     # --- the model ---------------------------------------------------------------------------
 
     def loss_and_gradient(
@@ -171,6 +178,7 @@ class VAE(DeepAutoencoder):
             The live vector: it is overwritten by the next call.
         """
         rng = check_random_state(self.random_state) if rng is None else rng
+        beta = self._warmth * self.beta
         mu, log_var = self._split(self.encoder_.forward(X))
         eps = self._standard_normal(rng, mu.shape)
         sigma = np.exp(log_var / 2)
@@ -180,10 +188,10 @@ class VAE(DeepAutoencoder):
         kl, kl_grad_mu, kl_grad_log_var = gaussian_kl(mu, log_var)
 
         grad_z = self.decoder_.backward(grad_x_hat)
-        grad_mu = grad_z + self.beta * kl_grad_mu  # ∂z/∂μ = 1
-        grad_log_var = grad_z * eps * sigma / 2 + self.beta * kl_grad_log_var  # ∂σ/∂log σ² = σ/2
+        grad_mu = grad_z + beta * kl_grad_mu  # ∂z/∂μ = 1
+        grad_log_var = grad_z * eps * sigma / 2 + beta * kl_grad_log_var  # ∂σ/∂log σ² = σ/2
         self.encoder_.backward(np.hstack([grad_mu, grad_log_var]), input_gradient=False)
-        loss = nll + self.beta * kl + self._decay_weights()
+        loss = nll + beta * kl + self._decay_weights()
         return loss, self._parameters.gradient
 
     def exact_loss_and_gradient(self, X: Array) -> tuple[float, Array]:
@@ -423,8 +431,15 @@ class VAE(DeepAutoencoder):
             self._parameters["log_noise_variance"][0][...] = np.log(variance) if variance else 0
         if self._solver == "lbfgs":
             self._train_on_moments(X, rng, history)
-        else:
+            return
+        try:
             super()._train(X, rng, history)
+        finally:
+            self._warmth = 1.0
+
+    def _schedule(self, epoch: int) -> bool:
+        self._warmth = min(1.0, (epoch + 1) / (self.beta_warmup + 1))
+        return epoch >= self.beta_warmup
 
     def _train_on_moments(self, X: Array, rng: np.random.Generator, history: History) -> None:
         """Train the linear Gaussian VAE on a few rows with the covariance of the n samples.
@@ -462,6 +477,12 @@ class VAE(DeepAutoencoder):
         check_layer_sizes("hidden_layer_sizes", self.hidden_layer_sizes)
         check_choice("activation", self.activation, ACTIVATIONS)
         check_real("beta", self.beta, 0)
+        check_integer("beta_warmup", self.beta_warmup, 0)
+        if self.beta_warmup and self._solver == "lbfgs":
+            raise ValueError(
+                "beta_warmup must be 0 with solver='lbfgs', which has no epochs; got "
+                f"{self.beta_warmup!r}. Use solver='adam'."
+            )
         if isinstance(self.noise_variance, str):
             check_choice("noise_variance, if not a number,", self.noise_variance, ("learned",))
         else:
