@@ -128,7 +128,7 @@ def gaussian_nll_of_error(
 
 
 def gaussian_kl(mu: Array, log_var: Array) -> tuple[float, Array, Array]:
-    """KL(N(μ, σ²) ‖ N(0, I)) in nats, summed over dimensions, averaged over samples.
+    """KL(N(μ, σ²) ‖ N(0, I)) in nats (5.2), summed over dimensions, averaged over samples.
 
     ``(1/n) Σ ½ (μ² + σ² − 1 − log σ²)``.
 

@@ -761,7 +761,6 @@ def test_a_gradient_that_is_not_a_number_is_found(monkeypatch):
     assert gradient_check(deep(), np.random.default_rng(1).random((6, 4))).error == np.inf
 
 
-
 def test_gradient_check_leaves_the_model_alone():
     model = Autoencoder(2, hidden_layer_sizes=(3,), random_state=0, max_iter=2)
     X = np.random.default_rng(0).random((10, 4))

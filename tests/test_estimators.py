@@ -8,7 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from nanoae import VAE, Autoencoder, LinearAutoencoder, TiedAutoencoder
+from nanoae import (
+    VAE,
+    Autoencoder,
+    LinearAutoencoder,
+    SparseAutoencoder,
+    SparseCoding,
+    TiedAutoencoder,
+)
 
 N, D, K = 30, 5, 2
 X = np.random.default_rng(0).uniform(size=(N, D))  # in [0, 1], for the Bernoulli likelihood
@@ -30,8 +37,13 @@ MODELS = {
     "vae-linear-learned": VAE(
         K, hidden_layer_sizes=(), noise_variance="learned", tol=1e-4, random_state=0
     ),
+    "sparse": SparseAutoencoder(K, **SMALL),
+    "sparse-unrolled": SparseAutoencoder(K, n_steps=3, **SMALL),
+    "sparse-kl": SparseAutoencoder(K, penalty="kl", **SMALL),
+    "sparse-coding": SparseCoding(K, sparsity=0.1, random_state=0),
 }  # fmt: skip
 VAES = [name for name in MODELS if name.startswith("vae")]
+DENSE = [name for name in MODELS if not name.startswith("sparse")]  # of dense layers alone
 SOLVED = ["linear", "linear-alternating", "tied", "vae-linear", "vae-linear-learned"]
 every_model = pytest.mark.parametrize("name", MODELS)
 every_vae = pytest.mark.parametrize("name", VAES)
@@ -258,7 +270,7 @@ def test_score_is_higher_for_the_better_model_and_the_likelier_data(name):
     assert model.score(X) > model.score(1 - np.round(X))  # corners, where no sample lies
 
 
-@every_model
+@pytest.mark.parametrize("name", DENSE)
 def test_the_layers_by_hand_give_the_codes(name):
     """The weights that a reader sees are the ones that are used, and used as the text says."""
     model = new(name).fit(X)
@@ -292,13 +304,13 @@ def test_the_layers_by_hand_give_the_codes(name):
 @every_model
 def test_parameters_are_live(name):
     model = new(name).fit(X)
-    layer = model.encoder_.layers[0]
+    layer = (model.decoder_ if name == "sparse-coding" else model.encoder_).layers[0]
     before = model.transform(X)
-    model.parameters_[...] *= 2
+    model.parameters_[...] += 0.5
     assert np.abs(model.transform(X) - before).max() > 1e-3
     layer.weight[...] = 0.125
     assert np.sum(model.parameters_ == 0.125) == layer.weight.size
-    assert layer.weight.size == D * layer.n_out
+    assert layer.weight.size == layer.n_in * layer.n_out
 
 
 @every_model

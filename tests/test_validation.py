@@ -14,6 +14,8 @@ from nanoae import (
     Autoencoder,
     LinearAutoencoder,
     NotFittedError,
+    SparseAutoencoder,
+    SparseCoding,
     TiedAutoencoder,
 )
 from nanoae.validation import check_samples
@@ -28,6 +30,8 @@ FITTED = {
     "vae": VAE(2, **SMALL).fit(X),
     "vae-bernoulli": VAE(2, likelihood="bernoulli", **SMALL).fit(X),
     "vae-linear": VAE(2, hidden_layer_sizes=(), noise_variance="learned", random_state=0).fit(X),
+    "sparse": SparseAutoencoder(2, max_iter=2, random_state=0).fit(X),
+    "sparse-coding": SparseCoding(2, sparsity=0.1, random_state=0).fit(X),
 }
 
 
@@ -201,6 +205,7 @@ def test_good_data_are_not_copied():
 # --- hyper-parameters --------------------------------------------------------------------------
 
 L, T, A, V = LinearAutoencoder, TiedAutoencoder, Autoencoder, VAE
+S, C = SparseAutoencoder, SparseCoding
 
 # model, argument, value, error, and what the message must name beside the argument and the value
 BAD_HYPERPARAMETERS = [
@@ -277,6 +282,13 @@ BAD_HYPERPARAMETERS = [
     (V, "noise_variance", -1, ValueError, "greater than 0"),
     (V, "noise_variance", "trained", ValueError, "'learned'"),
     (V, "noise_variance", None, TypeError, "number"),
+    (S, "penalty", "l2", ValueError, "'l1'", "'kl'"),
+    (S, "sparsity", 0.0, ValueError, "greater than 0"),
+    (S, "n_steps", 0, ValueError, "at least 1"),
+    (S, "kl_weight", -1.0, ValueError, "at least 0"),
+    (C, "sparsity", -0.1, ValueError, "greater than 0"),
+    (C, "n_components", 0, ValueError, "at least 1"),
+    (C, "max_iter", 0, ValueError, "at least 1"),
 ]
 
 
@@ -287,7 +299,8 @@ def test_impossible_hyper_parameters_are_refused_by_fit(model_class, name, value
     with rejects(error, name, f"got {shown}", *words):
         model_class(**{name: value}).fit(X)
 
-    fitted = copy.deepcopy(FITTED[{L: "linear", T: "tied", A: "mlp", V: "vae"}[model_class]])
+    names = {L: "linear", T: "tied", A: "mlp", V: "vae", S: "sparse", C: "sparse-coding"}
+    fitted = copy.deepcopy(FITTED[names[model_class]])
     before, good = pickle.dumps(fitted), fitted.get_params()
     fitted.set_params(**{name: value})
     with pytest.raises(error):

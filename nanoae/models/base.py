@@ -237,8 +237,8 @@ class BaseAutoencoder:
     if not TYPE_CHECKING:  # or mypy would believe in any attribute
 
         def __getattr__(self, name: str) -> Any:
-            """Called for what is not there: ``encoder_`` and its like, if not fitted yet."""
-            if name.endswith("_") and not name.startswith("_"):
+            """Called for what is not there: ``encoder_``, and what is made of it, before fit."""
+            if (name.endswith("_") or name.startswith("_")) and not name.startswith("__"):
                 self._check_fitted()
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

@@ -37,7 +37,7 @@ class VAE(DeepAutoencoder):
 
     Prior ``p(z) = N(0, I)``, encoder ``q(z|x) = N(μ(x), diag σ²(x))``, decoder ``p(x|z)``
     Gaussian or Bernoulli. Minimises ``E_q[−log p(x|z)] + β KL(q(z|x) ‖ p(z))``, in nats per
-    sample, constants included: at β = 1 the negative ELBO.
+    sample, constants included: at β = 1 the negative ELBO (5.1a).
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class VAE(DeepAutoencoder):
     def loss_and_gradient(
         self, X: Array, rng: np.random.Generator | None = None
     ) -> tuple[float, Array]:
-        """The β-weighted negative ELBO of a batch, one draw of z a sample, and its gradient.
+        """The β-weighted negative ELBO of a batch, one draw of z a sample, and its gradient (5.6).
 
         Parameters
         ----------
@@ -182,14 +182,15 @@ class VAE(DeepAutoencoder):
         mu, log_var = self._split(self.encoder_.forward(X))
         eps = self._standard_normal(rng, mu.shape)
         sigma = np.exp(log_var / 2)
-        z = mu + sigma * eps  # z = μ + σ ⊙ ε
+        z = mu + sigma * eps  # the noise comes from outside, so z has a gradient (5.3)
         x_hat = self.decoder_.forward(z)
         nll, grad_x_hat = self._likelihood(x_hat, X)
         kl, kl_grad_mu, kl_grad_log_var = gaussian_kl(mu, log_var)
 
         grad_z = self.decoder_.backward(grad_x_hat)
-        grad_mu = grad_z + beta * kl_grad_mu  # ∂z/∂μ = 1
-        grad_log_var = grad_z * eps * sigma / 2 + beta * kl_grad_log_var  # ∂σ/∂log σ² = σ/2
+        grad_mu = grad_z + beta * kl_grad_mu  # ∂z/∂μ = 1 (5.6a)
+        # ∂σ/∂log σ² = σ/2 (5.6b)
+        grad_log_var = grad_z * eps * sigma / 2 + beta * kl_grad_log_var
         self.encoder_.backward(np.hstack([grad_mu, grad_log_var]), input_gradient=False)
         loss = nll + beta * kl + self._decay_weights()
         return loss, self._parameters.gradient
@@ -348,7 +349,7 @@ class VAE(DeepAutoencoder):
         return rate, float(np.mean([measure(self.decoder_(z), X)[0] for z in draws]))
 
     def elbo(self, X: ArrayLike, *, n_samples: int = 10, random_state: Any = 0) -> float:
-        """The evidence lower bound ``E_q[log p(x|z)] − KL``, β = 1, in nats per sample.
+        """The evidence lower bound ``E_q[log p(x|z)] − KL`` (5.1a), β = 1, in nats per sample.
 
         Parameters are those of `rate_distortion`.
         """
@@ -364,7 +365,7 @@ class VAE(DeepAutoencoder):
         """Importance-weighted estimate of log p(x), in nats per sample.
 
         ``log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` with ``z_k`` from q(z|x): on average a lower
-        bound, at K = 1 the ELBO, and the tighter the larger K (Burda et al. 2016).
+        bound, at K = 1 the ELBO (5.5a), and the tighter the larger K (5.5). Burda et al. (2016).
 
         Parameters
         ----------
@@ -405,7 +406,7 @@ class VAE(DeepAutoencoder):
         return self.elbo(X)
 
     def kl_per_dimension(self, X: ArrayLike) -> Array:
-        """The rate of each code dimension ``(k,)``, in nats; they add up to the rate."""
+        """The rate of each code dimension ``(k,)``, in nats; they add up to the rate (5.2c)."""
         mu, log_var = self.encode(X)
         return np.array([gaussian_kl(mu[:, [j]], log_var[:, [j]])[0] for j in range(mu.shape[1])])
 

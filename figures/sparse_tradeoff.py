@@ -1,0 +1,151 @@
+"""Reconstruction against sparsity as λ grows: exact codes, and what encoders make of them.
+
+python -m figures.sparse_tradeoff
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nanoae import SparseCoding, theory
+from nanoae import plotting as plot
+from nanoae.losses import l1_norm, squared_error
+from nanoae.network import Parameters, Unrolled
+from nanoae.optimizers import Adam
+from nanoae.training import History, train
+
+LAMBDAS = (0.05, 0.1, 0.2, 0.4, 0.7, 1.2, 2.0)
+N_ATOMS = 128
+N_STEPS = 3
+SERIES = (  # name, colour, marker
+    ("exact codes", plot.BLACK, "o"),
+    (f"{N_STEPS} learned steps", plot.BLUE, "s"),
+    ("1 learned step", plot.VERMILION, "^"),
+)
+
+
+class LearnedISTA:
+    """An encoder alone, for a dictionary that is given and stays (Gregor & LeCun 2010)."""
+
+    def __init__(self, atoms, sparsity, n_steps):
+        self.atoms, self.sparsity = atoms, sparsity
+        self.encoder = Unrolled(atoms.shape[1], atoms.shape[0], n_steps)
+        self.parameters = Parameters({"encoder": self.encoder}, atoms.dtype)
+        self.encoder.start_as_ista(atoms, sparsity)
+
+    @property
+    def parameters_(self):
+        return self.parameters.values
+
+    def loss_and_gradient(self, X, rng=None):
+        h = self.encoder.forward(X)
+        error, grad_x_hat = squared_error(h @ self.atoms, X)
+        norm, norm_grad_h = l1_norm(h)
+        grad_h = grad_x_hat @ self.atoms.T + self.sparsity * norm_grad_h
+        self.encoder.backward(grad_h, input_gradient=False)
+        return error + self.sparsity * norm, self.parameters.gradient
+
+    def fit(self, X, max_iter):
+        train(
+            self, X, np.random.default_rng(0), History(), optimizer=Adam(3e-3), batch_size=128,
+            max_iter=max_iter, tol=1e-5, n_iter_no_change=10,
+        )  # fmt: skip
+        return self
+
+
+def measure(X, atoms, sparsity, h):
+    """Active fraction, squared error and objective of codes, averaged over samples."""
+    error = squared_error(h @ atoms, X)[0]
+    return np.mean(h != 0), error, error + sparsity * l1_norm(h)[0]
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = plot.figure_parser(__doc__.splitlines()[0], Path(__file__).with_suffix(".png"))
+    args = parser.parse_args(argv)
+    X = plot.load_data(parser, args.data).astype(np.float32)
+    lambdas, n_atoms, epochs = LAMBDAS, N_ATOMS, 200
+    if args.quick:
+        lambdas, n_atoms, epochs, X = LAMBDAS[1::2], 32, 20, X[:400]
+
+    rows = []
+    for sparsity in lambdas:
+        coding = SparseCoding(n_atoms, sparsity=sparsity, max_iter=30, random_state=0).fit(X)
+        centred, atoms = X - coding.mean_, coding.components_
+        steps = {n: LearnedISTA(atoms, sparsity, n) for n in (N_STEPS, 1)}
+        ista = [measure(centred, atoms, sparsity, s.encoder(centred)) for s in steps.values()]
+        learned = [
+            measure(centred, atoms, sparsity, s.fit(centred, epochs).encoder(centred))
+            for s in steps.values()
+        ]
+        exact = measure(centred, atoms, sparsity, coding.transform(X))
+        rows.append([exact, *learned, *ista])
+    results = np.array(rows)  # (λ, method, quantity)
+    names = ["exact", f"learned {N_STEPS}", "learned 1", f"ISTA {N_STEPS}", "ISTA 1"]
+    for i, quantity in enumerate(("active fraction", "squared error", "objective")):
+        print(quantity)
+        table = ([float(v), *row] for v, row in zip(lambdas, results[:, :, i], strict=True))
+        plot.print_table(["lambda", *names], table)
+    plot.save(draw(lambdas, results, n_atoms, theory.pca(X).eigenvalues), args.out)
+
+
+def draw(lambdas, results, n_atoms, eigenvalues):
+    plot.use_style()
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6))
+    active, error, objective = np.moveaxis(results, 2, 0)
+    active = active * n_atoms
+
+    kept = np.arange(len(eigenvalues))
+    pca_error = eigenvalues.sum() - np.cumsum(eigenvalues) + eigenvalues
+    shown = (kept >= 1) & (kept <= 1.15 * active.max())
+    left.plot(kept[shown], pca_error[shown], color=plot.GREY, zorder=1)
+    middle = np.flatnonzero(shown)[len(kept[shown]) // 4]
+    left.annotate(
+        "PCA: the same coordinates\nfor every image", (kept[middle], pca_error[middle]),
+        xytext=(12, 12), textcoords="offset points", color=plot.GREY,
+    )  # fmt: skip
+    for i, (name, colour, marker) in enumerate(SERIES):
+        left.plot(active[:, i], error[:, i], marker, color=colour, ms=6)
+        left.text(
+            0.97, 0.95 - 0.08 * i, f"{name} {'●■▲'[i]}", color=colour, ha="right", va="top",
+            transform=left.transAxes,
+        )  # fmt: skip
+    for value, x, y in zip(lambdas, active[:, 0], error[:, 0], strict=True):
+        left.annotate(
+            f"{value:g}", (x, y), xytext=(-6, -2), textcoords="offset points", fontsize=8,
+            ha="right", va="center",
+        )  # fmt: skip
+    left.set(
+        xlabel=f"active atoms per image, of {n_atoms} (mean)",
+        yscale="log", ylabel="‖x − x̂‖²  (mean squared error per image, log scale)",
+        title="Few atoms, chosen image by image. Small numbers: λ",
+        ylim=(0.6 * error.min(), 1.2 * pca_error[1]),
+    )  # fmt: skip
+
+    gap = 100 * (objective[:, 1:] / objective[:, :1] - 1)
+    curves = zip(
+        ("steps learned", "step learned", "steps of ISTA", "step of ISTA"),
+        (N_STEPS, 1, N_STEPS, 1), (plot.BLUE, plot.VERMILION) * 2, "s^s^", strict=True,
+    )  # fmt: skip
+    for i, (name, n_steps, colour, marker) in enumerate(curves):
+        face = colour if i < 2 else "white"
+        right.plot(lambdas, gap[:, i], color=colour, lw=0.8, ls="-" if i < 2 else ":")
+        right.plot(lambdas, gap[:, i], marker, color=colour, mfc=face, ms=6)
+        right.annotate(
+            f"{n_steps} {name}", (lambdas[-1], gap[-1, i]), xytext=(8, 0),
+            textcoords="offset points", color=colour, va="center", annotation_clip=False,
+        )  # fmt: skip
+    right.set(
+        xscale="log", yscale="log", xlabel="λ  (log scale)",
+        ylabel="objective above that of the exact codes  (%)",
+        title="The amortisation gap, on one dictionary for each λ",
+    )  # fmt: skip
+    right.set_xlim(lambdas[0] / 1.15, lambdas[-1] * 3.2)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
