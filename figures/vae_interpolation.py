@@ -94,7 +94,7 @@ def show(axes, rows, names):
     plot.show_images(axes, np.concatenate(rows), len(rows[0]))
     pitch = round(rows[0].shape[1] ** 0.5) + 1
     for i, name in enumerate(names):
-        axes.text(-2, i * pitch + pitch / 2 - 1, name, ha="right", va="center", fontsize=10)
+        axes.text(-1, i * pitch + pitch / 2 - 1, name, ha="right", va="center", fontsize=8.5)
 
 
 if __name__ == "__main__":

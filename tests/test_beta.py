@@ -112,7 +112,7 @@ def hadamard_price(W, theta):
     return np.log(np.diag(M)).sum() - np.linalg.slogdet(M)[1]
 
 
-# --- 6.1 The optimum, step by step ------------------------------------------------------
+# --- 6.1 The optimum, step by step --------------------------------------------------------
 
 
 @pytest.mark.equation("6.1a")
@@ -309,7 +309,7 @@ def test_linear_vae_on_digits_draws_shannons_curve(digits):
     assert sweep.rate[-1] < 1e-3  # all of it collapsed: β σ² = 1 > λ_1
 
 
-# --- 6.2 What collapses, and when -----------------------------------------------------------
+# --- 6.2 What collapses, and when ---------------------------------------------------------
 
 
 @pytest.mark.equation("6.2a")
@@ -346,7 +346,7 @@ def test_curvature_of_the_collapsed_state(problem):
     verify("6.2b", abs(numeric - claimed) / (1 + lam.sum() / theta), 1e-5)
 
 
-# --- 6.3 Shannon's curve --------------------------------------------------------------------
+# --- 6.3 Shannon's curve ------------------------------------------------------------------
 
 
 @pytest.mark.equation("6.3b")
@@ -448,7 +448,7 @@ def test_slope_of_the_sweep():
         verify("6.3d", abs(slope / (-2 * middle * 0.1) - 1), 1e-3)
 
 
-# --- 6.4 β = 1: probabilistic PCA, and other β with learned noise ----------------------------
+# --- 6.4 β = 1: probabilistic PCA, and other β with learned noise -------------------------
 
 
 @pytest.mark.equation("6.4")
@@ -501,7 +501,7 @@ def test_learned_noise_collapses_later(problem, factor):
             verify("6.4c", abs(model.noise_variance_ / lam.mean() - 1), TRAINED)
 
 
-# --- 6.5 The two ends of β --------------------------------------------------------------------
+# --- 6.5 The two ends of β ----------------------------------------------------------------
 
 
 @pytest.mark.equation("6.5")
@@ -559,7 +559,7 @@ def test_beta_to_infinity(problem):
         verify("6.5e", np.abs(optimum.decoder_norms).max(), 0)
 
 
-# --- 6.6 Any family of models: exchange --------------------------------------------------------
+# --- 6.6 Any family of models: exchange ---------------------------------------------------
 
 
 @pytest.mark.equation("6.6")
@@ -662,7 +662,7 @@ def per_sample(X, mu, variance, W, theta):
     return D + theta * np.sum(mu**2 + variance - 1 - np.log(variance), axis=1)
 
 
-# --- 6.7 No sampling needed ----------------------------------------------------------------------
+# --- 6.7 No sampling needed ---------------------------------------------------------------
 
 
 class Fixed:
@@ -773,7 +773,7 @@ def test_training_on_all_rows_comes_to_the_same(problem):
     verify("6.7c", np.ptp(model.encode(X)[1], axis=0).max(), 1e-2)
 
 
-# --- 6.8 β and σ² are one number -------------------------------------------------------------
+# --- 6.8 β and σ² are one number ----------------------------------------------------------
 
 
 @pytest.mark.equation("6.8")
@@ -795,7 +795,7 @@ def test_only_the_product_of_beta_and_noise_counts(seed, beta, noise_variance):
     verify("6.8", np.abs(gradients[0] - beta * gradients[1]).max() / scale, EXACT)
 
 
-# --- Where the notes are wrong or loose ------------------------------------------------------
+# --- Where the notes are wrong or loose ---------------------------------------------------
 
 
 def test_small_beta_does_not_collapse():
