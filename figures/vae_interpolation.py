@@ -73,7 +73,7 @@ def draw(X, labels, autoencoder, vaes):
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, 1, figsize=(8, 8.2))
+    figure, axes = plt.subplots(2, 1, figsize=(8.4, 8.2))
     walks, names = [], []
     for first, last in PAIRS:
         ends = X[[np.flatnonzero(labels == digit)[0] for digit in (first, last)]]

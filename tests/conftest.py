@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import settings
-from theory_report import RECORDS
-from traceability import claims, order
+import os
+
+# before NumPy is imported: the products are small, and threads that wait for each other cost more
+# than they bring, the more so on a busy machine
+for library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+from theory_report import RECORDS  # noqa: E402
+from traceability import claims, order  # noqa: E402
 
 settings.register_profile("nanoae", deadline=None, derandomize=True)
 settings.load_profile("nanoae")
