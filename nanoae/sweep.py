@@ -57,7 +57,8 @@ def beta_sweep(
     model : VAE, optional
         All but its ``beta`` is kept; it is not changed. Default ``VAE()``.
     executor : concurrent.futures.Executor, optional
-        Trains the copies side by side; the results are the same.
+        Trains the copies side by side; the results are the same, bit for bit. On a cluster, with
+        Dask: ``with Client(address) as client, client.get_executor() as executor: ...``
     verbose : bool, default False
         Show progress.
 
