@@ -5,11 +5,12 @@ python -m figures.linear_curve
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
-from nanoae import Autoencoder, datasets, theory
+from nanoae import Autoencoder, ConvergenceWarning, datasets, theory
 from nanoae import plotting as plot
 from nanoae.losses import squared_error
 from nanoae.network import MLP, Parameters
@@ -38,7 +39,10 @@ def main(argv: list[str] | None = None) -> None:
     deep = Autoencoder(
         1, hidden_layer_sizes=(32,), activation="tanh", solver="lbfgs",
         max_iter=200 if args.quick else 1500, random_state=0,
-    ).fit(X)  # fmt: skip
+    )  # fmt: skip
+    with warnings.catch_warnings():  # a picture does not show the last digits
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        deep.fit(X)
 
     errors = {
         "PCA": mean_squared_error(X, line),

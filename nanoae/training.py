@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nanoae.arrays import Array
-from nanoae.exceptions import TrainingDiverged
+from nanoae.exceptions import ConvergenceWarning, TrainingDiverged
 from nanoae.optimizers import Optimizer, lbfgs
 
 
@@ -186,12 +187,13 @@ def train_full_batch(
     max_iter: int,
     tol: float,
     verbose: bool = False,
-) -> bool:
+) -> None:
     """Train on all the data at once, by L-BFGS; the history has one value an iteration.
 
-    Returns
-    -------
-    converged : bool
+    Warns
+    -----
+    ConvergenceWarning
+        ``max_iter`` came before ``tol``.
 
     Raises
     ------
@@ -218,10 +220,21 @@ def train_full_batch(
             bar.update()
 
         try:
-            return lbfgs(checked, values, max_iter=max_iter, tol=tol, callback=note)
+            converged = lbfgs(checked, values, max_iter=max_iter, tol=tol, callback=note)
         except BaseException:
             values[...] = last_values
             raise
+    if not converged:
+        warn_not_converged(model, max_iter, tol)
+
+
+def warn_not_converged(model: Trainable, max_iter: int, tol: float) -> None:
+    """Say that a solver of a deterministic loss stopped at ``max_iter``."""
+    warnings.warn(
+        f"{type(model).__name__} stopped at max_iter={max_iter}, before it met tol={tol:g}; "
+        "raise max_iter or tol.",
+        ConvergenceWarning, stacklevel=5,
+    )  # fmt: skip
 
 
 def diverged(when: str) -> TrainingDiverged:

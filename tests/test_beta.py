@@ -309,6 +309,20 @@ def test_linear_vae_on_digits_draws_shannons_curve(digits):
     assert sweep.rate[-1] < 1e-3  # all of it collapsed: β σ² = 1 > λ_1
 
 
+@pytest.mark.slow  # about 80 s: (6.1e) says why the last axes take so long
+@pytest.mark.equation("6.1")
+def test_linear_vae_on_digits_finds_every_axis_in_use(digits):
+    _, U, eigenvalues = theory.pca(digits)
+    for beta in (0.1, 0.5, 1, 2, 5):
+        model = VAE(
+            20, hidden_layer_sizes=(), noise_variance=0.05, beta=beta, tol=1e-8, max_iter=40_000,
+            random_state=0,
+        ).fit(digits)  # fmt: skip
+        active = theory.linear_vae_optimum(eigenvalues, 20, beta, 0.05).active
+        cosines = np.abs(np.sum(in_order(model)[1] * U[:, :20], axis=0))[active]
+        verify("6.1", 1 - cosines.min(), 1e-3)  # even of those less than 5 % apart
+
+
 # --- 6.2 What collapses, and when ---------------------------------------------------------
 
 

@@ -5,7 +5,14 @@ import copy
 import numpy as np
 import pytest
 
-from nanoae import VAE, Autoencoder, LinearAutoencoder, TiedAutoencoder, TrainingDiverged
+from nanoae import (
+    VAE,
+    Autoencoder,
+    ConvergenceWarning,
+    LinearAutoencoder,
+    TiedAutoencoder,
+    TrainingDiverged,
+)
 from nanoae.optimizers import SGD
 from nanoae.training import History, train, train_full_batch
 
@@ -392,9 +399,25 @@ def test_interrupted_model_is_usable_and_its_parameters_go_with_its_history(name
         assert original(samples)[0] == pytest.approx(model.loss_, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearAutoencoder(2, max_iter=3),
+        LinearAutoencoder(2, solver="alternating", max_iter=3),
+        Autoencoder(2, solver="lbfgs", max_iter=3),
+        VAE(2, hidden_layer_sizes=(), max_iter=3),
+    ],
+)
+def test_full_batch_solvers_say_so_when_they_stop_early(model):
+    X = np.random.default_rng(0).standard_normal((40, 5))
+    with pytest.warns(ConvergenceWarning, match=f"{type(model).__name__} stopped at max_iter=3"):
+        model.fit(X)
+
+
 # --- progress -------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")  # 40 steps
 @pytest.mark.parametrize("name", SOLVERS)
 def test_verbose_shows_a_bar_on_stderr_and_silence_is_silent(name, capsys):
     X = np.random.default_rng(0).standard_normal((40, 5)) @ np.diag([1, 2, 3, 4, 5])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nanoae.arrays import Array
-from nanoae.exceptions import ConvergenceWarning
 from nanoae.losses import squared_error
 from nanoae.models.base import BaseAutoencoder
 from nanoae.network import MLP, Parameters
 from nanoae.optimizers import SGD, Adam
-from nanoae.training import History, progress_bar, train, train_full_batch
+from nanoae.training import History, progress_bar, train, train_full_batch, warn_not_converged
 from nanoae.validation import check_bool, check_choice, check_integer, check_real
 
 
@@ -176,9 +174,9 @@ class LinearAutoencoder(BaseAutoencoder):
         if self.batch_size is None or self.solver in ("lbfgs", "alternating"):
             X = triangular_factor(X)
         if self.solver == "alternating":
-            converged = self._train_alternating(X, history)
+            self._train_alternating(X, history)
         elif self.solver == "lbfgs":
-            converged = train_full_batch(
+            train_full_batch(
                 self, lambda: self.loss_and_gradient(X), history,
                 max_iter=self.max_iter, tol=self.tol, verbose=self.verbose,
             )  # fmt: skip
@@ -196,15 +194,8 @@ class LinearAutoencoder(BaseAutoencoder):
                 max_iter=self.max_iter, tol=self.tol, n_iter_no_change=100,
                 verbose=self.verbose,
             )  # fmt: skip
-            converged = True
-        if not converged:
-            warnings.warn(
-                f"{type(self).__name__} stopped before it met tol={self.tol:g}, after "
-                f"{history.kept + 1} iterations; raise max_iter or tol.",
-                ConvergenceWarning, stacklevel=3,
-            )  # fmt: skip
 
-    def _train_alternating(self, X: Array, history: History) -> bool:
+    def _train_alternating(self, X: Array, history: History) -> None:
         """Alternating least squares, each half solved exactly.
 
         For a given W_d the best encoder is its pseudo-inverse, which is ``W_dᵀ`` once the
@@ -229,8 +220,8 @@ class LinearAutoencoder(BaseAutoencoder):
                 bar.update()
                 turned = np.linalg.norm(W_d - old @ (old.T @ W_d))
                 if turned <= tol:
-                    return True
-        return False
+                    return
+        warn_not_converged(self, self.max_iter, tol)
 
 
 def triangular_factor(X: Array) -> Array:

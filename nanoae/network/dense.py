@@ -57,7 +57,7 @@ class Dense:
         """Draw the weights uniformly with variance ``gain² · 2 / (n_in + n_out)`` (1.10c).
 
         Glorot & Bengio (2010): signals ask for ``1 / n_in`` to keep their size, gradients for
-        ``1 / n_out``, and this lies between. Biases are 0.
+        ``1 / n_out``, and this lies between; the gain is the activation's. Biases are 0.
         """
         limit = self.activation.gain * np.sqrt(6 / (self.n_in + self.n_out))  # variance limit²/3
         self.weight[...] = rng.uniform(-limit, limit, size=(self.n_in, self.n_out))
