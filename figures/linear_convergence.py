@@ -19,7 +19,7 @@ N_COMPONENTS = 8
 # colour, and where the label stands
 STYLES = {
     "alternating": (plot.BLUE, (2.5, 1e-7)),
-    "L-BFGS": (plot.VERMILION, (450, 1e-5)),
+    "L-BFGS": (plot.VERMILION, (290, 1e-6)),
     "momentum": (plot.GREEN, (1700, 0.1)),
     "Adam": (plot.ORANGE, (9000, 1.5e-8)),
 }

@@ -267,6 +267,17 @@ class BaseAutoencoder:
             name="codes", model=type(self).__name__,
         )  # fmt: skip
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn (1.6 or newer) wants to know; it alone calls this."""
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=["float64", "float32"]),
+            input_tags=InputTags(),
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copy: views of one vector do not survive either, so networks
         are left out and built again."""
