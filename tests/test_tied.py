@@ -16,6 +16,7 @@ from nanoae.network import Dense
 from nanoae.theory import (
     effective_initial_strengths,
     largest_principal_angle,
+    linear_autoencoder_loss,
     logistic_half_time,
     logistic_mode_strength,
     pca,
@@ -293,6 +294,24 @@ def test_curvatures_at_critical_points(point):
     is_minimum = np.array_equal(chosen, np.arange(len(W)))
     assert (claimed[0] < 0) == (not is_minimum)
     assert measured[0] < -1e-3 * eigenvalues[-1] or is_minimum  # strict, not merely flat
+
+
+@pytest.mark.parametrize("n", [1.0, 1.5, 2.0])
+def test_a_direction_without_data_can_block_tied_weights_but_not_free_ones(n):
+    """The remark after (3.4): Σ = diag(1, 0), W = (t, n); for free weights, whose two t's
+    have the Hessian [[2n², −2], [−2, 0]] there, the same point is a saddle."""
+    Sigma = np.diag([1.0, 0.0])
+    for t in np.linspace(-1, 1, 21):
+        closed_form = 1 + (n**2 - 2) * t**2 + t**4
+        assert abs(tied_loss(np.array([[t, n]]), Sigma) - closed_form) < 1e-14
+    W = np.array([[0.05, n]])
+    for _ in range(2000):
+        W = W - 0.02 * sum(tied_gradient(W, Sigma))
+    blocked = n**2 > 2
+    assert abs(tied_loss(W, Sigma) - blocked) < 1e-6  # stuck at 1, else at the minimum, 0
+
+    W_e, W_d = np.array([[0.1 / n**2, n]]), np.array([[0.1], [n]])  # untied, down from there
+    assert linear_autoencoder_loss(Sigma, W_e, W_d) < 1
 
 
 # --- 3.3 how it learns ----------------------------------------------------------------------

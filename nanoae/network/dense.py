@@ -94,7 +94,7 @@ class Dense:
             grad_a *= self.activation.derivative(self.y)  # ∂L/∂a = ∂L/∂y ⊙ f'(a), part of (1.2e)
         np.matmul(self.x.T, grad_a, out=self.grad_weight)  # ∂L/∂W = xᵀ ∂L/∂a (1.1a)
         if self.grad_bias is not None:
-            np.sum(grad_a, axis=0, out=self.grad_bias)  # ∂L/∂b = Σ_n ∂L/∂a (1.1b)
+            np.sum(grad_a, axis=0, out=self.grad_bias)  # ∂L/∂b = Σ_r ∂L/∂a (1.1b)
         if not input_gradient:
             return None
         # ∂L/∂x = ∂L/∂a Wᵀ (1.1c)
