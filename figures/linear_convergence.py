@@ -12,7 +12,7 @@ import numpy as np
 
 from nanoae import ConvergenceWarning, LinearAutoencoder, theory
 from nanoae import plotting as plot
-from nanoae.models.linear import triangular_factor
+from nanoae.models.linear import scaled
 from nanoae.optimizers import SGD, Adam, lbfgs
 
 N_COMPONENTS = 8
@@ -75,7 +75,8 @@ def alternate(X, k, subspace, n_sweeps):
 def descend(X, k, subspace, n_steps, optimizer):
     """The angle after some of the steps of an optimizer; of L-BFGS if there is none."""
     model = LinearAutoencoder(k, random_state=0)
-    X = triangular_factor(model._start(X)[0])  # the same loss, from d rows
+    model._start(X)
+    X = scaled(model._factor, len(X))  # the same loss, from d rows
     shown = set(np.geomspace(1, n_steps, 60, dtype=int).tolist())
     t, angles = [], []
     n_done = 0

@@ -10,6 +10,7 @@ from nanoae.models import (
     SparseAutoencoder,
     SparseCoding,
     TiedAutoencoder,
+    load,
 )
 from nanoae.sweep import beta_sweep
 
@@ -20,6 +21,7 @@ __all__ = [
     "SparseAutoencoder",
     "SparseCoding",
     "VAE",
+    "load",
     "beta_sweep",
     "gradient_check",
     "datasets",

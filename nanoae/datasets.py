@@ -31,7 +31,15 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class Digits(NamedTuple):
-    """Handwritten digits: images `X` (1797, 64) in [0, 1] and `labels` (1797,), 0 to 9."""
+    """Handwritten digits: images `X` (1797, 64) in [0, 1] and `labels` (1797,), 0 to 9.
+
+    Examples
+    --------
+    >>> from nanoae import datasets
+    >>> digits = datasets.load_digits()
+    >>> float(digits.X.max()), sorted(set(digits.labels.tolist()))
+    (1.0, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    """
 
     X: NDArray[np.float64]
     labels: NDArray[np.int64]
@@ -53,7 +61,8 @@ def load_digits() -> Digits:
 
     Examples
     --------
-    >>> X, labels = load_digits()
+    >>> from nanoae import datasets
+    >>> X, labels = datasets.load_digits()
     >>> X.shape, labels[:4].tolist()
     ((1797, 64), [0, 1, 2, 3])
     """
@@ -95,12 +104,14 @@ def load(path: str | os.PathLike[str]) -> NDArray[np.floating[Any]]:
 
     Examples
     --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "points.csv"
-    >>> _ = path.write_text("width,height\n1,2\n3,4.5\n")
-    >>> load(path)
-    array([[1. , 2. ],
-           [3. , 4.5]])
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from nanoae import datasets
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "points.csv"
+    ...     _ = path.write_text("width,height\n1,2\n3,4.5\n")
+    ...     datasets.load(path).tolist()
+    [[1.0, 2.0], [3.0, 4.5]]
     """
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path}: this is a directory, not a file of samples")
@@ -312,9 +323,11 @@ def make_gaussian(
 
     Examples
     --------
-    >>> X = make_gaussian(100, [3.0, 1.0], exact=True, random_state=0)
-    >>> np.linalg.eigvalsh(X.T @ X / 100).round(12)
-    array([1., 3.])
+    >>> import numpy as np
+    >>> from nanoae import datasets
+    >>> X = datasets.make_gaussian(100, [3.0, 1.0], exact=True, random_state=0)
+    >>> np.linalg.eigvalsh(X.T @ X / 100).round(12).tolist()
+    [1.0, 3.0]
     """
     spectrum = np.asarray(eigenvalues, dtype=np.float64)
     if spectrum.ndim != 1 or spectrum.size == 0:
@@ -369,9 +382,12 @@ def make_curve(
 
     Examples
     --------
-    >>> X = make_curve(1000, noise=0.1, random_state=0)
-    >>> bool(abs(np.linalg.norm(X, axis=1).std() - 0.1) < 0.01)
-    True
+    >>> import numpy as np
+    >>> from nanoae import datasets
+    >>> X = datasets.make_curve(1000, noise=0.1, random_state=0)
+    >>> radius = np.linalg.norm(X, axis=1)
+    >>> round(float(radius.mean()), 1), round(float(radius.std()), 1)
+    (1.0, 0.1)
     """
     _check_integer("n_samples", n_samples, low=1)
     _check_not_negative("noise", noise)
@@ -382,7 +398,16 @@ def make_curve(
 
 
 class SparseCodes(NamedTuple):
-    """Signals `X` (n, d), the `codes` (n, k) they come from, and the `dictionary` (d, k)."""
+    """Signals `X` (n, d), the `codes` (n, k) they come from, and the `dictionary` (d, k).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import datasets
+    >>> data = datasets.make_sparse_codes(5, 8, 16, noise=0.0, random_state=0)
+    >>> np.allclose(data.X, data.codes @ data.dictionary.T)
+    True
+    """
 
     X: NDArray[np.float64]
     codes: NDArray[np.float64]
@@ -426,9 +451,13 @@ def make_sparse_codes(
 
     Examples
     --------
-    >>> X, codes, dictionary = make_sparse_codes(5, 8, 16, n_active=2, random_state=0)
-    >>> np.count_nonzero(codes, axis=1)
-    array([2, 2, 2, 2, 2])
+    >>> import numpy as np
+    >>> from nanoae import datasets
+    >>> X, codes, dictionary = datasets.make_sparse_codes(5, 8, 16, n_active=2, random_state=0)
+    >>> np.count_nonzero(codes, axis=1).tolist()
+    [2, 2, 2, 2, 2]
+    >>> np.linalg.norm(dictionary, axis=0)[:3].round(12).tolist()
+    [1.0, 1.0, 1.0]
     """
     _check_integer("n_samples", n_samples, low=1)
     _check_integer("n_features", n_features, low=1)

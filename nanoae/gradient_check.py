@@ -24,6 +24,21 @@ class GradientCheck(NamedTuple):
         Where it is: ``'encoder_.layers[0].weight[3, 1]'``.
     analytic, numeric : float
         The two derivatives there.
+
+    Examples
+    --------
+    It finds the one component that is twice what it should be:
+
+    >>> from nanoae import LinearAutoencoder, datasets, gradient_check
+    >>> X = datasets.make_gaussian(5, [2.0, 1.0, 1.0], random_state=0)
+    >>> class TwiceOne(LinearAutoencoder):
+    ...     def loss_and_gradient(self, X, rng=None):
+    ...         loss, gradient = super().loss_and_gradient(X, rng)
+    ...         gradient[4] *= 2
+    ...         return loss, gradient
+    >>> check = gradient_check(TwiceOne(1), X)
+    >>> check.parameter, round(check.analytic / check.numeric, 4)
+    ('decoder_.layers[0].weight[0, 1]', 2.0)
     """
 
     error: float
@@ -54,6 +69,24 @@ def gradient_check(
     -------
     GradientCheck
         Right gradients come out below 1e-7 (1.7a), wrong ones as far off as they are (1.8).
+
+    Examples
+    --------
+    >>> from nanoae import VAE, datasets, gradient_check
+    >>> X = datasets.make_gaussian(5, [2.0, 1.0, 1.0], random_state=0)
+    >>> model = VAE(1, hidden_layer_sizes=(3,), activation="tanh")
+    >>> bool(gradient_check(model, X).error < 1e-7)
+    True
+
+    A gradient that is 1% too long is found to be:
+
+    >>> class TooLong(VAE):
+    ...     def loss_and_gradient(self, X, rng=None):
+    ...         loss, gradient = super().loss_and_gradient(X, rng)
+    ...         return loss, 1.01 * gradient
+    >>> model = TooLong(1, hidden_layer_sizes=(3,), activation="tanh")
+    >>> round(float(gradient_check(model, X).error), 3)
+    0.01
     """
     rng = np.random.default_rng(random_state)
     copy = type(model)(**{**model.get_params(), "random_state": random_state})
@@ -94,7 +127,7 @@ def _best_difference(
     results = []
     for step in (1e-3, 1e-4, 1e-5):
         numeric = central_difference(f, theta, i, step * max(1.0, abs(theta[i])))
-        error = abs(numeric - analytic) / scale
+        error = float(abs(numeric - analytic) / scale)
         results.append((np.inf if np.isnan(error) else error, numeric))
         if results[-1][0] < 1e-8:
             break
@@ -103,7 +136,31 @@ def _best_difference(
 
 
 def central_difference(f: Callable[[Array], float], x: Array, i: int, h: float) -> float:
-    """∂f/∂x_i by central differences at h and 2h, combined so that the h² terms cancel (1.5c)."""
+    """∂f/∂x_i by central differences at h and 2h, combined so that the h² terms cancel (1.5c).
+
+    Parameters
+    ----------
+    f : callable
+        A number for a vector ``(n,)``.
+    x : ndarray of shape (n,)
+    i : int
+        Place of the component.
+    h : float
+        Step, greater than 0.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    ∂/∂x_1 of ``x_0 x_1³`` at (2, 3) is ``2 · 27``; the formula is exact up to fourth powers:
+
+    >>> import numpy as np
+    >>> from nanoae.gradient_check import central_difference
+    >>> round(central_difference(lambda x: x[0] * x[1] ** 3, np.array([2.0, 3.0]), 1, h=0.5), 8)
+    54.0
+    """
     e = np.zeros_like(x)
     e[i] = h
     near = f(x + e) - f(x - e)

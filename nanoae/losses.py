@@ -31,6 +31,15 @@ def squared_error(x_hat: Array, x: Array, *, out: Array | None = None) -> tuple[
     loss : float
     grad_x_hat : ndarray of shape (n, d)
         ``2 (x̂ − x) / n`` (1.3).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> x_hat, x = np.array([[1.0, 2.0], [0.0, 0.0]]), np.array([[0.0, 0.0], [0.0, 1.0]])
+    >>> loss, grad_x_hat = losses.squared_error(x_hat, x)
+    >>> float(loss), grad_x_hat.tolist()  # (1 + 4 + 0 + 1) / 2
+    (3.0, [[1.0, 2.0], [0.0, -1.0]])
     """
     residual = np.subtract(x_hat, x, out=out)  # becomes the gradient: one array for both
     loss = np.dot(residual.ravel(), residual.ravel()) / len(x)
@@ -55,6 +64,18 @@ def bernoulli_nll(logits: Array, x: Array, *, out: Array | None = None) -> tuple
     loss : float
     grad_logits : ndarray of shape (n, d)
         ``(σ(a) − x) / n`` (1.4b).
+
+    Examples
+    --------
+    A logit of 0 says one half, and that costs log 2 whatever x is:
+
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> loss, grad_logits = losses.bernoulli_nll(np.array([[0.0]]), np.array([[1.0]]))
+    >>> round(float(loss), 4), grad_logits.tolist()
+    (0.6931, [[-0.5]])
+    >>> float(losses.bernoulli_nll(np.array([[-1000.0]]), np.array([[1.0]]))[0])
+    1000.0
     """
     loss = bernoulli_nll_per_sample(logits, x).sum() / len(x)  # before out overwrites the logits
     if out is None:
@@ -68,7 +89,25 @@ def bernoulli_nll(logits: Array, x: Array, *, out: Array | None = None) -> tuple
 
 
 def bernoulli_nll_per_sample(logits: Array, x: Array) -> Array:
-    """The same negative log-likelihood, one value ``(n,)`` a sample."""
+    """The same negative log-likelihood, one value ``(n,)`` a sample.
+
+    Parameters
+    ----------
+    logits, x : ndarray of shape (n, d)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Nats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> logits, x = np.array([[0.0, 0.0], [50.0, -50.0]]), np.array([[1.0, 0.0], [1.0, 0.0]])
+    >>> losses.bernoulli_nll_per_sample(logits, x).round(4).tolist()  # unsure, and sure and right
+    [1.3863, 0.0]
+    """
     nll = softplus(logits.copy())
     nll -= x * logits
     return np.sum(nll, axis=1)
@@ -96,6 +135,20 @@ def gaussian_nll(
         ``(x̂ − x) / (n σ²)``.
     grad_log_noise_variance : float
         ``½ (d − (1/n) Σ ‖x − x̂‖² / σ²)``: zero where σ² is the mean squared error a feature.
+
+    Examples
+    --------
+    The third value is 0 where σ² is the mean squared error a feature, here 4, and there alone:
+
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> x_hat, x = np.zeros((1, 2)), np.full((1, 2), 2.0)
+    >>> for variance in (1.0, 4.0, 9.0):
+    ...     loss, _, grad_log_variance = losses.gaussian_nll(x_hat, x, np.log(variance))
+    ...     print(round(float(loss), 3), round(float(grad_log_variance), 3))
+    5.838 -3.0
+    4.224 0.0
+    4.48 0.556
     """
     error, grad_x_hat = squared_error(x_hat, x, out=out)
     loss, grad_error, grad_log_noise_variance = gaussian_nll_of_error(
@@ -121,6 +174,14 @@ def gaussian_nll_of_error(
     Returns
     -------
     loss, grad_error, grad_log_noise_variance : float, or as ``error``
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> nll, grad_error, _ = losses.gaussian_nll_of_error(np.array([0.0, 2.0]), 1, 0.0)
+    >>> nll.round(4).tolist(), float(grad_error)  # ½ log 2π, and half the error
+    ([0.9189, 1.9189], 0.5)
     """
     precision = np.exp(-log_noise_variance)
     loss = 0.5 * (n_features * (LOG_2PI + log_noise_variance) + precision * error)
@@ -144,6 +205,14 @@ def gaussian_kl(mu: Array, log_var: Array) -> tuple[float, Array, Array]:
         ``μ / n``.
     grad_log_var : ndarray of shape (n, k)
         ``½ (σ² − 1) / n``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> kl, grad_mu, grad_log_var = losses.gaussian_kl(np.array([[2.0]]), np.array([[0.0]]))
+    >>> float(kl), grad_mu.tolist(), grad_log_var.tolist()  # ½ μ²
+    (2.0, [[2.0]], [[0.0]])
     """
     n = len(mu)
     variance = np.exp(log_var)
@@ -169,6 +238,18 @@ def kl_sparsity(h: Array, rho: float) -> tuple[float, Array]:
     kl : float
     grad_h : ndarray of shape (n, k)
         ``((1 − ρ)/(1 − ρ̂_j) − ρ/ρ̂_j) / n``, the same for all samples (4.8a).
+
+    Examples
+    --------
+    Two units, on for half and for a tenth of the time; a tenth is what is wanted:
+
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> kl, grad_h = losses.kl_sparsity(np.array([[0.9, 0.1], [0.1, 0.1]]), rho=0.1)
+    >>> round(float(kl), 4)  # 0.1 log(1/5) + 0.9 log(9/5), and nothing for the second
+    0.3681
+    >>> grad_h[:, 0].round(4).tolist()  # downhill, the first is on less
+    [0.8, 0.8]
     """
     rho_hat = h.mean(axis=0)
     with np.errstate(divide="ignore"):
@@ -188,5 +269,13 @@ def l1_norm(h: Array) -> tuple[float, Array]:
     -------
     norm : float
     grad_h : ndarray of shape (n, k)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> norm, grad_h = losses.l1_norm(np.array([[3.0, 0.0], [-1.0, 2.0]]))
+    >>> float(norm), grad_h.tolist()
+    (3.0, [[0.5, 0.0], [-0.5, 0.5]])
     """
     return np.abs(h).sum() / len(h), np.sign(h) / len(h)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,10 +11,24 @@ from nanoae.arrays import Array
 
 
 class Optimizer(Protocol):
-    """Anything that can take a step."""
+    """Anything that can take a step.
+
+    Examples
+    --------
+    >>> from nanoae.optimizers import SGD, Adam, Optimizer
+    >>> optimizers: list[Optimizer] = [SGD(0.1), Adam(0.001)]
+    >>> [optimizer.state() for optimizer in optimizers]  # neither has made a step yet
+    [{}, {}]
+    """
 
     def step(self, values: Array, gradient: Array) -> None:
         """Move ``values`` downhill, in place; ``gradient`` may be overwritten."""
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers of its steps: live arrays and numbers."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a `state`, and go on as if it had made those steps itself."""
 
 
 class SGD:
@@ -28,6 +42,16 @@ class SGD:
         η, the size of a step.
     momentum : float in [0, 1), default 0
         μ, the part of the last step that is taken again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.optimizers import SGD
+    >>> theta, optimizer = np.array([1.0]), SGD(learning_rate=0.1, momentum=0.9)
+    >>> for _ in range(200):
+    ...     optimizer.step(theta, 2 * theta)  # of θ²
+    >>> bool(abs(theta[0]) < 1e-3)
+    True
     """
 
     def __init__(self, learning_rate: float = 1e-2, momentum: float = 0.0) -> None:
@@ -44,6 +68,14 @@ class SGD:
         self._velocity -= gradient
         values += self._velocity
 
+    def state(self) -> dict[str, Any]:
+        """The velocity."""
+        return {} if self._velocity is None else {"velocity": self._velocity}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a `state`."""
+        self._velocity = state.get("velocity")
+
 
 class Adam:
     """Adaptive moments (Kingma & Ba 2015, algorithm 1, in the efficient order of their §2).
@@ -59,6 +91,15 @@ class Adam:
         Memories of the gradient and of its square.
     epsilon : float, default 1e-8
         Added to the root of the bias-corrected second moment.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.optimizers import Adam
+    >>> theta = np.array([1.0, 1.0])
+    >>> Adam(learning_rate=0.01).step(theta, np.array([1000.0, 0.001]))
+    >>> theta.round(4).tolist()  # the first step has the same length whatever the gradient
+    [0.99, 0.99]
     """
 
     def __init__(
@@ -97,6 +138,16 @@ class Adam:
         scratch *= self.learning_rate * correction / (1 - self.beta_1**self.t)
         values -= scratch
 
+    def state(self) -> dict[str, Any]:
+        """Both moments, and the number of steps."""
+        return {"m": self._m, "v": self._v, "t": self.t} if self.t else {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a `state`."""
+        if state:
+            self._m, self._v, self.t = state["m"], state["v"], state["t"]
+            self._scratch = np.empty_like(self._m)
+
 
 def lbfgs(
     loss_and_gradient: Callable[[], tuple[float, Array]],
@@ -130,6 +181,22 @@ def lbfgs(
     -------
     converged : bool
         False if ``max_iter`` came first.
+
+    Examples
+    --------
+    Rosenbrock's valley, whose lowest point is (1, 1):
+
+    >>> import numpy as np
+    >>> from nanoae.optimizers import lbfgs
+    >>> theta = np.array([-1.2, 1.0])
+    >>> def loss_and_gradient():
+    ...     x, y = theta
+    ...     gradient = [-400 * x * (y - x**2) - 2 * (1 - x), 200 * (y - x**2)]
+    ...     return 100 * (y - x**2) ** 2 + (1 - x) ** 2, np.array(gradient)
+    >>> lbfgs(loss_and_gradient, theta, max_iter=200, tol=1e-10, callback=lambda loss: None)
+    True
+    >>> theta.round(8).tolist()
+    [1.0, 1.0]
     """
     from scipy.optimize import minimize  # here, so that importing nanoae does not pay for it
 

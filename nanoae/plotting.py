@@ -84,7 +84,22 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows of numbers under their names."""
+    """Print rows of numbers under their names.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    rows : iterable of sequences
+        Floats are shown to six digits, all else as it is.
+
+    Examples
+    --------
+    >>> from nanoae.plotting import print_table
+    >>> print_table(["beta", "rate"], [[1, 2 / 3], [4, 1e-9]])
+            beta          rate
+               1      0.666667
+               4         1e-09
+    """
     print("  ".join(f"{name:>12}" for name in columns))
     for row in rows:
         print("  ".join(f"{_short(value):>12}" for value in row))

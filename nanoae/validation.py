@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, blocks
 
 
 def check_samples(
@@ -35,12 +35,13 @@ def check_samples(
     Returns
     -------
     ndarray of shape (n_samples, n_features)
-        ``X`` itself where that needs no copy.
+        ``X`` itself where that needs no copy. A `numpy.memmap` is never copied: it keeps its
+        dtype and order, and whoever reads it does so block by block.
 
     Raises
     ------
     TypeError
-        ``X`` is a sparse matrix.
+        ``X`` is a sparse matrix, or holds objects that are no numbers.
     ValueError
         Anything else that is wrong.
     """
@@ -55,47 +56,68 @@ def check_samples(
     except ValueError:
         raise ValueError(f"{name} must be 2-D, but its rows differ in length.") from None
     texts = array.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in array.flat)
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name} must hold real numbers. Complex data not supported.")
     if array.dtype.kind not in "biufO" or texts:
         raise ValueError(f"{name} must hold real numbers; got an array of {array.dtype}.")
     if dtype is None:
         dtype = np.float32 if array.dtype == np.float32 else np.float64
-    try:
-        with np.errstate(over="ignore"):  # too large for the dtype becomes inf, and is found below
-            array = array.astype(dtype, order="C", copy=False)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} must hold real numbers: {error}.") from None
+    if not isinstance(X, np.memmap):
+        try:
+            with np.errstate(over="ignore"):  # too large for the dtype becomes inf: found below
+                array = array.astype(dtype, order="C", copy=False)
+        except TypeError as error:
+            raise TypeError(f"{name} must hold real numbers: {error}.") from None
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{name} must hold real numbers: {error}.") from None
     if array.ndim != 2:
         raise ValueError(
             f"{name} must be 2-D, one row a sample; got {array.ndim}-D of shape {array.shape}. "
-            f"Use {name}.reshape(-1, 1) if it has one feature, "
+            f"Reshape your data with {name}.reshape(-1, 1) if it has one feature, "
             f"{name}.reshape(1, -1) if it is one sample."
         )
     if array.shape[1] == 0:
-        raise ValueError(f"{name} has no features: its shape is {array.shape}.")
+        raise ValueError(
+            f"{name} has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
+        )
     if len(array) < minimum:
         raise ValueError(f"{name} has {len(array)} sample(s); {model} needs at least {minimum}.")
     if n_features is not None and array.shape[1] != n_features:
         raise ValueError(
-            f"{name} has {array.shape[1]} features, but {model} is expecting {n_features}."
+            f"{name} has {array.shape[1]} features, but {model} is expecting {n_features} "
+            "features as input."
         )
-    if not np.isfinite(np.vdot(array, array)):  # in one pass; squares are what losses are made of
-        finite = np.isfinite(array)
-        if finite.all():
-            raise ValueError(
-                f"{name} is too large: its squares overflow {array.dtype}; got values up to "
-                f"{np.abs(array).max():g}. Scale it first."
-            )
-        row, column = np.unravel_index(np.argmin(finite), array.shape)
-        raise ValueError(
-            f"{name} contains NaN or infinity, first at row {row}, column {column} "
-            f"({array[row, column]}); remove or impute such values."
-        )
+    _check_finite(array, np.dtype(dtype), name)
     if unit_interval and (array.min() < 0 or array.max() > 1):
         raise ValueError(
             f"{name} must lie in [0, 1] under a Bernoulli likelihood; "
             f"got values from {array.min():g} to {array.max():g}. Scale it first."
         )
     return array
+
+
+def _check_finite(array: Array, dtype: np.dtype[Any], name: str) -> None:
+    """Raise unless all values are finite in this dtype, and their squares' sum is too."""
+    total, first_row = dtype.type(0), 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block in blocks(array, dtype):
+            total += np.vdot(block, block)  # in one pass; squares are what losses are made of
+            if not np.isfinite(total):
+                break
+            first_row += len(block)
+        else:
+            return
+    finite = np.isfinite(block)
+    if finite.all():
+        raise ValueError(
+            f"{name} is too large: its squares overflow {dtype}; got values up to "
+            f"{np.abs(block).max():g}. Scale it first."
+        )
+    row, column = np.unravel_index(np.argmin(finite), block.shape)
+    raise ValueError(
+        f"{name} contains NaN or infinity, first at row {first_row + row}, column {column} "
+        f"({block[row, column]}); remove or impute such values."
+    )
 
 
 def check_integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:

@@ -367,7 +367,7 @@ def test_no_update_of_the_atoms_raises_the_error(seed, d, k):
     atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
     before = np.sum((X - codes @ atoms) ** 2)
     for _ in range(100):
-        update_atoms(atoms, codes, X)
+        update_atoms(atoms, codes.T @ codes, codes.T @ X)
         after = np.sum((X - codes @ atoms) ** 2)
         assert after <= before * (1 + 1e-12)
         before = after
@@ -375,7 +375,7 @@ def test_no_update_of_the_atoms_raises_the_error(seed, d, k):
     # where it comes to rest, no atom can turn to lower it: the gradient points along the atom
     gradient = codes.T @ (codes @ atoms - X)
     before_last = atoms.copy()
-    update_atoms(atoms, codes, X)
+    update_atoms(atoms, codes.T @ codes, codes.T @ X)
     if np.abs(atoms - before_last).max() < 1e-12:
         across = gradient - np.sum(gradient * atoms, axis=1, keepdims=True) * atoms
         assert np.abs(across).max() <= 1e-8 * (1 + np.abs(gradient).max())
@@ -385,7 +385,8 @@ def test_idle_and_doubled_atoms_turn_to_the_worst_residuals():
     atoms = np.array([[1.0, 0, 0], [0.6, 0.8, 0], [0, 0, 1.0], [0.99, np.sqrt(1 - 0.99**2), 0]])
     codes = np.array([[1.0, 1.0, 0, 1.0], [2.0, 0, 0, 0], [0, 0, 0, 0]])
     X = codes @ atoms + [[0, 0, 0.1], [0, 0, 2.0], [0, -3.0, 0]]
-    redraw_atoms(atoms, codes, X)
+    redrawn = redraw_atoms(atoms, codes, X, used=codes.any(axis=0))
+    assert redrawn.tolist() == [2, 3]
     expected = [[1, 0, 0], [0.6, 0.8, 0], [0, -1, 0], [0, 0, 1]]  # the idle one, then the double
     np.testing.assert_allclose(atoms, expected, rtol=0, atol=1e-15)
     np.testing.assert_array_equal(codes, [[1, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0]])

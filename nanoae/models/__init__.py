@@ -1,5 +1,6 @@
 """What is learned. None of it knows the theory that it is held against."""
 
+from nanoae.models.base import load
 from nanoae.models.linear import LinearAutoencoder
 from nanoae.models.mlp import Autoencoder
 from nanoae.models.sparse import SparseAutoencoder, SparseCoding
@@ -13,4 +14,5 @@ __all__ = [
     "SparseAutoencoder",
     "SparseCoding",
     "TiedAutoencoder",
+    "load",
 ]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import os
+import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nanoae.arrays import Array
-from nanoae.exceptions import NotFittedError
+from nanoae.arrays import Array, map_rows
+from nanoae.exceptions import ConvergenceWarning, NotFittedError
 from nanoae.network import Parameters, Sequential
 from nanoae.optimizers import SGD, Adam, Optimizer
+from nanoae.persistence import Checkpoint, generator, read, write
 from nanoae.training import History, train, train_full_batch
 from nanoae.validation import (
     check_bool,
@@ -30,6 +34,26 @@ class BaseAutoencoder:
 
     A model adds its constructor, `_build` (which networks), `loss_and_gradient` (what it is),
     and overrides what differs.
+
+    Examples
+    --------
+    The least that a model of one's own has to say, here a linear autoencoder whose code is shrunk
+    by a penalty:
+
+    >>> import numpy as np
+    >>> from nanoae import Autoencoder, gradient_check
+    >>> class Shrunk(Autoencoder):
+    ...     def loss_and_gradient(self, X, rng=None):
+    ...         h = self.encoder_.forward(X)
+    ...         x_hat = self.decoder_.forward(h)
+    ...         grad_x_hat = 2 * (x_hat - X) / len(X)
+    ...         loss = (np.sum((x_hat - X) ** 2) + 0.1 * np.sum(h**2)) / len(X)
+    ...         grad_h = self.decoder_.backward(grad_x_hat) + 0.2 * h / len(X)
+    ...         self.encoder_.backward(grad_h)
+    ...         return loss, self._parameters.gradient
+    >>> X = np.random.default_rng(0).standard_normal((5, 3))
+    >>> gradient_check(Shrunk(2, hidden_layer_sizes=()), X).error < 1e-7
+    True
     """
 
     n_components: int
@@ -52,9 +76,23 @@ class BaseAutoencoder:
         """The training loss on a batch, and its gradient in the flat vector of parameters."""
         raise NotImplementedError
 
-    def _train(self, X: Array, rng: np.random.Generator, history: History) -> None:
+    def _train(
+        self, X: Array, rng: np.random.Generator, history: History, checkpoint: Checkpoint | None
+    ) -> None:
         """Minimise the loss over ``X``, noting its course in ``history``."""
         raise NotImplementedError
+
+    def _train_on_part(self, X: Array, rng: np.random.Generator, history: History) -> None:
+        """What `partial_fit` does with samples that it has checked."""
+        raise NotImplementedError
+
+    def _check_parts_will_do(self) -> None:
+        """Raise if samples that come in parts are of no use to this solver."""
+
+    @property
+    def _has_epochs(self) -> bool:
+        """Whether training goes by epochs, between which it can be kept and taken up again."""
+        return True
 
     # --- hyper-parameters ----------------------------------------------------------------
 
@@ -94,8 +132,65 @@ class BaseAutoencoder:
 
     # --- training --------------------------------------------------------------------------
 
-    def fit(self: Self, X: ArrayLike, y: object = None) -> Self:
+    def fit(
+        self: Self,
+        X: ArrayLike,
+        y: object = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 10,
+    ) -> Self:
         """Train on samples.
+
+        Ctrl-C ends the training; the model is then as it was after the last full epoch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            A `numpy.memmap` is read batch by batch and never copied whole, by solvers that train
+            in batches.
+        y : ignored
+        checkpoint : path-like, optional
+            A file in which to keep the training ("adam", "sgd"). If it is there already, training
+            goes on from it, and ends as it would have ended, bit for bit. `nanoae.load` reads it,
+            too.
+        checkpoint_every : int, default 10
+            Epochs from one writing of it to the next.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            The data, a hyper-parameter or the checkpoint is not usable; the model is left as it
+            was.
+        TrainingDiverged
+            The loss became infinite or NaN; the last finite parameters are kept.
+
+        Warns
+        -----
+        ConvergenceWarning
+            A solver of a deterministic loss came to ``max_iter`` first, or Ctrl-C was pressed.
+        """
+        file = None
+        if checkpoint is not None:
+            file = Checkpoint(checkpoint, checkpoint_every, self._tree)
+        X, rng = self._start(X, file)
+        history = History()
+        self._run(X, lambda: self._train(X, rng, history, file), history)
+        self._warn(history)
+        return self
+
+    def partial_fit(self: Self, X: ArrayLike, y: object = None) -> Self:
+        """Train on more samples: for data that come as a stream, or in parts.
+
+        Call it with one part after the other. Each call goes on from where the last one, or
+        `fit`, has ended. Deep models make one pass over the part, in batches, by "adam" or "sgd".
+        Linear ones keep mean and covariance of all that they have seen (2.1), and train on them:
+        as if all of it were there. `SparseCoding` keeps ``HᵀH`` and ``HᵀX`` of its codes and
+        samples, and does one round (Mairal et al. 2009, algorithm 1).
 
         Parameters
         ----------
@@ -109,33 +204,87 @@ class BaseAutoencoder:
         Raises
         ------
         ValueError, TypeError
-            The data or a hyper-parameter is not usable; the model is left as it was.
+            The samples or a hyper-parameter is not usable, or the solver needs all samples at
+            every step; the model is left as it was.
         TrainingDiverged
-            The loss became infinite or NaN; the last finite parameters are kept.
+            As in `fit`.
+
+        Warns
+        -----
+        ConvergenceWarning
+            As in `fit`.
         """
-        X, rng = self._start(X)
-        history = History()
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):  # the loop looks at the loss
-                self._train(X, rng, history)
-        finally:
-            self.history_ = history.arrays()
-            self.n_iter_ = len(self.history_.get("loss", ()))
-            self.loss_ = float(self.history_["loss"][history.kept]) if self.n_iter_ else np.inf
-            for network in self._networks().values():
-                network.forget()
+        self._check_parts_will_do()
+        X, rng, history = self._go_on(X)
+        self._run(X, lambda: self._train_on_part(X, rng, history), history)
+        self._warn(history)
         return self
 
-    def _start(self, X: ArrayLike) -> tuple[Array, np.random.Generator]:
+    def _start(
+        self, X: ArrayLike, checkpoint: Checkpoint | None = None
+    ) -> tuple[Array, np.random.Generator]:
         """All of ``fit`` that comes before training: checks, networks, initial weights."""
         X = self._check_samples(X, minimum=2)
         self._check_hyperparameters(X.shape[1])
         rng = check_random_state(self.random_state)
+        if checkpoint is not None:
+            if not self._has_epochs:
+                raise ValueError(
+                    "checkpoint must be None with a solver that takes all samples at every step, "
+                    f"as {type(self).__name__} does here. Use solver='adam'."
+                )
+            checkpoint.open(self.get_params(), X, rng)
         self.n_features_in_ = X.shape[1]
         self._built_with = self.get_params()
-        self._build(X.shape[1], X.dtype)
+        dtype = np.float32 if X.dtype == np.float32 else np.float64
+        self._build(X.shape[1], dtype)
+        self._training: dict[str, Any] = {}
+        self.n_samples_seen_ = 0
+        self._see(X)
         self._initialise(rng)
         return X, rng
+
+    def _go_on(self, X: ArrayLike) -> tuple[Array, np.random.Generator, History]:
+        """All of ``partial_fit`` that comes before training."""
+        if "_parameters" not in vars(self):
+            return *self._start(X), History()
+        X = self._check_samples(X)
+        self._check_hyperparameters(self.n_features_in_)
+        self._see(X)
+        state = self._training.get("rng")
+        rng = check_random_state(self.random_state) if state is None else generator(state)
+        return X, rng, History(self.history_, self.n_iter_ - 1)
+
+    def _see(self, X: Array) -> None:
+        """Take in samples that training will come upon: their number, and what else a model needs
+        to know of all of them at once."""
+        self.n_samples_seen_ += len(X)
+
+    def _run(self, X: Array, train: Callable[[], None], history: History) -> None:
+        """Train on ``X``, and leave the model usable however that ends."""
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # the loop looks at the loss
+                train()
+        except KeyboardInterrupt:
+            n = len(history)
+            history.warning = (
+                f"was interrupted after {n} epochs or iterations, and is as it was then."
+            )
+        finally:
+            self._note(history)
+            for network in self._networks().values():
+                network.forget()
+
+    def _warn(self, history: History) -> None:
+        """Tell the caller of ``fit`` what there is to tell."""
+        if history.warning:
+            message = f"{type(self).__name__} {history.warning}"
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+
+    def _note(self, history: History) -> None:
+        self.history_ = history.arrays()
+        self.n_iter_ = len(history)
+        self.loss_ = float(self.history_["loss"][history.kept]) if self.n_iter_ else np.inf
 
     def _networks(self) -> dict[str, Sequential]:
         """Encoder and decoder, or what there is of them, by name."""
@@ -165,7 +314,8 @@ class BaseAutoencoder:
 
     def transform(self, X: ArrayLike) -> Array:
         """Codes ``(n_samples, n_components)`` of samples ``(n_samples, n_features)``."""
-        return self.encoder_(self._check_samples(X))
+        X = self._check_samples(X)
+        return map_rows(self.encoder_, X, self._dtype)
 
     def fit_transform(self, X: ArrayLike, y: object = None) -> Array:
         """Train on samples, and return their codes."""
@@ -173,7 +323,7 @@ class BaseAutoencoder:
 
     def inverse_transform(self, codes: ArrayLike) -> Array:
         """Samples ``(n, n_features)`` that the decoder makes of codes ``(n, n_components)``."""
-        return self.decoder_(self._check_codes(codes))
+        return map_rows(self.decoder_, self._check_codes(codes), self._dtype)
 
     def reconstruct(self, X: ArrayLike) -> Array:
         """Samples after their way through the code and back."""
@@ -222,7 +372,7 @@ class BaseAutoencoder:
     def reconstruction_error(self, X: ArrayLike) -> Array:
         """``‖x − x̂‖²`` of each sample: high where the model has seen nothing like it."""
         X = self._check_samples(X)
-        return np.sum((X - self.reconstruct(X)) ** 2, axis=1)
+        return map_rows(lambda x: np.sum((x - self.reconstruct(x)) ** 2, axis=1), X, self._dtype)
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Minus the mean reconstruction error: higher is better."""
@@ -242,6 +392,11 @@ class BaseAutoencoder:
                 self._check_fitted()
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        self._check_fitted()
+        return self._parameters.values.dtype
+
     def _check_fitted(self) -> None:
         if "_parameters" not in vars(self):
             raise NotFittedError(
@@ -257,13 +412,13 @@ class BaseAutoencoder:
         return check_samples(
             X, minimum=minimum, n_features=None if training else self.n_features_in_,
             unit_interval=self._needs_unit_interval, model=type(self).__name__,
-            dtype=None if training else self._parameters.values.dtype,
+            dtype=None if training else self._dtype,
         )  # fmt: skip
 
     def _check_codes(self, codes: ArrayLike) -> Array:
         self._check_fitted()
         return check_samples(
-            codes, n_features=self.decoder_.layers[0].n_in, dtype=self._parameters.values.dtype,
+            codes, n_features=self.decoder_.layers[0].n_in, dtype=self._dtype,
             name="codes", model=type(self).__name__,
         )  # fmt: skip
 
@@ -277,6 +432,33 @@ class BaseAutoencoder:
             transformer_tags=TransformerTags(preserves_dtype=["float64", "float32"]),
             input_tags=InputTags(),
         )
+
+    # --- files and copies --------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file, from which `nanoae.load` makes it again.
+
+        With it goes all that further training needs. The file is an npz, its name is taken as it
+        is, and it appears whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        NotFittedError
+        OSError
+            The file cannot be written; an old one is left as it was.
+        """
+        self._check_fitted()
+        write(path, self._tree())
+
+    def _tree(self, history: History | None = None) -> dict[str, Any]:
+        """What is written of the model; in the middle of a training, as if it ended here."""
+        if history is not None:
+            self._note(history)
+        return {"class": type(self).__name__, "state": self.__getstate__()}
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copy: views of one vector do not survive either, so networks
@@ -296,11 +478,99 @@ class BaseAutoencoder:
             vars(self).update(self._built_with)  # set_params may have been called since fit
             self._build(self.n_features_in_, values.dtype)
             vars(self).update(present)
+            if values.shape != self._parameters.values.shape:
+                n = self._parameters.values.size
+                raise ValueError(f"{values.size} parameters do not fit a model of {n}")
             self._parameters.values[...] = values
 
 
+def load(path: str | os.PathLike[str]) -> BaseAutoencoder:
+    """A model from a file that `save`, or a checkpoint of `fit`, has written.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    autoencoder
+        Of the class that was saved. Classes of your own, derived from one of ours, are found if
+        they have been imported.
+
+    Raises
+    ------
+    OSError
+        There is no such file, or it cannot be read.
+    ValueError
+        It is not such a file, or it is damaged. Nothing in a file can run code.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from nanoae import LinearAutoencoder, datasets, load
+    >>> X = datasets.load_digits().X
+    >>> model = LinearAutoencoder(2, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.npz")
+    ...     same = load(f"{folder}/model.npz")
+    >>> bool((same.transform(X) == model.transform(X)).all())
+    True
+    """
+    tree = read(path)
+    try:
+        return _revive(tree["class"], tree["state"])
+    except Exception as error:  # of many kinds: whatever a made-up state may cause
+        raise ValueError(f"{path} does not hold a usable model ({error}).") from None
+
+
+def _revive(name: str, state: dict[str, Any]) -> BaseAutoencoder:
+    """The model of this class in this state, after a look at what its use relies on."""
+    if name not in (classes := _derived(BaseAutoencoder)):
+        raise ValueError(f"its class is {name!r}, which is none of {', '.join(sorted(classes))}")
+    model_class = classes[name]
+    names = set(model_class._parameter_names())
+    if not names < state.keys() or names != state["_built_with"].keys():
+        raise ValueError(f"these are not the parameters of {name}")
+    if any(callable(getattr(model_class, key, None)) for key in state):
+        raise ValueError("it would replace a method")
+    n_features = state["n_features_in_"]
+    check_integer("n_features_in_", n_features, 1)
+    for params in (state, state["_built_with"]):
+        model = model_class(**{name: params[name] for name in names})
+        model._check_hyperparameters(n_features)
+        check_random_state(model.random_state)
+    model = model_class()
+    model.__setstate__(state)
+    if not np.isfinite(model.reconstruct(np.zeros((1, n_features)))).all():
+        raise ValueError("its parameters are not finite")
+    for memory in state["_training"].get("optimizer", {}).values():
+        if np.shape(memory) not in ((), model.parameters_.shape):
+            raise ValueError("the optimizer's state does not fit")
+    return model
+
+
+def _derived(base: type[BaseAutoencoder]) -> dict[str, type[BaseAutoencoder]]:
+    """All classes derived from one, by name."""
+    return {
+        name: found
+        for direct in base.__subclasses__()
+        for name, found in {direct.__name__: direct, **_derived(direct)}.items()
+    }
+
+
 class DeepAutoencoder(BaseAutoencoder):
-    """A model with any number of layers, trained by the loop's optimizers or by L-BFGS."""
+    """A model with any number of layers, trained by the loop's optimizers or by L-BFGS.
+
+    Examples
+    --------
+    All that they share, a deep autoencoder and a VAE among them:
+
+    >>> from nanoae import VAE, Autoencoder
+    >>> for model in (Autoencoder(solver="sgd"), VAE(batch_size=32)):
+    ...     print(model)
+    Autoencoder(solver='sgd')
+    VAE(batch_size=32)
+    """
 
     solver: str
     learning_rate: float
@@ -334,8 +604,12 @@ class DeepAutoencoder(BaseAutoencoder):
         check_real("weight_decay", self.weight_decay, 0)
         check_bool("verbose", self.verbose)
 
-    def _train(self, X: Array, rng: np.random.Generator, history: History) -> None:
+    def _train(
+        self, X: Array, rng: np.random.Generator, history: History, checkpoint: Checkpoint | None
+    ) -> None:
         if self._solver == "lbfgs":
+            X = np.asarray(X, self._dtype)
+            X = X if self._offset is None else X - self._offset
             train_full_batch(
                 self, lambda: self._full_batch_loss_and_gradient(X), history,
                 max_iter=5000 if self.max_iter is None else self.max_iter,
@@ -343,15 +617,46 @@ class DeepAutoencoder(BaseAutoencoder):
                 verbose=self.verbose,
             )  # fmt: skip
         else:
-            train(
-                self, X, rng, history,
-                optimizer=self._optimizer(), batch_size=self.batch_size,
+            self._train_in_batches(
+                X, rng, history,
                 max_iter=200 if self.max_iter is None else self.max_iter,
                 tol=1e-5 if self.tol is None else self.tol,
                 n_iter_no_change=self.n_iter_no_change, early_stopping=self.early_stopping,
-                validation_fraction=self.validation_fraction, schedule=self._schedule,
-                verbose=self.verbose,
+                validation_fraction=self.validation_fraction, checkpoint=checkpoint,
             )  # fmt: skip
+
+    def _train_on_part(self, X: Array, rng: np.random.Generator, history: History) -> None:
+        one_more = len(history) + 1
+        self._train_in_batches(X, rng, history, max_iter=one_more, tol=0, n_iter_no_change=1)
+
+    def _check_parts_will_do(self) -> None:
+        if self.solver == "lbfgs":
+            raise ValueError(
+                "solver must be 'adam' or 'sgd' for partial_fit, since 'lbfgs' needs all samples "
+                "at every step; got 'lbfgs'."
+            )
+
+    def _train_in_batches(
+        self, X: Array, rng: np.random.Generator, history: History, **stopping: Any
+    ) -> None:
+        optimizer = self._optimizer()
+        optimizer.restore(self._training.get("optimizer", {}))
+        try:
+            train(
+                self, X, rng, history, optimizer=optimizer, batch_size=self.batch_size,
+                schedule=self._schedule, mean=self._offset, verbose=self.verbose, **stopping,
+            )  # fmt: skip
+        finally:
+            self._training = {"optimizer": optimizer.state(), "rng": rng.bit_generator.state}
+
+    @property
+    def _has_epochs(self) -> bool:
+        return self._solver != "lbfgs"
+
+    @property
+    def _offset(self) -> Array | None:
+        """What is taken off every sample before training on it."""
+        return None
 
     def _schedule(self, epoch: int) -> bool:
         """What `train` asks before each epoch; a loss that changes on the way says so here."""

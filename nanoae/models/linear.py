@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, blocks, map_rows
 from nanoae.losses import squared_error
 from nanoae.models.base import BaseAutoencoder
 from nanoae.network import MLP, Parameters
 from nanoae.optimizers import SGD, Adam
-from nanoae.training import History, progress_bar, train, train_full_batch, warn_not_converged
+from nanoae.persistence import Checkpoint
+from nanoae.training import History, not_converged, progress_bar, train, train_full_batch
 from nanoae.validation import check_bool, check_choice, check_integer, check_real
 
 
@@ -63,7 +64,18 @@ class LinearAutoencoder(BaseAutoencoder):
     n_iter_ : int
     history_ : dict of ndarray
         ``"loss"``, one value an iteration.
-    n_features_in_ : int
+    n_features_in_, n_samples_seen_ : int
+
+    Examples
+    --------
+    >>> from nanoae import LinearAutoencoder, datasets, theory
+    >>> X = datasets.load_digits().X
+    >>> model = LinearAutoencoder(8, solver="alternating", random_state=0).fit(X)
+    >>> least, subspace = theory.linear_autoencoder_optimum(X, 8)  # PCA
+    >>> bool(abs(model.loss_ - least) < 1e-12)
+    True
+    >>> theory.largest_principal_angle(model.decoder_weight_, subspace) < 1e-9
+    True
     """
 
     _solvers: tuple[str, ...] = ("lbfgs", "sgd", "adam", "alternating")
@@ -137,11 +149,13 @@ class LinearAutoencoder(BaseAutoencoder):
 
     def transform(self, X: ArrayLike) -> Array:
         """Codes ``W_e (x − mean)``, of shape (n_samples, k)."""
-        return self.encoder_(self._check_samples(X) - self.mean_)
+        X = self._check_samples(X)
+        return map_rows(lambda x: self.encoder_(x - self.mean_), X, self._dtype)
 
     def inverse_transform(self, codes: ArrayLike) -> Array:
         """Samples ``W_d h + mean``, of shape (n, d), for codes ``(n, k)``."""
-        return self.decoder_(self._check_codes(codes)) + self.mean_
+        codes = self._check_codes(codes)
+        return map_rows(lambda h: self.decoder_(h) + self.mean_, codes, self._dtype)
 
     def _check_hyperparameters(self, n_features: int) -> None:
         check_integer("n_components", self.n_components, 1)
@@ -165,33 +179,53 @@ class LinearAutoencoder(BaseAutoencoder):
         check_real("tol", self.tol, 0)
         check_bool("verbose", self.verbose)
 
-    def _start(self, X: ArrayLike) -> tuple[Array, np.random.Generator]:
-        X, rng = super()._start(X)
-        self.mean_ = X.mean(axis=0)
-        return X - self.mean_, rng
+    def _train_on_part(self, X: Array, rng: np.random.Generator, history: History) -> None:
+        self._train(X, rng, history, None)
 
-    def _train(self, X: Array, rng: np.random.Generator, history: History) -> None:
-        if self.batch_size is None or self.solver in ("lbfgs", "alternating"):
-            X = triangular_factor(X)
+    def _check_parts_will_do(self) -> None:
+        if self.batch_size is not None:
+            raise ValueError(
+                "batch_size must be None for partial_fit, which trains on the covariance of all "
+                f"samples seen; got {self.batch_size!r}."
+            )
+
+    def _see(self, X: Array) -> None:
+        if self.n_samples_seen_ == 0:
+            self.mean_ = np.zeros(X.shape[1], self._dtype)
+            self._factor = np.empty((0, X.shape[1]), self._dtype)
+        self.n_samples_seen_, self.mean_, self._factor = add_samples(
+            self.n_samples_seen_, self.mean_, self._factor, X
+        )
+
+    @property
+    def _has_epochs(self) -> bool:
+        return self.solver in ("sgd", "adam")
+
+    def _train(
+        self, X: Array, rng: np.random.Generator, history: History, checkpoint: Checkpoint | None
+    ) -> None:
+        R = scaled(self._factor, self.n_samples_seen_)
         if self.solver == "alternating":
-            self._train_alternating(X, history)
+            self._train_alternating(R, history)
         elif self.solver == "lbfgs":
             train_full_batch(
-                self, lambda: self.loss_and_gradient(X), history,
+                self, lambda: self.loss_and_gradient(R), history,
                 max_iter=self.max_iter, tol=self.tol, verbose=self.verbose,
             )  # fmt: skip
         else:
             optimizer: SGD | Adam
             if self.solver == "sgd":
-                total_variance = np.sum(X * X) / len(X)
+                total_variance = np.sum(R * R) / len(R)
                 rate = 0.1 if self.learning_rate is None else self.learning_rate
                 optimizer = SGD(rate / (total_variance or 1), momentum=0.9)
             else:
                 optimizer = Adam(0.003 if self.learning_rate is None else self.learning_rate)
+            in_batches = self.batch_size is not None
             train(
-                self, X, rng, history,
-                optimizer=optimizer, batch_size=self.batch_size or len(X),
-                max_iter=self.max_iter, tol=self.tol, n_iter_no_change=100,
+                self, X if in_batches else R, rng, history,
+                optimizer=optimizer, batch_size=self.batch_size or len(R),
+                max_iter=len(history) + self.max_iter, tol=self.tol, n_iter_no_change=100,
+                mean=self.mean_ if in_batches else None, checkpoint=checkpoint,
                 verbose=self.verbose,
             )  # fmt: skip
 
@@ -216,19 +250,42 @@ class LinearAutoencoder(BaseAutoencoder):
                 encoder.weight[...] = W_d
                 decoder.weight[...] = W_d.T
                 history.add(loss=self.loss_and_gradient(X)[0])
-                history.kept += 1
+                history.kept = len(history) - 1
                 bar.update()
                 turned = np.linalg.norm(W_d - old @ (old.T @ W_d))
                 if turned <= tol:
                     return
-        warn_not_converged(self, self.max_iter, tol)
+        history.warning = not_converged(self.max_iter, tol)
 
 
-def triangular_factor(X: Array) -> Array:
-    """At most d rows with the same ``XᵀX/n`` as the n rows of ``X``.
+def add_samples(n: int, mean: Array, factor: Array, X: Array) -> tuple[int, Array, Array]:
+    """Number, mean and triangular factor of ``n`` samples and those in ``X`` together.
 
-    The triangular factor R of a QR decomposition has ``RᵀR = XᵀX``; scaling by ``√(rows/n)``
-    turns the equality of sums into one of means (2.6).
+    The factor F is that of a QR decomposition of the centred samples: ``FᵀF = Σ_i (x_i − mean)
+    (x_i − mean)ᵀ``. Of samples gone by it replaces all that the loss sees (2.6), with no loss of
+    digits as by their products. That two parts have different means takes one more row.
+
+    Parameters
+    ----------
+    n : int
+    mean : ndarray of shape (d,)
+    factor : ndarray of shape (at most d, d)
+    X : ndarray of shape (m, d)
+        Read block by block.
     """
-    R = np.linalg.qr(X, mode="r")
-    return R * np.sqrt(len(R) / len(X)).astype(X.dtype)
+    for block in blocks(X, factor.dtype):
+        m, block_mean = len(block), block.mean(axis=0)
+        between = np.sqrt(n * m / (n + m)).astype(factor.dtype) * (block_mean - mean)
+        rows = np.concatenate([factor, block - block_mean, between[None] if n else factor[:0]])
+        factor = np.asarray(np.linalg.qr(rows, mode="r"))
+        n += m
+        mean = mean + (block_mean - mean) * (m / n)
+    return n, mean, factor
+
+
+def scaled(factor: Array, n: int) -> Array:
+    """At most d rows with the same ``XᵀX/n`` as the n rows that ``factor`` stands for (2.6).
+
+    Scaling by ``√(rows/n)`` turns the equality of sums into one of means.
+    """
+    return factor * np.sqrt(len(factor) / n).astype(factor.dtype)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, map_rows
 from nanoae.losses import bernoulli_nll, bernoulli_nll_per_sample, squared_error
 from nanoae.models.base import DeepAutoencoder
 from nanoae.network import ACTIVATIONS, MLP, Parameters
@@ -69,7 +69,21 @@ class Autoencoder(DeepAutoencoder):
     n_iter_ : int
     history_ : dict of ndarray
         ``"loss"`` and, with early stopping, ``"validation_loss"``, one value an epoch.
-    n_features_in_ : int
+    n_features_in_, n_samples_seen_ : int
+
+    Examples
+    --------
+    >>> from nanoae import Autoencoder, LinearAutoencoder, datasets
+    >>> X = datasets.make_curve(300, noise=0.05, random_state=0)
+    >>> line = LinearAutoencoder(1, random_state=0).fit(X)
+    >>> curve = Autoencoder(
+    ...     1, hidden_layer_sizes=(32, 32), activation="tanh", solver="lbfgs", max_iter=300,
+    ...     tol=1e-2, random_state=0,
+    ... ).fit(X)
+    >>> curve.loss_ < line.loss_ / 5
+    True
+    >>> curve.transform(X).shape
+    (300, 1)
     """
 
     def __init__(
@@ -151,7 +165,9 @@ class Autoencoder(DeepAutoencoder):
         if self.loss == "squared_error":
             return super().reconstruction_error(X)
         X = self._check_samples(X)
-        return bernoulli_nll_per_sample(self.decoder_(self.encoder_(X)), X)
+        return map_rows(
+            lambda x: bernoulli_nll_per_sample(self.decoder_(self.encoder_(x)), x), X, self._dtype
+        )
 
     @property
     def _needs_unit_interval(self) -> bool:

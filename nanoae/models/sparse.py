@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, blocks, map_rows
 from nanoae.losses import kl_sparsity, l1_norm, squared_error
 from nanoae.models.base import BaseAutoencoder, DeepAutoencoder
 from nanoae.network import Dense, Dictionary, Parameters, Sequential, Unrolled
+from nanoae.persistence import Checkpoint
 from nanoae.proximal import fista
 from nanoae.training import History, progress_bar
 from nanoae.validation import check_bool, check_choice, check_integer, check_real
@@ -33,7 +35,8 @@ class _DictionaryModel(BaseAutoencoder):
 
     def transform(self, X: ArrayLike) -> Array:
         """Codes ``(n_samples, k)`` of samples ``(n_samples, d)``."""
-        return self._codes(self._check_samples(X) - self.mean_)
+        X = self._check_samples(X)
+        return map_rows(lambda x: self._codes(x - self.mean_), X, self._dtype)
 
     def inverse_transform(self, codes: ArrayLike) -> Array:
         """Samples ``D h + mean``, of shape (n, d), for codes ``(n, k)``."""
@@ -43,10 +46,16 @@ class _DictionaryModel(BaseAutoencoder):
         """Codes of centred samples."""
         return self.encoder_(X)
 
-    def _start(self, X: ArrayLike) -> tuple[Array, np.random.Generator]:
-        X, rng = super()._start(X)
-        self.mean_ = X.mean(axis=0)
-        return X - self.mean_, rng
+    def _see(self, X: Array) -> None:
+        if self.n_samples_seen_ == 0:
+            self.mean_ = np.zeros(X.shape[1], self._dtype)
+        for x in blocks(X, self._dtype):
+            self.n_samples_seen_ += len(x)
+            self.mean_ += (x.mean(axis=0) - self.mean_) * (len(x) / self.n_samples_seen_)
+
+    @property
+    def _offset(self) -> Array:
+        return self.mean_
 
 
 class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
@@ -118,7 +127,16 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
     n_iter_ : int
     history_ : dict of ndarray
         ``"loss"`` and, with early stopping, ``"validation_loss"``, one value an epoch.
-    n_features_in_ : int
+    n_features_in_, n_samples_seen_ : int
+
+    Examples
+    --------
+    >>> from nanoae import SparseAutoencoder, datasets
+    >>> X = datasets.load_digits().X
+    >>> model = SparseAutoencoder(64, sparsity=0.5, max_iter=20, random_state=0).fit(X)
+    >>> codes = model.transform(X)
+    >>> float((codes == 0).mean()) > 0.5  # exact zeros
+    True
     """
 
     weight_decay = 0.0  # atoms have norm 1 in any case
@@ -216,10 +234,15 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         self.encoder_.backward(grad_h, input_gradient=False)
         return error + weight * penalty, self._parameters.gradient
 
-    def _train(self, X: Array, rng: np.random.Generator, history: History) -> None:
-        super()._train(X, rng, history)
-        h = self._codes(X)
-        self.active_fraction_ = float(np.mean(h != 0 if self.penalty == "l1" else h))
+    def _run(self, X: Array, train: Callable[[], None], history: History) -> None:
+        try:
+            super()._run(X, train, history)
+        finally:
+            active = 0.0
+            for x in blocks(X, self._dtype):
+                h = self._codes(x - self.mean_)
+                active += np.sum(h != 0 if self.penalty == "l1" else h)
+            self.active_fraction_ = float(active / (len(X) * self.n_components))
 
     def _check_hyperparameters(self, n_features: int) -> None:
         super()._check_hyperparameters(n_features)
@@ -271,7 +294,17 @@ class SparseCoding(_DictionaryModel):
     n_iter_ : int
     history_ : dict of ndarray
         ``"loss"``, one value a round.
-    n_features_in_ : int
+    n_features_in_, n_samples_seen_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import SparseCoding, datasets
+    >>> planted = datasets.make_sparse_codes(1000, 8, 12, n_active=2, noise=0.01, random_state=0)
+    >>> model = SparseCoding(12, sparsity=0.2, random_state=0).fit(planted.X)
+    >>> cosines = np.abs(model.components_ @ planted.dictionary)
+    >>> float(np.mean(cosines.max(axis=0) > 0.98))  # the part of the atoms that is found again
+    1.0
     """
 
     def __init__(
@@ -327,16 +360,32 @@ class SparseCoding(_DictionaryModel):
     def _codes(self, X: Array, *, tol: float = 1e-8, start: Array | None = None) -> Array:
         return fista(X, self._dictionary.atoms.T, self.sparsity_, tol=tol, codes=start)
 
-    def _train(self, X: Array, rng: np.random.Generator, history: History) -> None:
+    def _start(
+        self, X: ArrayLike, checkpoint: Checkpoint | None = None
+    ) -> tuple[Array, np.random.Generator]:
+        X, rng = super()._start(X, checkpoint)
         atoms = self._dictionary.weight
         atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-        for atom, sample in zip(atoms, rng.permutation(X), strict=False):
-            turn_to(atom, sample)
+        for atom, i in zip(atoms, rng.permutation(len(X)), strict=False):
+            turn_to(atom, X[i] - self.mean_)
+        self._HH, self._HX = np.zeros((len(atoms), len(atoms)), atoms.dtype), np.zeros_like(atoms)
+        return X, rng
 
+    def _train(
+        self, X: Array, rng: np.random.Generator, history: History, checkpoint: Checkpoint | None
+    ) -> None:
+        X, atoms = np.asarray(X, self._dtype) - self.mean_, self._dictionary.weight
         H, best, best_atoms, rounds_since_best = None, np.inf, atoms.copy(), 0
+        state = None if checkpoint is None else checkpoint.state
+        if state is not None:
+            H, best, rounds_since_best = state["H"], state["best"], state["rounds_since_best"]
+            atoms[...], best_atoms[...] = state["atoms"], state["best_atoms"]
+            history.curves, history.kept = History(state["curves"]).curves, state["kept"]
         try:
             with progress_bar(self.max_iter, self.verbose, type(self).__name__) as bar:
-                for i in range(self.max_iter):
+                for i in range(len(history), self.max_iter):
+                    if rounds_since_best >= 10:
+                        break
                     H = self._codes(X, tol=1e-2, start=H)
                     loss = squared_error(H @ atoms, X)[0] + self.sparsity_ * l1_norm(H)[0]
                     history.add(loss=loss)
@@ -348,13 +397,36 @@ class SparseCoding(_DictionaryModel):
                         rounds_since_best = 0
                     if loss < best:
                         best, history.kept, best_atoms[...] = loss, i, atoms
-                    if rounds_since_best >= 10:
-                        break
-                    update_atoms(atoms, H, X)
-                    redraw_atoms(atoms, H, X)
+                    update_atoms(atoms, H.T @ H, H.T @ X)
+                    redraw_atoms(atoms, H, X, used=np.any(H != 0, axis=0))
+                    if checkpoint is not None:
+                        state = {
+                            "atoms": atoms, "H": H, "best_atoms": best_atoms, "best": best,
+                            "rounds_since_best": rounds_since_best,
+                            "curves": history.arrays(), "kept": history.kept,
+                        }  # fmt: skip
+                        is_last = i + 1 == self.max_iter or rounds_since_best >= 10
+                        checkpoint.save(state, history, is_last=is_last)
         finally:
             atoms[...] = best_atoms
-        self.active_fraction_ = float(np.mean(self._codes(X) != 0))
+            H = self._codes(X)
+            self._HH, self._HX = H.T @ H, H.T @ X
+            self.active_fraction_ = float(np.mean(H != 0))
+
+    def _train_on_part(self, X: Array, rng: np.random.Generator, history: History) -> None:
+        X = np.asarray(X, self._dtype) - self.mean_
+        atoms, H = self._dictionary.weight, self._codes(X)
+        loss = squared_error(H @ atoms, X)[0] + self.sparsity_ * l1_norm(H)[0]
+        history.add(loss=loss)
+        history.kept = len(history) - 1
+        self.active_fraction_ = float(np.mean(H != 0))
+        # codes of the first rounds are on atoms that have moved since: they fade as Mairal's do
+        fading = (1 - 1 / len(history)) ** 2
+        self._HH = fading * self._HH + H.T @ H
+        self._HX = fading * self._HX + H.T @ X
+        update_atoms(atoms, self._HH, self._HX)
+        for j in redraw_atoms(atoms, H, X, used=np.diag(self._HH) > 0):
+            self._HH[j], self._HH[:, j], self._HX[j] = 0, 0, 0
 
     def _check_hyperparameters(self, n_features: int) -> None:
         check_integer("n_components", self.n_components, 1)
@@ -364,7 +436,7 @@ class SparseCoding(_DictionaryModel):
         check_bool("verbose", self.verbose)
 
 
-def update_atoms(atoms: Array, codes: Array, X: Array) -> None:
+def update_atoms(atoms: Array, HH: Array, HX: Array) -> None:
     """Move each atom in turn to its best place on the sphere, all else held still, in place.
 
     With ``A = HᵀH`` and ``B = HᵀX``, the squared error depends on atom j by ``A_jj ‖d_j‖² −
@@ -374,30 +446,42 @@ def update_atoms(atoms: Array, codes: Array, X: Array) -> None:
     Parameters
     ----------
     atoms : ndarray of shape (k, d)
-    codes : ndarray of shape (n, k)
-    X : ndarray of shape (n, d)
+    HH : ndarray of shape (k, k)
+    HX : ndarray of shape (k, d)
     """
-    A, B = codes.T @ codes, codes.T @ X
     for j, atom in enumerate(atoms):
-        turn_to(atom, B[j] - A[j] @ atoms + A[j, j] * atom)
+        turn_to(atom, HX[j] - HH[j] @ atoms + HH[j, j] * atom)
 
 
-def redraw_atoms(atoms: Array, codes: Array, X: Array) -> None:
+def redraw_atoms(atoms: Array, codes: Array, X: Array, *, used: Array) -> Array:
     """Turn atoms that are of no use to what the samples lack most, in place.
 
     Of no use is an atom that no code needs, or that is within a cosine of 0.9 of an earlier one:
     the two stand for one atom of the data, while another has none. What samples lack are the
     largest residuals.
 
-    Parameters are those of `update_atoms`; the codes of such atoms are set to 0.
+    Parameters
+    ----------
+    atoms : ndarray of shape (k, d)
+    codes : ndarray of shape (n, k)
+        Those of redrawn atoms are set to 0.
+    X : ndarray of shape (n, d)
+    used : ndarray of bool, shape (k,)
+        Which atoms codes need.
+
+    Returns
+    -------
+    ndarray of int
+        Which atoms were redrawn.
     """
     doubled = np.abs(np.tril(atoms @ atoms.T, -1)).max(axis=1) > 0.9
-    useless = np.flatnonzero(doubled | ~codes.any(axis=0))
+    useless = np.flatnonzero(doubled | ~used)[: len(X)]
     residual = X - codes @ atoms
     worst = np.argsort(-np.sum(residual**2, axis=1))
     for j, i in zip(useless, worst, strict=False):
         turn_to(atoms[j], residual[i])
         codes[:, j] = 0
+    return useless
 
 
 def turn_to(atom: Array, v: Array) -> None:

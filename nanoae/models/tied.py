@@ -35,6 +35,18 @@ class TiedAutoencoder(LinearAutoencoder):
     parameters_ : ndarray of shape (d k,)
     mean_, encoder_, decoder_, loss_, n_iter_, history_, n_features_in_
         As in `LinearAutoencoder`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import TiedAutoencoder, datasets
+    >>> X = datasets.make_gaussian(200, [4.0, 2.0, 1.0], exact=True, random_state=0)
+    >>> model = TiedAutoencoder(2, random_state=0).fit(X)
+    >>> round(model.loss_, 6)  # the eigenvalue left out
+    1.0
+    >>> W = model.encoder_weight_
+    >>> bool(np.allclose(W @ W.T, np.eye(2)))  # orthonormal, though nobody asked for it
+    True
     """
 
     _solvers = ("lbfgs", "sgd", "adam")

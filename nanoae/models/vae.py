@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, blocks, map_rows
 from nanoae.losses import (
     bernoulli_nll,
     bernoulli_nll_per_sample,
@@ -19,9 +19,10 @@ from nanoae.losses import (
     squared_error,
 )
 from nanoae.models.base import DeepAutoencoder
-from nanoae.models.linear import triangular_factor
+from nanoae.models.linear import add_samples, scaled
 from nanoae.network import ACTIVATIONS, MLP, Parameters
 from nanoae.network.activations import sigmoid
+from nanoae.persistence import Checkpoint
 from nanoae.training import History
 from nanoae.validation import (
     check_choice,
@@ -99,7 +100,20 @@ class VAE(DeepAutoencoder):
     n_iter_ : int
     history_ : dict of ndarray
         ``"loss"`` and, with early stopping, ``"validation_loss"``, one value an epoch.
-    n_features_in_ : int
+    n_features_in_, n_samples_seen_ : int
+
+    Examples
+    --------
+    >>> from nanoae import VAE, datasets
+    >>> X = datasets.load_digits().X
+    >>> model = VAE(2, noise_variance=0.05, max_iter=5, random_state=0).fit(X)
+    >>> mu, log_var = model.encode(X)
+    >>> mu.shape, log_var.shape
+    ((1797, 2), (1797, 2))
+    >>> model.sample(3, random_state=0).shape  # new digits
+    (3, 64)
+    >>> model.elbo(X) <= model.log_likelihood(X, n_samples=20)
+    True
     """
 
     def __init__(
@@ -282,7 +296,8 @@ class VAE(DeepAutoencoder):
 
     def encode(self, X: ArrayLike) -> tuple[Array, Array]:
         """Mean and log-variance of q(z|x) for samples ``(n, d)``: two arrays ``(n, k)``."""
-        mu, log_var = self._split(self.encoder_(self._check_samples(X)))
+        X = self._check_samples(X)
+        mu, log_var = self._split(map_rows(self.encoder_, X, self._dtype))
         return mu.copy(), log_var.copy()
 
     def transform(self, X: ArrayLike) -> Array:
@@ -335,18 +350,26 @@ class VAE(DeepAutoencoder):
         """
         X = self._check_samples(X)
         check_integer("n_samples", n_samples, 1)
-        mu, log_var = self.encode(X)
-        rate = float(gaussian_kl(mu, log_var)[0])
+        rng = check_random_state(random_state)
+        rate, distortion = 0.0, 0.0
+        for x in blocks(X, self._dtype):
+            mu, log_var = self._split(self.encoder_(x))
+            rate += gaussian_kl(mu, log_var)[0] * len(x)
+            distortion += self._distortion(x, mu, log_var, n_samples, rng) * len(x)
+        return float(rate / len(X)), float(distortion / len(X))
+
+    def _distortion(
+        self, x: Array, mu: Array, log_var: Array, n_samples: int, rng: np.random.Generator
+    ) -> float:
         if self._is_linear_gaussian:
             spread = np.exp(log_var).mean(axis=0) @ np.sum(self.decoder_.layers[0].weight ** 2, 1)
-            return rate, float(squared_error(self.decoder_(mu), X)[0] + spread)
-        rng = check_random_state(random_state)
+            return squared_error(self.decoder_(mu), x)[0] + spread
         measure = bernoulli_nll if self.likelihood == "bernoulli" else squared_error
         draws = (
             mu + np.exp(log_var / 2) * self._standard_normal(rng, mu.shape)
             for _ in range(n_samples)
         )
-        return rate, float(np.mean([measure(self.decoder_(z), X)[0] for z in draws]))
+        return float(np.mean([measure(self.decoder_(z), x)[0] for z in draws]))
 
     def elbo(self, X: ArrayLike, *, n_samples: int = 10, random_state: Any = 0) -> float:
         """The evidence lower bound ``E_q[log p(x|z)] − KL`` (5.1a), β = 1, in nats per sample.
@@ -383,16 +406,20 @@ class VAE(DeepAutoencoder):
         X = self._check_samples(X)
         check_integer("n_samples", n_samples, 1)
         rng = check_random_state(random_state)
-        mu, log_var = self.encode(X)
-        log_sum = np.full(len(X), -np.inf)
-        for _ in range(n_samples):
-            eps = self._standard_normal(rng, mu.shape)
-            z = mu + np.exp(log_var / 2) * eps
-            # log p(z) − log q(z|x): the constants of the two normal densities cancel
-            log_ratio = 0.5 * np.sum(eps**2 + log_var - z**2, axis=1)
-            log_weight = self._log_p_per_sample(X, self.decoder_(z)) + log_ratio
-            log_sum = np.logaddexp(log_sum, log_weight)
-        return float(np.mean(log_sum)) - math.log(n_samples)
+
+        def log_mean_weight(x: Array) -> Array:
+            mu, log_var = self._split(self.encoder_(x))
+            log_sum = np.full(len(x), -np.inf)
+            for _ in range(n_samples):
+                eps = self._standard_normal(rng, mu.shape)
+                z = mu + np.exp(log_var / 2) * eps
+                # log p(z) − log q(z|x): the constants of the two normal densities cancel
+                log_ratio = 0.5 * np.sum(eps**2 + log_var - z**2, axis=1)
+                log_weight = self._log_p_per_sample(x, self.decoder_(z)) + log_ratio
+                log_sum = np.logaddexp(log_sum, log_weight)
+            return log_sum - math.log(n_samples)
+
+        return float(np.mean(map_rows(log_mean_weight, X, self._dtype)))
 
     def _log_p_per_sample(self, X: Array, x_hat: Array) -> Array:
         """log p(x|z) of each sample ``(n,)``, from the decoder's output."""
@@ -421,20 +448,37 @@ class VAE(DeepAutoencoder):
         """One value a sample: ``‖x − x̂‖²``, or −log p(x|μ) in nats under "bernoulli"."""
         if self.likelihood == "gaussian":
             return super().reconstruction_error(X)
-        return -self._log_p_per_sample(self._check_samples(X), self.decoder_(self.transform(X)))
+        X = self._check_samples(X)
+        return map_rows(
+            lambda x: -self._log_p_per_sample(x, self.decoder_(self.transform(x))), X, self._dtype
+        )
 
     # --- training ------------------------------------------------------------------------------
 
-    def _train(self, X: Array, rng: np.random.Generator, history: History) -> None:
+    def _start(
+        self, X: ArrayLike, checkpoint: Checkpoint | None = None
+    ) -> tuple[Array, np.random.Generator]:
+        X, rng = super()._start(X, checkpoint)
         if self.noise_variance == "learned":
             # the best noise for a decoder that still says nothing: the variance of a feature
-            variance = np.mean(X.var(axis=0))
+            mean = sum(x.sum(axis=0) for x in blocks(X, self._dtype)) / len(X)
+            variance = sum(np.sum((x - mean) ** 2) for x in blocks(X, self._dtype)) / X.size
             self._parameters["log_noise_variance"][0][...] = np.log(variance) if variance else 0
+        return X, rng
+
+    def _train(
+        self, X: Array, rng: np.random.Generator, history: History, checkpoint: Checkpoint | None
+    ) -> None:
         if self._solver == "lbfgs":
             self._train_on_moments(X, rng, history)
-            return
+        else:
+            super()._train(X, rng, history, checkpoint)
+
+    def _train_in_batches(
+        self, X: Array, rng: np.random.Generator, history: History, **stopping: Any
+    ) -> None:
         try:
-            super()._train(X, rng, history)
+            super()._train_in_batches(X, rng, history, **stopping)
         finally:
             self._warmth = 1.0
 
@@ -452,10 +496,11 @@ class VAE(DeepAutoencoder):
         """
         encoder, decoder = self.encoder_.layers[0], self.decoder_.layers[0]
         encoder.weight[:, self.n_components :] = 0  # σ²(x) constant from the start
-        mean = X.mean(axis=0)
-        R = triangular_factor(X - mean)
+        none = np.zeros((0, X.shape[1]), self._dtype)
+        n, mean, factor = add_samples(0, np.zeros(X.shape[1], self._dtype), none, X)
+        R = scaled(factor, n)
         try:
-            super()._train(np.vstack([R, -R]), rng, history)
+            super()._train(np.vstack([R, -R]), rng, history, None)
         finally:  # a model whose training was interrupted is to be usable, too
             encoder.bias -= mean @ encoder.weight
             decoder.bias += mean

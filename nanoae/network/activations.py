@@ -25,6 +25,18 @@ class Activation(NamedTuple):
         Turns ``y = f(a)`` into ``f'(a)``, in place.
     gain : float
         Factor on the initial weights of a layer with this activation (1.10c).
+
+    Examples
+    --------
+    Both functions overwrite their argument, so the derivative is taken of what the value left:
+
+    >>> import numpy as np
+    >>> from nanoae.network import ACTIVATIONS
+    >>> tanh, a = ACTIVATIONS["tanh"], np.array([0.0, 1.0])
+    >>> tanh.value(a).round(4).tolist()
+    [0.0, 0.7616]
+    >>> tanh.derivative(a).round(4).tolist()  # 1 - 0.7616²
+    [1.0, 0.42]
     """
 
     value: Callable[[Array], Array]
@@ -33,7 +45,25 @@ class Activation(NamedTuple):
 
 
 def identity(a: Array) -> Array:
-    """``f(a) = a``."""
+    """``f(a) = a``.
+
+    Parameters
+    ----------
+    a : ndarray of floats, any shape
+
+    Returns
+    -------
+    ndarray
+        ``a`` itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network.activations import identity
+    >>> a = np.array([-1.0, 2.0])
+    >>> identity(a) is a
+    True
+    """
     return a
 
 
@@ -43,7 +73,25 @@ def _identity_derivative(y: Array) -> Array:
 
 
 def relu(a: Array) -> Array:
-    """``f(a) = max(a, 0)``, ``f' = 1`` where y > 0 and 0 elsewhere (1.2c), 0 itself included."""
+    """``f(a) = max(a, 0)``, ``f' = 1`` where y > 0 and 0 elsewhere (1.2c), 0 itself included.
+
+    Parameters
+    ----------
+    a : ndarray of floats, any shape
+        Overwritten.
+
+    Returns
+    -------
+    ndarray
+        ``a`` itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network.activations import relu
+    >>> relu(np.array([-2.0, 0.5, 3.0])).tolist()
+    [0.0, 0.5, 3.0]
+    """
     return np.maximum(a, 0, out=a)
 
 
@@ -52,7 +100,27 @@ def _relu_derivative(y: Array) -> Array:
 
 
 def tanh(a: Array) -> Array:
-    """``f(a) = tanh(a)``, ``f' = 1 − y²`` (1.2a)."""
+    """``f(a) = tanh(a)``, ``f' = 1 − y²`` (1.2a).
+
+    Parameters
+    ----------
+    a : ndarray of floats, any shape
+        Overwritten.
+
+    Returns
+    -------
+    ndarray
+        ``a`` itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network.activations import tanh
+    >>> a = np.array([-1.0, 0.0, 1.0])
+    >>> _ = tanh(a)
+    >>> a.round(4).tolist()  # in place
+    [-0.7616, 0.0, 0.7616]
+    """
     return np.tanh(a, out=a)
 
 
@@ -66,6 +134,23 @@ def sigmoid(a: Array) -> Array:
 
     Computed as ``(1 + tanh(a/2)) / 2``, which is the same function and cannot overflow. It is
     right to a rounding of 1, not of itself: far to the left it is 0.
+
+    Parameters
+    ----------
+    a : ndarray of floats, any shape
+        Overwritten.
+
+    Returns
+    -------
+    ndarray
+        ``a`` itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network.activations import sigmoid
+    >>> sigmoid(np.array([-1000.0, 0.0, np.log(3), 1000.0])).round(4).tolist()  # 3/(1 + 3)
+    [0.0, 0.5, 0.75, 1.0]
     """
     a *= 0.5
     np.tanh(a, out=a)
@@ -82,6 +167,23 @@ def softplus(a: Array) -> Array:
     """``f(a) = log(1 + e^a)``, ``f' = 1 − e^−y`` (1.2d).
 
     Computed as ``max(a, 0) + log(1 + e^−|a|)``: the exponent is never positive.
+
+    Parameters
+    ----------
+    a : ndarray of floats, any shape
+        Overwritten.
+
+    Returns
+    -------
+    ndarray
+        ``a`` itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network.activations import softplus
+    >>> softplus(np.array([-1000.0, 0.0, 1000.0])).round(4).tolist()  # log 2 in the middle
+    [0.0, 0.6931, 1000.0]
     """
     tail = np.log1p(np.exp(-np.abs(a)))
     np.maximum(a, 0, out=a)

@@ -21,6 +21,7 @@ class Dense:
     Parameters
     ----------
     n_in, n_out : int
+        Widths of input and output.
     activation : {"identity", "relu", "tanh", "sigmoid", "softplus"}, default "identity"
     bias : bool, default True
 
@@ -29,6 +30,23 @@ class Dense:
     weight, grad_weight : ndarray of shape (n_in, n_out)
         Views into the model's flat vectors, from `bind` on.
     bias, grad_bias : ndarray of shape (n_out,), or None
+
+    Raises
+    ------
+    KeyError
+        There is no such activation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network import Dense, Parameters
+    >>> layer = Dense(2, 1)
+    >>> parameters = Parameters({"layer": layer})  # holds the memory
+    >>> layer.weight[...] = [[1.0], [2.0]]
+    >>> layer.forward(np.array([[3.0, 4.0]])).tolist()  # 3 · 1 + 4 · 2
+    [[11.0]]
+    >>> layer.backward(np.ones((1, 1))).tolist(), layer.grad_weight.tolist()  # Wᵀ, and xᵀ
+    ([[1.0, 2.0]], [[3.0], [4.0]])
     """
 
     weight: Array

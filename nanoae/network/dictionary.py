@@ -27,6 +27,16 @@ class Dictionary(Dense):
     weight, grad_weight : ndarray of shape (n_in, n_out)
         The ``w_j``, in rows.
     bias, grad_bias : ndarray of shape (n_out,), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network import Dictionary, Parameters
+    >>> layer = Dictionary(1, 2)
+    >>> parameters = Parameters({"layer": layer})
+    >>> layer.weight[...] = [[3.0, 4.0]]
+    >>> layer(np.array([[10.0]])).round(4).tolist()  # 10 times the atom (0.6, 0.8)
+    [[6.0, 8.0]]
     """
 
     def __init__(self, n_in: int, n_out: int, *, bias: bool = False) -> None:

@@ -26,6 +26,16 @@ class Sequential:
     layers : list of Dense
     shapes : dict from name to shape
         Of all parameters, for `Parameters`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network import Dense, Parameters, Sequential
+    >>> network = Sequential([Dense(1, 2, "relu", bias=False), Dense(2, 1, bias=False)])
+    >>> parameters = Parameters({"network": network})
+    >>> parameters.values[...] = [1, -1, 1, 1]  # relu(x) + relu(-x)
+    >>> network(np.array([[-3.0], [2.0]])).tolist()
+    [[3.0], [2.0]]
     """
 
     def __init__(self, layers: Sequence[Dense]) -> None:
@@ -85,6 +95,16 @@ class MLP(Sequential):
     activation : str, default "relu"
         Of every layer but the last.
     bias : bool, default True
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network import MLP, Parameters
+    >>> network = MLP((64, 16, 2))
+    >>> network.shapes["layers[1].weight"], [layer.is_linear for layer in network.layers]
+    ((16, 2), [False, True])
+    >>> Parameters({"encoder_": network}).values.size  # 64 · 16 + 16 + 16 · 2 + 2
+    1074
     """
 
     def __init__(

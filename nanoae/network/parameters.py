@@ -13,7 +13,29 @@ from nanoae.arrays import Array
 
 
 class Network(Protocol):
-    """Anything that holds views of parameters."""
+    """Anything that holds views of parameters.
+
+    Attributes
+    ----------
+    shapes : dict from name to shape
+        Of its parameters.
+
+    Examples
+    --------
+    The least that `Parameters` asks of one:
+
+    >>> from nanoae.network import Parameters
+    >>> class Scale:
+    ...     shapes = {"factor": (3,)}
+    ...
+    ...     def bind(self, parameters, prefix):
+    ...         self.factor, self.grad_factor = parameters[prefix + "factor"]
+    >>> scale = Scale()
+    >>> parameters = Parameters({"scale": scale})
+    >>> scale.factor[...] = 2
+    >>> parameters.names, parameters.values.tolist()
+    (['scale.factor'], [2.0, 2.0, 2.0])
+    """
 
     shapes: dict[str, tuple[int, ...]]
 
@@ -38,6 +60,19 @@ class Parameters:
     values, gradient : ndarray of shape (n_parameters,)
     names : list of str
         ``'encoder_.layers[0].weight'``: the way to each parameter from the model.
+
+    Examples
+    --------
+    A layer's weights and the flat vector are the same memory:
+
+    >>> from nanoae.network import MLP, Parameters
+    >>> network = MLP((2, 1))
+    >>> parameters = Parameters({"decoder_": network, "log_noise_variance": ()})
+    >>> network.layers[0].weight[...] = [[1.0], [2.0]]
+    >>> parameters.names[0], parameters.values.tolist()
+    ('decoder_.layers[0].weight', [1.0, 2.0, 0.0, 0.0])
+    >>> parameters.locate(2), parameters.locate(3)
+    ('decoder_.layers[0].bias[0]', 'log_noise_variance')
     """
 
     def __init__(

@@ -31,6 +31,21 @@ class Unrolled(Dense):
         ``Mᵀ``; there is none with a single step.
     log_threshold, grad_log_threshold : ndarray of shape (n_out,)
         ``log θ``, which keeps every θ positive whatever the optimizer does.
+
+    Examples
+    --------
+    As many steps, as many iterations of ISTA. Here x is the first atom, and its code (0.9, 0):
+
+    >>> import numpy as np
+    >>> from nanoae.network import Parameters, Unrolled
+    >>> for n_steps in (1, 2, 100):
+    ...     layer = Unrolled(2, 2, n_steps)
+    ...     parameters = Parameters({"encoder_": layer})
+    ...     layer.start_as_ista(atoms=np.array([[1.0, 0.0], [0.6, 0.8]]), sparsity=0.2)
+    ...     print(layer(np.array([[1.0, 0.0]])).round(2).tolist())
+    [[0.56, 0.31]]
+    [[0.66, 0.22]]
+    [[0.9, 0.0]]
     """
 
     recurrent_weight: Array

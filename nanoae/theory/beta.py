@@ -26,6 +26,15 @@ def linear_vae_encoder(W: ArrayLike, theta: float) -> tuple[Array, Array]:
         ``(WᵀW + θI)⁻¹ Wᵀ``, ridge regression on the decoder's columns (6.1b).
     posterior_variance : ndarray of shape (k,)
         ``θ / (‖w_j‖² + θ)`` (6.1a).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import theory
+    >>> W = np.array([[2.0], [0.0]])
+    >>> V, posterior_variance = theory.linear_vae_encoder(W, theta=1.0)
+    >>> V.round(4).tolist(), posterior_variance.round(4).tolist()  # 2/(4 + 1), 1/(4 + 1)
+    ([[0.4, 0.0]], [0.2])
     """
     W = np.asarray(W, dtype=np.float64)
     V = np.linalg.solve(W.T @ W + theta * np.eye(W.shape[1]), W.T)
@@ -43,6 +52,20 @@ def linear_vae_profile(W: ArrayLike, Sigma: ArrayLike, theta: float) -> float:
     W : array-like of shape (d, k)
     Sigma : array-like of shape (d, d)
     theta : float
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    The least is at a column of length ``√(λ − θ)``, and there it is ``2 + log 4``:
+
+    >>> import numpy as np
+    >>> from nanoae import theory
+    >>> Sigma, best = np.diag([4.0, 1.0]), np.array([[3**0.5], [0.0]])
+    >>> [round(theory.linear_vae_profile(c * best, Sigma, theta=1.0), 4) for c in (0, 0.9, 1, 1.1)]
+    [5.0, 3.3987, 3.3863, 3.3965]
     """
     W = np.asarray(W, dtype=np.float64)
     C = W @ W.T + theta * np.eye(len(W))
@@ -65,6 +88,15 @@ class LinearVAEOptimum(NamedTuple):
         ``θ / λ_i`` where active, else 1 (6.1f).
     decoder_norms : ndarray of shape (k,)
         Lengths ``√(λ_i − θ)_+`` of the decoder's columns, along the principal axes (6.1).
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> optimum = theory.linear_vae_optimum([4.0, 2.0], 2, beta=3.0, noise_variance=1.0)
+    >>> optimum.active.tolist()  # 4 is above the level 3, and 2 below
+    [True, False]
+    >>> optimum.posterior_variance.tolist(), optimum.decoder_norms.tolist()
+    ([0.75, 1.0], [1.0, 0.0])
     """
 
     rate: float
@@ -90,6 +122,22 @@ def linear_vae_optimum(
     beta : float
     noise_variance : float
         σ².
+
+    Returns
+    -------
+    LinearVAEOptimum
+
+    Examples
+    --------
+    A larger β buys a lower rate with distortion; the total variance is 6.5:
+
+    >>> from nanoae import theory
+    >>> for beta in (1.0, 3.0, 5.0):
+    ...     optimum = theory.linear_vae_optimum([4.0, 2.0, 0.5], 2, beta, noise_variance=1.0)
+    ...     print(beta, round(optimum.rate, 4), round(optimum.distortion, 4))
+    1.0 1.0397 2.5
+    3.0 0.1438 5.5
+    5.0 0.0 6.5
     """
     eigenvalues = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
     theta = beta * noise_variance
@@ -122,6 +170,13 @@ def water_filling(eigenvalues: ArrayLike, theta: ArrayLike) -> tuple[Array, Arra
     -------
     rate, distortion : ndarray of the shape of ``theta``
         Nats, and summed squared error.
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> rate, distortion = theory.water_filling([4.0, 1.0], theta=[4.0, 1.0, 0.5])
+    >>> rate.round(4).tolist(), distortion.tolist()
+    ([0.0, 0.6931, 1.3863], [5.0, 2.0, 1.0])
     """
     eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
     theta = np.asarray(theta, dtype=np.float64)[..., None]
@@ -144,6 +199,15 @@ def shannon_rate(eigenvalues: ArrayLike, distortion: float) -> float:
     ------
     ValueError
         ``distortion`` is not positive.
+
+    Examples
+    --------
+    To halve the standard error of one number costs one bit:
+
+    >>> import numpy as np
+    >>> from nanoae import theory
+    >>> [round(theory.shannon_rate([1.0], D) / float(np.log(2)), 4) for D in (1, 1 / 4, 1 / 16)]
+    [0.0, 1.0, 2.0]
     """
     if not distortion > 0:
         raise ValueError(f"distortion must be greater than 0; got {distortion!r}.")
@@ -175,6 +239,20 @@ def learned_noise_variance(eigenvalues: ArrayLike, n_components: int, beta: floa
     ------
     ValueError
         There is none: k dimensions hold all the variance, and the smaller σ², the better.
+
+    Returns
+    -------
+    float
+        σ², in the data's units squared.
+
+    Examples
+    --------
+    At β = 1 it is the mean of the eigenvalues left out. At β = 1.5 it puts the level, 2.4, above
+    the second eigenvalue, and only the first is described:
+
+    >>> from nanoae import theory
+    >>> [round(theory.learned_noise_variance([4, 2, 1, 1], 2, beta), 4) for beta in (1, 1.5)]
+    [1.0, 1.6]
     """
     eigenvalues = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
     d, used = len(eigenvalues), int(np.sum(eigenvalues[:n_components] > 0))
@@ -203,6 +281,13 @@ class ProbabilisticPCA(NamedTuple):
         ``√(λ_i − σ²)``: lengths of the columns of W, which lie along the principal axes.
     log_likelihood : float
         At the maximum, nats per sample (6.4a).
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> model = theory.probabilistic_pca([4.0, 2.0, 1.0, 1.0], 2)
+    >>> model.noise_variance, (model.decoder_norms**2).round(4).tolist()  # 4 - 1, 2 - 1
+    (1.0, [3.0, 1.0])
     """
 
     noise_variance: float
@@ -218,6 +303,18 @@ def probabilistic_pca(eigenvalues: ArrayLike, n_components: int) -> Probabilisti
     eigenvalues : array-like of shape (d,)
     n_components : int
         k < d.
+
+    Returns
+    -------
+    ProbabilisticPCA
+
+    Examples
+    --------
+    A third component gains nothing where the two eigenvalues left out are equal:
+
+    >>> from nanoae import theory
+    >>> [round(theory.probabilistic_pca([4, 2, 1, 1], k).log_likelihood, 4) for k in range(4)]
+    [-7.062, -6.8004, -6.7155, -6.7155]
     """
     eigenvalues = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
     d = len(eigenvalues)

@@ -21,6 +21,15 @@ class PCA(NamedTuple):
         Orthonormal eigenvectors of Σ in columns, U.
     eigenvalues : ndarray of shape (d,)
         Of ``Σ = XᵀX/n`` (centred X), λ_1 ≥ λ_2 ≥ …
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> mean, components, eigenvalues = theory.pca([[1, 1], [2, 2], [3, 3]])
+    >>> mean.tolist(), eigenvalues.round(4).tolist()  # all variance is along the diagonal
+    ([2.0, 2.0], [1.3333, 0.0])
+    >>> abs(components[:, 0]).round(4).tolist()  # the sign of an axis means nothing
+    [0.7071, 0.7071]
     """
 
     mean: Array
@@ -37,6 +46,18 @@ def pca(X: ArrayLike) -> PCA:
     Parameters
     ----------
     X : array-like of shape (n_samples, d)
+
+    Returns
+    -------
+    PCA
+
+    Examples
+    --------
+    >>> from nanoae import datasets, theory
+    >>> eigenvalues = theory.pca(datasets.load_digits().X).eigenvalues
+    >>> share = eigenvalues.cumsum() / eigenvalues.sum()
+    >>> share[[1, 9, 19]].round(3).tolist()  # of the variance, in 2, 10 and 20 components
+    [0.285, 0.738, 0.894]
     """
     X = np.asarray(X, dtype=np.float64)
     mean = X.mean(axis=0)
@@ -58,6 +79,18 @@ def linear_autoencoder_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike) ->
         ``XᵀX/n`` of centred samples.
     W_e : array-like of shape (k, d)
     W_d : array-like of shape (d, k)
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import theory
+    >>> Sigma, W_e = np.diag([4.0, 2.0, 1.0]), np.eye(2, 3)
+    >>> theory.linear_autoencoder_loss(Sigma, W_e, W_e.T)  # keeps two axes, loses the third
+    1.0
     """
     Sigma = np.asarray(Sigma)
     M = np.asarray(W_d) @ np.asarray(W_e)
@@ -67,7 +100,28 @@ def linear_autoencoder_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike) ->
 def linear_autoencoder_gradients(
     Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike
 ) -> tuple[Array, Array]:
-    """Derivatives of `linear_autoencoder_loss` by W_e, of shape (k, d), and W_d, (d, k)."""
+    """Derivatives of `linear_autoencoder_loss` by W_e, of shape (k, d), and W_d, (d, k).
+
+    Parameters
+    ----------
+    Sigma : array-like of shape (d, d)
+    W_e : array-like of shape (k, d)
+    W_d : array-like of shape (d, k)
+
+    Returns
+    -------
+    grad_W_e : ndarray of shape (k, d)
+    grad_W_d : ndarray of shape (d, k)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import theory
+    >>> Sigma, axis = np.diag([4.0, 1.0]), np.array([[1.0, 0.0]])
+    >>> grad_W_e, grad_W_d = theory.linear_autoencoder_gradients(Sigma, axis, 0.5 * axis.T)
+    >>> grad_W_e.tolist(), grad_W_d.T.tolist()  # the decoder is too short: downhill is longer
+    ([[-2.0, 0.0]], [[-4.0, 0.0]])
+    """
     Sigma, W_e, W_d = np.asarray(Sigma), np.asarray(W_e), np.asarray(W_d)
     grad_W_d = -2 * Sigma @ W_e.T + 2 * W_d @ W_e @ Sigma @ W_e.T  # (2.1a)
     grad_W_e = -2 * W_d.T @ Sigma + 2 * W_d.T @ W_d @ W_e @ Sigma  # (2.1b)
@@ -90,6 +144,17 @@ def linear_autoencoder_optimum(X: ArrayLike, n_components: int) -> tuple[float, 
     loss : float
     subspace : ndarray of shape (d, k)
         Orthonormal columns.
+
+    Examples
+    --------
+    A trained model ends at the eigenvalue left out:
+
+    >>> from nanoae import LinearAutoencoder, datasets, theory
+    >>> X = datasets.make_gaussian(50, [4.0, 2.0, 1.0], exact=True, random_state=0)
+    >>> round(theory.linear_autoencoder_optimum(X, 2)[0], 4)
+    1.0
+    >>> round(float(LinearAutoencoder(2, random_state=0).fit(X).loss_), 4)
+    1.0
     """
     _, U, eigenvalues = pca(X)
     return float(eigenvalues[n_components:].sum()), U[:, :n_components]
@@ -104,6 +169,18 @@ def largest_principal_angle(A: ArrayLike, B: ArrayLike) -> float:
     Parameters
     ----------
     A, B : array-like of shape (d, k)
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> round(theory.largest_principal_angle([[1], [0]], [[1], [1]]), 4)  # π/4
+    0.7854
+    >>> f"{theory.largest_principal_angle([[1], [0]], [[1], [1e-12]]):.1e}"
+    '1.0e-12'
     """
     from scipy.linalg import subspace_angles  # here, so that importing nanoae stays cheap
 
@@ -128,6 +205,16 @@ class CriticalPoint(NamedTuple):
         the global minimum.
     curvature : float
         Second derivative of the loss along ``direction``; negative, or 0 without one.
+
+    Examples
+    --------
+    The point that keeps the second axis of two is a saddle, down which the first one comes in:
+
+    >>> from nanoae import datasets, theory
+    >>> X = datasets.make_gaussian(50, [4.0, 1.0], exact=True, random_state=0)
+    >>> *_, saddle = theory.critical_points(X, 1)
+    >>> saddle.kept, round(saddle.loss, 4), round(saddle.curvature, 4)
+    ((1,), 4.0, -3.0)
     """
 
     kept: tuple[int, ...]
@@ -150,9 +237,27 @@ def critical_points(X: ArrayLike, n_components: int) -> list[CriticalPoint]:
     X : array-like of shape (n_samples, d)
     n_components : int
         k < d.
+
+    Returns
+    -------
+    list of CriticalPoint
+
+    Raises
+    ------
+    ValueError
+        k is not from 1 to d − 1.
+
+    Examples
+    --------
+    >>> from nanoae import datasets, theory
+    >>> X = datasets.make_gaussian(50, [4.0, 2.0, 1.0], exact=True, random_state=0)
+    >>> [(point.kept, round(point.loss, 4)) for point in theory.critical_points(X, 1)]
+    [((), 7.0), ((0,), 3.0), ((1,), 5.0), ((2,), 6.0)]
     """
     _, U, eigenvalues = pca(X)
     k = n_components
+    if not 1 <= k < len(U):
+        raise ValueError(f"n_components must be from 1 to {len(U) - 1}, below d; got {k}.")
     axes = range(len(eigenvalues))
     points = []
     for rank in range(k + 1):
@@ -197,6 +302,16 @@ def critical_point_hessian(
     -------
     ndarray of shape (2 d k,)
         In rising order.
+
+    Examples
+    --------
+    None is negative at the minimum, one at the saddle; the zero is the rescaling of the code:
+
+    >>> from nanoae import theory
+    >>> theory.critical_point_hessian([4.0, 1.0], 1, kept=(0,)).round(3).tolist()
+    [0.0, 1.394, 8.606, 16.0]
+    >>> theory.critical_point_hessian([4.0, 1.0], 1, kept=(1,)).round(3).tolist()
+    [-3.544, 0.0, 4.0, 13.544]
     """
     eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
     used, left = eigenvalues[list(kept)], np.delete(eigenvalues, list(kept))
@@ -225,6 +340,14 @@ class WeightDecayOptimum(NamedTuple):
         Of W_d and of W_e, ``√(1 − λ_w/λ_i)``, or 0 where λ_i ≤ λ_w.
     axes : ndarray of shape (d, k)
         Left singular vectors of W_d: the principal axes themselves.
+
+    Examples
+    --------
+    >>> from nanoae import datasets, theory
+    >>> X = datasets.make_gaussian(50, [4.0, 2.0, 1.0], exact=True, random_state=0)
+    >>> loss, singular_values, axes = theory.weight_decay_optimum(X, 2, weight_decay=1.0)
+    >>> round(loss, 4), (singular_values**2).round(4).tolist(), axes.shape  # 1 - 1/4, 1 - 1/2
+    (4.25, [0.75, 0.5], (3, 2))
     """
 
     loss: float
@@ -245,6 +368,19 @@ def weight_decay_optimum(
     n_components : int
     weight_decay : float
         λ_w.
+
+    Returns
+    -------
+    WeightDecayOptimum
+
+    Examples
+    --------
+    A penalty above an eigenvalue switches its axis off:
+
+    >>> from nanoae import datasets, theory
+    >>> X = datasets.make_gaussian(50, [4.0, 2.0, 1.0], exact=True, random_state=0)
+    >>> theory.weight_decay_optimum(X, 2, weight_decay=3.0).singular_values.round(4).tolist()
+    [0.5, 0.0]
     """
     _, U, eigenvalues = pca(X)
     used = eigenvalues[:n_components]

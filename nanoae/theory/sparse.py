@@ -18,7 +18,29 @@ from nanoae.arrays import Array
 def lasso_objective(
     X: ArrayLike, dictionary: ArrayLike, codes: ArrayLike, sparsity: float
 ) -> Array:
-    """``F(h)`` for every sample, of shape (n,)."""
+    """``F(h)`` for every sample, of shape (n,).
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+    dictionary : array-like of shape (d, k)
+    codes : array-like of shape (n, k)
+    sparsity : float
+        λ.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> x, D = [[3.0, 0.4]], [[1, 0], [0, 1]]
+    >>> float(theory.lasso_objective(x, D, x, sparsity=1.0)[0].round(4))  # 0 + |3| + |0.4|
+    3.4
+    >>> float(theory.lasso_objective(x, D, [[2.5, 0.0]], sparsity=1.0)[0].round(4))  # the least
+    2.91
+    """
     residual, h = _residual(X, dictionary, codes)
     return np.sum(residual**2, axis=1) + sparsity * np.abs(h).sum(axis=1)
 
@@ -28,9 +50,23 @@ def orthonormal_code(X: ArrayLike, dictionary: ArrayLike, sparsity: float) -> Ar
 
     ``Dᵀx``, with every coordinate drawn towards 0 by ``λ/2`` and stopped there.
 
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+    dictionary : array-like of shape (d, k)
+        Orthonormal columns.
+    sparsity : float
+        λ.
+
     Returns
     -------
     ndarray of shape (n, k)
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> theory.orthonormal_code([[3.0, 0.4]], [[1, 0], [0, 1]], sparsity=1.0).tolist()
+    [[2.5, 0.0]]
     """
     v = np.asarray(X, dtype=np.float64) @ np.asarray(dictionary)
     return np.sign(v) * np.maximum(np.abs(v) - sparsity / 2, 0)
@@ -44,9 +80,24 @@ def lasso_kkt_residual(
     The largest over the coordinates of ``|2 D_jᵀ(x − D h) − λ sign(h_j)| / λ`` on the support and
     ``(|2 D_jᵀ(x − D h)| − λ)_+ / λ`` off it.
 
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+    dictionary : array-like of shape (d, k)
+    codes : array-like of shape (n, k)
+    sparsity : float
+        λ > 0.
+
     Returns
     -------
     ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> X, D = [[3.0, 0.4]] * 2, [[1, 0], [0, 1]]
+    >>> theory.lasso_kkt_residual(X, D, [[0, 0], [2.5, 0]], sparsity=1.0).round(4).tolist()
+    [5.0, 0.0]
     """
     residual, h = _residual(X, dictionary, codes)
     c = 2 * residual @ np.asarray(dictionary) / sparsity  # what KKT wants in sign(h) or [−1, 1]
@@ -55,7 +106,26 @@ def lasso_kkt_residual(
 
 
 def lasso_max_sparsity(X: ArrayLike, dictionary: ArrayLike) -> Array:
-    """λ_max ``= 2 ‖Dᵀx‖_∞`` of every sample: from there on its code is 0 (4.3a)."""
+    """λ_max ``= 2 ‖Dᵀx‖_∞`` of every sample: from there on its code is 0 (4.3a).
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+    dictionary : array-like of shape (d, k)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> x, D = [[3.0, 0.4]], [[1, 0], [0, 1]]
+    >>> theory.lasso_max_sparsity(x, D).tolist()
+    [6.0]
+    >>> [theory.orthonormal_code(x, D, sparsity).tolist() for sparsity in (5.5, 6.0)]
+    [[[0.25, 0.0]], [[0.0, 0.0]]]
+    """
     return 2 * np.abs(np.asarray(X, dtype=np.float64) @ np.asarray(dictionary)).max(axis=1)
 
 
@@ -67,9 +137,28 @@ def lasso_duality_gap(
     F at the codes, less the dual objective ``u·x − ‖u‖²/4`` at ``u = 2 s (x − D h)``, where the
     factor ``s ≤ 1`` sees to it that ``‖Dᵀu‖_∞ ≤ λ``.
 
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+    dictionary : array-like of shape (d, k)
+    codes : array-like of shape (n, k)
+    sparsity : float
+        λ > 0.
+
     Returns
     -------
     ndarray of shape (n,)
+
+    Examples
+    --------
+    The bound at the code 0, and what it bounds:
+
+    >>> from nanoae import theory
+    >>> x, D, zero, best = [[3.0, 0.4]], [[1, 0], [0, 1]], [[0, 0]], [[2.5, 0]]
+    >>> gap = theory.lasso_duality_gap(x, D, zero, sparsity=1.0)
+    >>> above = theory.lasso_objective(x, D, zero, 1.0) - theory.lasso_objective(x, D, best, 1.0)
+    >>> round(float(gap[0]), 4), round(float(above[0]), 4)
+    (6.3611, 6.25)
     """
     residual, _ = _residual(X, dictionary, codes)
     largest = 2 * np.abs(residual @ np.asarray(dictionary)).max(axis=1)
@@ -89,13 +178,48 @@ def ista_bound(dictionary: ArrayLike, distance: ArrayLike, iterations: ArrayLike
         ``‖h_0 − h*‖`` from the start to a minimiser.
     iterations : array-like that broadcasts against ``distance``
         From 1 on.
+
+    Returns
+    -------
+    ndarray of the broadcast shape
+        In the units of F.
+
+    Examples
+    --------
+    Ten times the iterations, a tenth of the error:
+
+    >>> from nanoae import theory
+    >>> theory.ista_bound([[1, 0], [0, 1]], 1.0, [1, 10, 100]).round(6).tolist()
+    [1.0, 0.1, 0.01]
     """
     L = 2 * np.linalg.norm(np.asarray(dictionary), 2) ** 2
     return L * np.square(distance) / (2 * np.asarray(iterations))
 
 
 def fista_bound(dictionary: ArrayLike, distance: ArrayLike, iterations: ArrayLike) -> Array:
-    """``2 L ‖h_0 − h*‖² / (k + 1)²``, the same for FISTA without restarts (4.4b)."""
+    """``2 L ‖h_0 − h*‖² / (k + 1)²``, the same for FISTA without restarts (4.4b).
+
+    Parameters
+    ----------
+    dictionary, distance, iterations
+        As in `ista_bound`.
+
+    Returns
+    -------
+    ndarray of the broadcast shape
+        In the units of F.
+
+    Examples
+    --------
+    Where ISTA may need 10,000 iterations, 199 will do:
+
+    >>> from nanoae import theory
+    >>> D = [[1, 0], [0, 1]]
+    >>> round(float(theory.ista_bound(D, 1.0, 10_000)), 8)
+    0.0001
+    >>> round(float(theory.fista_bound(D, 1.0, 199)), 8)
+    0.0001
+    """
     L = 2 * np.linalg.norm(np.asarray(dictionary), 2) ** 2
     return 2 * L * np.square(distance) / (np.asarray(iterations) + 1.0) ** 2
 
@@ -111,6 +235,15 @@ class PathSegment(NamedTuple):
         Of the coordinates of h: -1, 0 or 1.
     intercept, slope : ndarray of shape (2,)
         ``h(λ) = intercept + slope λ``.
+
+    Examples
+    --------
+    >>> from nanoae import theory
+    >>> _, segment, _ = theory.two_atom_path([3.0, 1.0], [[1, 0], [0, 1]])
+    >>> segment.high, segment.low, segment.signs
+    (6.0, 2.0, (1, 0))
+    >>> (segment.intercept + 4.0 * segment.slope).tolist()  # the code at λ = 4
+    [1.0, 0.0]
     """
 
     high: float
@@ -135,6 +268,20 @@ def two_atom_path(x: ArrayLike, dictionary: ArrayLike) -> list[PathSegment]:
     -------
     list of PathSegment
         From λ = ∞ down to 0, without gaps.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        One atom is a multiple of the other.
+
+    Examples
+    --------
+    Atoms come in one after the other as λ falls:
+
+    >>> from nanoae import theory
+    >>> path = theory.two_atom_path([3.0, 1.0], [[1, 0], [0, 1]])
+    >>> [(segment.high, segment.low, segment.signs) for segment in path]
+    [(inf, 6.0, (0, 0)), (6.0, 2.0, (1, 0)), (2.0, 0.0, (1, 1))]
     """
     D = np.asarray(dictionary, dtype=np.float64)
     b, gram = D.T @ np.asarray(x), D.T @ D
@@ -161,7 +308,25 @@ def two_atom_path(x: ArrayLike, dictionary: ArrayLike) -> list[PathSegment]:
 
 
 def mutual_coherence(dictionary: ArrayLike) -> float:
-    """μ, the largest ``|cos|`` of an angle between two different atoms."""
+    """μ, the largest ``|cos|`` of an angle between two different atoms.
+
+    Parameters
+    ----------
+    dictionary : array-like of shape (d, k)
+        Atoms of any length but 0; k ≥ 2.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import theory
+    >>> angles = np.array([0, 1, 2]) * 2 * np.pi / 3  # three atoms in the plane cannot do better
+    >>> round(theory.mutual_coherence([np.cos(angles), np.sin(angles)]), 4)
+    0.5
+    """
     D = np.asarray(dictionary, dtype=np.float64)
     D = D / np.linalg.norm(D, axis=0)
     cosines = np.abs(D.T @ D)

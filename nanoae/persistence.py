@@ -1,0 +1,229 @@
+"""Files of models, and checkpoints of their training: one npz each, without pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanoae.arrays import Array, blocks
+from nanoae.training import History
+from nanoae.validation import check_integer
+
+FORMAT = 1
+BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+
+
+def write(path: str | os.PathLike[str], tree: dict[str, Any]) -> None:
+    """Write a tree of dicts, lists, numbers, strings, arrays and generators to one file.
+
+    Each array is an entry of the npz; the rest is JSON, in one more. The file appears whole or
+    not at all: it is written under another name and renamed.
+
+    Parameters
+    ----------
+    path : path-like
+    tree : dict
+
+    Raises
+    ------
+    TypeError
+        Something in the tree is of another kind.
+    OSError
+        The file cannot be written; an old one is left as it was.
+    """
+    arrays: dict[str, Array] = {}
+    text = json.dumps({"format": FORMAT, "tree": _flatten(tree, "", arrays)})
+    arrays["nanoae"] = np.frombuffer(text.encode(), dtype=np.uint8)
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The tree that `write` wrote.
+
+    Nothing in a file can run code, nor take more memory than a few times the file's own size.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    OSError
+        There is no such file, or it cannot be read.
+    ValueError
+        It is no file of ours, or damaged, or of a later version.
+    """
+    data = Path(path).read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            if sum(entry.file_size for entry in entries) > len(data):
+                raise ValueError("its entries claim to be larger than the file")
+            arrays = {e.filename.removesuffix(".npy"): _array(archive.read(e)) for e in entries}
+        header = json.loads(arrays.pop("nanoae").tobytes())
+        version, tree = header["format"], header["tree"]
+        if version == FORMAT:
+            result = _unflatten(tree, arrays)
+            if isinstance(result, dict):
+                return result
+    except Exception as error:  # of many kinds: those of zipfile, zlib, NumPy and json
+        raise ValueError(
+            f"{path} is no file of a nanoae model, or it is damaged ({error})."
+        ) from None
+    raise ValueError(f"{path} has format {version!r}, but this nanoae reads format {FORMAT}.")
+
+
+def _array(data: bytes) -> Array:
+    """The array of one entry, without trusting its header."""
+    file = io.BytesIO(data)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("not the npy format 1.0")
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.kind not in "biuf":
+        raise ValueError(f"an array of {dtype}")
+    array = np.frombuffer(data, dtype, offset=file.tell())
+    return array.reshape(shape, order="F" if is_fortran else "C").astype(dtype.newbyteorder("="))
+
+
+def _flatten(value: Any, name: str, arrays: dict[str, Array]) -> Any:
+    """``value`` for JSON, with its arrays put into ``arrays`` under their names."""
+    if isinstance(value, dict):
+        prefix = f"{name}." if name else ""
+        return {key: _flatten(part, f"{prefix}{key}", arrays) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_flatten(part, f"{name}[{i}]", arrays) for i, part in enumerate(value)]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, np.random.Generator):
+        return {"generator": _flatten(value.bit_generator.state, name, arrays)}
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{name} cannot be written to a file: {value!r}.")
+
+
+def _unflatten(value: Any, arrays: dict[str, Array]) -> Any:
+    if isinstance(value, list):
+        return tuple(_unflatten(part, arrays) for part in value)
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"array"}:
+        return arrays[value["array"]]
+    if value.keys() == {"generator"}:
+        return generator(_unflatten(value["generator"], arrays))
+    return {key: _unflatten(part, arrays) for key, part in value.items()}
+
+
+def generator(state: dict[str, Any]) -> np.random.Generator:
+    """A generator that goes on from the ``state`` of another one's ``bit_generator``."""
+    name = state["bit_generator"]
+    if name not in BIT_GENERATORS:
+        raise ValueError(f"unknown random generator {name!r}")
+    bit_generator = getattr(np.random, name)()
+    bit_generator.state = state
+    return np.random.Generator(bit_generator)
+
+
+class Checkpoint:
+    """A file from which a training goes on, should it not come to its end.
+
+    Parameters
+    ----------
+    path : path-like
+        If there is such a file, training goes on from it.
+    every : int
+        Epochs from one writing to the next.
+    model_tree : callable
+        What `write` is to keep of the model, given the history so far.
+
+    Attributes
+    ----------
+    state : dict or None
+        What the training loop knew when the file was written; None if there is no file yet.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        every: int,
+        model_tree: Callable[[History], dict[str, Any]],
+    ) -> None:
+        check_integer("checkpoint_every", every, 1)
+        self._path, self._every, self._model_tree = Path(path), every, model_tree
+        if not self._path.parent.is_dir():
+            raise ValueError(
+                f"checkpoint must be a file in a folder that exists; got {str(path)!r}."
+            )
+        self.state: dict[str, Any] | None = None
+
+    def open(self, params: dict[str, Any], X: Array, rng: np.random.Generator) -> None:
+        """Begin a run, or take up the one in the file.
+
+        Parameters
+        ----------
+        params : dict
+            The model's: but for ``max_iter`` and ``verbose`` those of the run in the file.
+        X : ndarray of shape (n, d)
+            The samples: those of the run in the file.
+        rng : Generator
+            Is set to where that run began.
+
+        Raises
+        ------
+        ValueError
+            The file belongs to another run, or is no checkpoint.
+        """
+        checksum = 0
+        for block in blocks(X, X.dtype):
+            checksum = zlib.crc32(block.data, checksum)
+        settings = {
+            name: json.dumps(_flatten(value, name, {}))
+            for name, value in params.items()
+            if name not in ("max_iter", "verbose")
+        }
+        settings["X"] = f"an array of shape {X.shape}, {X.dtype}, checksum {checksum:08x}"
+        self._run = {"settings": settings, "start": rng.bit_generator.state}
+        if not self._path.exists():
+            return
+        tree = read(self._path)
+        if "run" not in tree:
+            raise ValueError(
+                f"checkpoint must be a file that a checkpoint wrote, or a new one; {self._path} "
+                "holds a model without its training."
+            )
+        for name, value in tree["run"]["settings"].items():
+            if settings.get(name) != value:
+                raise ValueError(
+                    f"checkpoint {self._path} belongs to another training, in which {name} was "
+                    f"{value}; now it is {settings.get(name)}. Remove it, or take another name."
+                )
+        self._run, self.state = tree["run"], tree["loop"]
+        rng.bit_generator.state = self._run["start"]
+
+    def save(self, state: dict[str, Any], history: History, *, is_last: bool) -> None:
+        """Write the file, if it is time to or the training is over."""
+        if is_last or len(history) % self._every == 0:
+            write(self._path, {**self._model_tree(history), "run": self._run, "loop": state})

@@ -1,0 +1,61 @@
+"""Every public name says what it is and shows it at work, in an example that runs."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import pkgutil
+from importlib import import_module
+
+import pytest
+
+import nanoae
+import nanoae.theory
+
+MODULES = [info.name for info in pkgutil.walk_packages(nanoae.__path__, "nanoae.")]
+# of the figures' style only the table is for users; the others are what the package is made with
+HELPERS = {
+    f"nanoae.{name}"
+    for name in ("arrays", "exceptions", "persistence", "plotting", "training", "validation")
+}
+
+
+def public_objects():
+    """With their full names: all that is exported, and what the modules define."""
+    objects = {import_module("nanoae.plotting").print_table: "nanoae.plotting.print_table"}
+    for module in map(import_module, sorted({*MODULES} - HELPERS)):
+        for name, value in vars(module).items():
+            is_ours = getattr(value, "__module__", None) == module.__name__
+            is_code = inspect.isclass(value) or (
+                inspect.isfunction(value) and "models" not in module.__name__  # their helpers
+            )
+            if is_ours and is_code and not name.startswith("_"):
+                objects[value] = f"{module.__name__}.{name}"
+    for package in (nanoae, nanoae.theory):
+        for name in package.__all__:
+            objects.setdefault(getattr(package, name), f"{package.__name__}.{name}")
+    return objects
+
+
+def lacks(value):
+    """What its docstring is without: text, an example or nothing."""
+    text = (value.__doc__ or "").strip()
+    # a named tuple without a docstring is given its own signature for one
+    if not text or text.startswith((">>>", f"{value.__name__}(")):
+        return "text"
+    is_exception = inspect.isclass(value) and issubclass(value, BaseException)
+    needs_example = not inspect.ismodule(value) and not is_exception
+    return "example" if needs_example and not doctest.DocTestParser().get_examples(text) else None
+
+
+def test_every_public_name_has_a_docstring_with_an_example():
+    objects = public_objects()
+    assert len(objects) > 100  # the walk finds them
+    faults = [f"{name} lacks {lacks(value)}" for value, name in objects.items() if lacks(value)]
+    assert not faults, "\n".join(sorted(faults))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_print_what_they_say(name):
+    result = doctest.testmod(import_module(name), report=False)
+    assert result.failed == 0, "the differences are in the captured output"

@@ -1,0 +1,1353 @@
+"""Famous mistakes: each is made here on purpose, and a check must reject it.
+
+First the checks: what is asked of the code, whatever is inside. Then the catalogue: one wrong
+variant an entry, with where it is met, what it does, and the claim that breaks. Every check must
+accept the right code and reject the wrong one, by name; a crash does not count.
+
+Many of these mistakes are the right gradient of a wrong loss. They train without complaint, and
+no gradient check sees them: only a value known from elsewhere does. What else looks like a check
+of a mistake and is blind to it is tested at the end.
+
+Statistical checks reject beyond 6 standard errors: a false alarm in 500 million, and the seeds are
+fixed.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from scipy.special import log_expit, logit, rel_entr
+from scipy.stats import norm
+from traceability import NUMBER, claims
+
+from nanoae import (
+    VAE,
+    Autoencoder,
+    LinearAutoencoder,
+    SparseAutoencoder,
+    TiedAutoencoder,
+    gradient_check,
+    losses,
+    optimizers,
+    proximal,
+    theory,
+    training,
+)
+from nanoae.exceptions import ConvergenceWarning
+from nanoae.models import mlp, sparse, vae
+from nanoae.models.base import BaseAutoencoder
+from nanoae.network import ACTIVATIONS, Dense, Dictionary, Parameters
+from nanoae.network.activations import sigmoid
+
+EIGENVALUES = np.array([9.0, 4.0, 1.0, 0.5, 0.3])
+
+
+def make_samples():
+    """60 samples around 3 with the covariance's eigenvalues exactly those above."""
+    rng = np.random.default_rng(0)
+    columns = np.hstack([np.ones((60, 1)), rng.standard_normal((60, 5))])
+    white = np.linalg.qr(columns)[0][:, 1:] * 60**0.5  # orthogonal to the ones: of mean 0
+    axes = np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    return 3 + white * EIGENVALUES**0.5 @ axes.T
+
+
+SAMPLES = make_samples()
+PIXELS = np.random.default_rng(1).random((10, 4))
+DICTIONARY = np.random.default_rng(2).standard_normal((6, 9))
+
+
+# === The checks: each takes the claim that it holds the code to ==============================
+
+
+def holds(claim, what, error, bound):
+    assert error <= bound, f"({claim}) {what}: {error:.3g}, more than {bound:.3g}"  # not if NaN
+
+
+def agrees(claim, what, draws, expected):
+    """A z-test of the mean of independent draws."""
+    draws = np.asarray(draws)
+    standard_error = draws.std(axis=0, ddof=1) / len(draws) ** 0.5
+    z = np.max(np.abs(draws.mean(axis=0) - expected) / standard_error)
+    holds(claim, f"{what} differs from its expectation, in standard errors", z, 6)
+
+
+def random_vae(X, **params):
+    """A VAE with random parameters, of which what holds for all parameters can be asked."""
+    params = {"hidden_layer_sizes": (4,), "activation": "tanh", **params}
+    model = VAE(2, solver="adam", max_iter=1, random_state=0, **params).fit(X)
+    model.parameters_[...] = np.random.default_rng(3).normal(0, 0.7, model.parameters_.shape)
+    return model
+
+
+# --- gradients ---
+
+
+def gradient_is_right(claim, model, X=PIXELS):
+    worst = gradient_check(model, X)
+    holds(claim, f"gradient of {worst.parameter}", worst.error, 1e-7)  # (1.7a)
+
+
+def gradient_forgets_the_last_batch(claim):
+    model = random_vae(PIXELS)
+    once, again = (
+        model.loss_and_gradient(PIXELS, np.random.default_rng(0))[1].copy() for _ in range(2)
+    )
+    holds(claim, "change of a gradient on asking again", np.abs(again - once).max(), 0)
+
+
+# --- losses ---
+
+
+def squared_error_sums_features_and_averages_samples(claim):
+    x_hat, x = PIXELS[::-1], PIXELS
+    right = np.linalg.norm(x - x_hat) ** 2 / len(x)
+    loss = mlp.LOSSES["squared_error"](x_hat, x)[0]
+    holds(claim, "relative error of the squared error", abs(loss / right - 1), 1e-14)
+
+
+def bernoulli_nll_matches_scipy(claim):
+    a, x = np.meshgrid([-800.0, -40, -3, 0, 0.5, 20, 800], [0, 0.3, 1])
+    right = -np.sum(x * log_expit(a) + (1 - x) * log_expit(-a)) / len(x)
+    with np.errstate(all="ignore"):
+        loss = mlp.LOSSES["bernoulli"](a.copy(), x)[0]
+    holds(claim, "relative error of the Bernoulli loss", abs(loss / right - 1), 1e-14)
+
+
+def bernoulli_loss_can_reach_the_entropy(claim):
+    entropy = -np.sum(PIXELS * np.log(PIXELS) + (1 - PIXELS) * np.log1p(-PIXELS)) / len(PIXELS)
+    loss, gradient = mlp.LOSSES["bernoulli"](logit(PIXELS), PIXELS)
+    holds(claim, "excess of the least Bernoulli loss", abs(loss - entropy), 1e-13)
+    holds(claim, "gradient at the least Bernoulli loss", np.abs(gradient).max(), 1e-15)
+
+
+def bernoulli_refuses_unscaled_pixels(claim):
+    try:
+        VAE(2, likelihood="bernoulli", max_iter=1, random_state=0).fit(255 * PIXELS)
+    except ValueError:
+        return
+    raise AssertionError(f"({claim}) pixels up to 255 were taken for probabilities")
+
+
+def kl_matches_monte_carlo(claim):
+    model = random_vae(PIXELS)
+    kl = model.rate_distortion(PIXELS[:1])[0]
+    mu, log_var = (statistic[0] for statistic in model.encode(PIXELS[:1]))
+    estimate = theory.gaussian_kl_monte_carlo(mu, log_var, 100_000, np.random.default_rng(0))
+    z = abs(kl - estimate.mean) / estimate.standard_error
+    holds(claim, "KL against its definition, in standard errors", z, 6)
+
+
+def kl_is_a_mean_over_samples(claim):
+    model = random_vae(PIXELS)
+    once, twice = (model.rate_distortion(X)[0] for X in (PIXELS, np.vstack([PIXELS, PIXELS])))
+    error = abs(twice / once - 1)
+    holds(claim, "relative change of the KL when all samples come twice", error, 1e-14)
+
+
+def gaussian_loss_matches_scipy(claim):
+    model = random_vae(PIXELS, noise_variance=0.2, beta=0.0)  # no KL: the likelihood alone
+    no_noise = SimpleNamespace(standard_normal=lambda shape, dtype: np.zeros(shape))
+    loss = model.loss_and_gradient(PIXELS, no_noise)[0]
+    right = -norm.logpdf(PIXELS, model.reconstruct(PIXELS), 0.2**0.5).sum() / len(PIXELS)
+    holds(claim, "relative error of the Gaussian loss", abs(loss / right - 1), 1e-13)
+
+
+def kl_sparsity_matches_scipy(claim):
+    rho, rho_hat = 0.1, PIXELS.mean(axis=0)
+    right = np.sum(rel_entr(rho, rho_hat) + rel_entr(1 - rho, 1 - rho_hat))
+    penalty = sparse.kl_sparsity(PIXELS, rho)[0]
+    holds(claim, "relative error of the KL penalty", abs(penalty / right - 1), 1e-14)
+
+
+def weight_decay_leaves_biases_alone(claim):
+    model = Autoencoder(2, hidden_layer_sizes=(3,), max_iter=1, random_state=0).fit(PIXELS)
+    model.parameters_[...] = 1.0
+    plain = model.loss_and_gradient(PIXELS)[0]
+    penalty = model.set_params(weight_decay=1.0).loss_and_gradient(PIXELS)[0] - plain
+    n_weights = 4 * 3 + 3 * 2 + 2 * 3 + 3 * 4
+    holds(claim, "penalty on weights of 1, less their number", abs(penalty - n_weights), 1e-9)
+
+
+# --- linear models ---
+
+
+def linear_model_recovers_pca(claim, model=None, bound=1e-6):
+    model = (model or LinearAutoencoder(2, random_state=0)).fit(SAMPLES)
+    axes = theory.linear_autoencoder_optimum(SAMPLES, 2)[1]
+    angle = theory.largest_principal_angle(model.decoder_weight_, axes)
+    holds(claim, "angle to PCA in radians", angle, bound)
+
+
+def linear_loss_is_the_eigenvalues_left_out(claim):
+    model = LinearAutoencoder(2, random_state=0).fit(SAMPLES)
+    error = abs(model.loss_ / EIGENVALUES[2:].sum() - 1)
+    holds(claim, "relative error of the least loss", error, 1e-9)
+
+
+def coding_undoes_decoding(claim):
+    model = LinearAutoencoder(2, random_state=0).fit(SAMPLES)
+    codes = np.eye(2)
+    error = np.abs(model.transform(model.inverse_transform(codes)) - codes).max()
+    holds(claim, "code of a decoded code", error, 1e-6)
+
+
+def tied_model_recovers_pca(claim):
+    # it stops when the loss falls by less than 1e-11 of itself: by (2.3b) at an angle near 1e-5
+    model = TiedAutoencoder(2, solver="sgd", random_state=0)
+    linear_model_recovers_pca(claim, model, bound=1e-3)
+
+
+# --- sparse codes ---
+
+
+def prox_step_is_argmin(claim):
+    v, t, grid = np.linspace(-3, 3, 13), 0.8, np.linspace(-4, 4, 8001)[:, None]
+    objective = 0.5 * (grid - v) ** 2 + t * np.abs(grid)
+    error = np.abs(proximal.soft_threshold(v, t) - grid[objective.argmin(axis=0), 0]).max()
+    holds(claim, "soft threshold against the best of a grid", error, 0.0005)  # half its spacing
+
+
+def codes_meet_kkt(claim):
+    X = np.random.default_rng(4).standard_normal((8, 6))
+    with np.errstate(all="ignore"):
+        codes = proximal.fista(X, DICTIONARY, 0.5, max_iter=3000)
+    residual = theory.lasso_kkt_residual(X, DICTIONARY, codes, 0.5).max()
+    holds(claim, "KKT residual as a part of λ", residual, 1e-6)
+
+
+def fista_keeps_its_bound(claim, restart=False):
+    """On two atoms of very different length, where plain ISTA is above FISTA's bound.
+
+    The bound is proved without restarts; on this problem it holds with them, too.
+    """
+    lengths, sparsity, codes = np.array([1, 0.05]), 1e-4, []
+    D, x = np.diag(lengths), lengths[None]
+    best = theory.orthonormal_code(x, D, sparsity) / lengths**2  # atom by atom: D is diagonal
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # wanted is the path, not the end
+        proximal.fista(
+            x, D, sparsity, restart=restart, max_iter=200, tol=0,
+            callback=lambda h: codes.append(h.copy()),
+        )  # fmt: skip
+    F = [theory.lasso_objective(x, D, h, sparsity)[0] for h in codes]
+    excess = np.array(F) - theory.lasso_objective(x, D, best, sparsity)
+    bound = theory.fista_bound(D, np.linalg.norm(best), np.arange(1, len(F) + 1))
+    holds(claim, "excess of the objective over its bound", np.max(excess / bound), 1)
+
+
+def reconstructions_are_no_longer_than_codes(claim):
+    model = SparseAutoencoder(3, sparsity=0.01, max_iter=1, random_state=0).fit(PIXELS)
+    model.decoder_.layers[0].weight *= 100  # no parameters may break the bound
+    codes = model.transform(PIXELS)
+    lengths = np.linalg.norm(model.inverse_transform(codes) - model.mean_, axis=1)
+    excess = np.max(lengths - np.abs(codes).sum(axis=1))
+    holds(claim, "length of a reconstruction above the norm of its code", excess, 1e-12)
+
+
+# --- variational autoencoders ---
+
+
+def sampled_loss_is_unbiased(claim):
+    model, rng = random_vae(PIXELS, hidden_layer_sizes=()), np.random.default_rng(5)
+    draws = [model.loss_and_gradient(PIXELS, rng)[0] for _ in range(2000)]
+    agrees(claim, "sampled loss", draws, model.exact_loss_and_gradient(PIXELS)[0])
+
+
+def noise_averages_out_over_a_batch(claim):
+    """The loss of 16 equal samples varies a sixteenth as much as that of one.
+
+    A logarithm of a ratio of two variances of n draws has a standard error of √(2 (κ − 1)/n), κ
+    the kurtosis, which is 15 at most here (that of χ²₁).
+    """
+    model, rng, n = random_vae(PIXELS, hidden_layer_sizes=()), np.random.default_rng(6), 2000
+    one, many = (
+        np.var([model.loss_and_gradient(X, rng)[0] for _ in range(n)])
+        for X in (PIXELS[:1], np.repeat(PIXELS[:1], 16, axis=0))
+    )
+    with np.errstate(all="ignore"):
+        z = abs(np.log(16 * many / one)) / (2 * 14 / n) ** 0.5
+    holds(claim, "variance of the loss of a batch, in standard errors", z, 6)
+
+
+def score_function_is_unbiased(claim):
+    mu, sigma = np.array([0.5, -1.0]), 0.6  # f(z) = ‖z‖²: the gradient of its mean is 2μ
+    draws = theory.vae.score_function_gradients(
+        lambda z: np.sum(z**2, axis=1), mu, sigma, 20_000, np.random.default_rng(7)
+    )
+    agrees(claim, "score-function gradient", draws, 2 * mu)
+
+
+def linear_vae(**params):
+    return VAE(2, hidden_layer_sizes=(), tol=1e-10, random_state=0, **params).fit(SAMPLES)
+
+
+def generative(model):
+    """The linear VAE's decoder as a distribution whose likelihood is known exactly."""
+    decoder = model.decoder_.layers[0]
+    return theory.LinearGaussian(decoder.weight.T, decoder.bias, model.noise_variance_)
+
+
+def rate_is_water_filling(claim):
+    right = theory.linear_vae_optimum(EIGENVALUES, 2, beta=1.0, noise_variance=0.5).rate
+    rate = linear_vae(noise_variance=0.5).rate_distortion(SAMPLES)[0]
+    holds(claim, "relative error of the trained rate", abs(rate / right - 1), 1e-6)
+
+
+def elbo_is_below_log_likelihood(claim, beta=1.0):
+    model = linear_vae(beta=beta)
+    excess = model.elbo(SAMPLES) - generative(model).log_likelihood(SAMPLES).mean()
+    holds(claim, "ELBO above log p(x), in nats", excess, 1e-8)
+
+
+def learned_noise_is_probabilistic_pca(claim):
+    right = EIGENVALUES[2:].mean()
+    learned = linear_vae(noise_variance="learned").noise_variance_
+    holds(claim, "relative error of the learned noise", abs(learned / right - 1), 1e-6)
+
+
+def many_importance_samples_reach_log_likelihood(claim):
+    """K draws leave a gap of V/2K (5.5c), V the variance of the weights; twice that is allowed."""
+    model, K = linear_vae(noise_variance=2.0), 200
+    model.encoder_.layers[0].bias[2:] += 0.5  # a posterior that is too wide
+    exact = generative(model)
+    mean, covariance = exact.posterior(SAMPLES)
+    mu, log_var = model.encode(SAMPLES)
+    divergence = theory.gaussian_renyi_between(mean, covariance, mu, np.diag(np.exp(log_var[0])))
+    gap = np.mean(np.expm1(divergence)) / K
+    estimates = [model.log_likelihood(SAMPLES, n_samples=K, random_state=i) for i in range(20)]
+    missing = exact.log_likelihood(SAMPLES).mean() - estimates
+    noise = 6 * missing.std(ddof=1) / 20**0.5
+    holds(claim, "what log p(x) is underestimated by, in nats", missing.mean(), gap + noise)
+    holds(claim, "what log p(x) is overestimated by, in nats", -missing.mean(), noise)
+
+
+def transform_is_the_mean(claim):
+    model = random_vae(PIXELS)
+    error = np.abs(model.transform(PIXELS) - model.encode(PIXELS)[0]).max()
+    holds(claim, "distance of a code from its mean", error, 0)
+
+
+def reconstructions_are_probabilities(claim):
+    model = random_vae(PIXELS, likelihood="bernoulli")
+    logits = model.decoder_(model.transform(PIXELS))
+    error = np.abs(model.reconstruct(PIXELS) - 1 / (1 + np.exp(-logits))).max()
+    holds(claim, "distance of a reconstruction from its mean", error, 1e-15)
+
+
+# --- training ---
+
+
+def epoch_loss_is_a_mean_over_samples(claim):
+    # too small a step to move anything: the loss of the epoch is that of the start
+    model = Autoencoder(
+        2, solver="sgd", learning_rate=1e-12, batch_size=8, max_iter=1, random_state=0
+    )
+    loss = model.fit(PIXELS).history_["loss"][0]  # of batches of 8 and 2
+    error = abs(loss / model.reconstruction_error(PIXELS).mean() - 1)
+    holds(claim, "relative error of the loss of an epoch", error, 1e-9)
+
+
+def epochs():
+    """The rows of two epochs as a model sees them in training."""
+    seen = []
+
+    class Witness(Autoencoder):
+        def loss_and_gradient(self, X, rng=None):
+            seen.extend(X.copy())
+            return super().loss_and_gradient(X, rng)
+
+    Witness(2, batch_size=4, max_iter=2, random_state=0).fit(PIXELS.copy())
+    return np.split(np.array(seen), 2)
+
+
+def an_epoch_is_every_row_once(claim):
+    rows = [sorted(map(tuple, epoch)) for epoch in epochs()]
+    wrong = sum(epoch != sorted(map(tuple, PIXELS)) for epoch in rows)
+    holds(claim, "epochs that are no permutation of the rows", wrong, 0)
+
+
+def epochs_differ_in_order(claim):
+    first, second = epochs()
+    holds(claim, "epochs in the order of the one before", np.array_equal(first, second), 0)
+
+
+def fit_leaves_the_data_alone(claim):
+    X = PIXELS.copy()
+    Autoencoder(2, max_iter=2, random_state=0).fit(X)
+    holds(claim, "change of the samples by training", np.abs(X - PIXELS).max(), 0)
+
+
+def a_code_depends_on_its_sample_alone(claim):
+    model = LinearAutoencoder(2, random_state=0).fit(SAMPLES)
+    error = np.abs(model.transform(SAMPLES)[:5] - model.transform(SAMPLES[:5])).max()
+    holds(claim, "change of a code with the company of its sample", error, 1e-12)
+
+
+def early_stopping_waits_for_beta(claim):
+    model = VAE(
+        2, beta=20, beta_warmup=8, early_stopping=True, n_iter_no_change=2, max_iter=12,
+        learning_rate=1e-4, random_state=0,
+    ).fit(SAMPLES)  # fmt: skip
+    holds(claim, "epochs of warm-up that were left out", 9 - model.n_iter_, 0)
+
+
+def initial_weights_have_their_variance(claim):
+    layer = Dense(300, 200, "tanh")
+    layer.bind(Parameters({"": layer}), ".")
+    layer.initialise(np.random.default_rng(8))
+    agrees(claim, "squared initial weight", layer.weight.ravel() ** 2, 2 / (300 + 200))
+
+
+# --- optimizers ---
+
+GRADIENTS = np.random.default_rng(9).standard_normal((8, 5)) * [1e-4, 1e-2, 1, 1e2, 1e4]
+
+
+def path(optimizer):
+    """Where the steps along the gradients above lead, from 0."""
+    values, places = np.zeros(5), []
+    for gradient in GRADIENTS:
+        optimizer.step(values, gradient.copy())
+        places.append(values.copy())
+    return np.array(places)
+
+
+def first_step_of_adam_is_its_learning_rate(claim):
+    step = path(optimizers.Adam(0.01, epsilon=1e-8))[0]
+    right = -0.01 * GRADIENTS[0] / (np.abs(GRADIENTS[0]) + 1e-8)
+    holds(claim, "relative error of Adam's first step", np.abs(step / right - 1).max(), 1e-12)
+
+
+def adam_follows_its_paper(claim):
+    m = v = theta = np.zeros(5)
+    right = []
+    for t, g in enumerate(GRADIENTS, start=1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        theta = theta - 0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        right.append(theta)
+    error = np.abs(path(optimizers.Adam(0.01)) - right).max() / 0.01
+    holds(claim, "error of Adam's path in learning rates", error, 1e-12)
+
+
+def momentum_adds_up_all_gradients(claim):
+    ages = np.subtract.outer(np.arange(8), np.arange(8))
+    steps = -0.01 * np.where(ages >= 0, 0.9 ** np.abs(ages), 0) @ GRADIENTS
+    error = np.abs(path(optimizers.SGD(0.01, momentum=0.9)) / steps.cumsum(axis=0) - 1).max()
+    holds(claim, "relative error of the path with momentum", error, 1e-10)
+
+
+# === The catalogue ===========================================================================
+
+
+class Mistake(NamedTuple):
+    """An entry: the claim is an equation's number or, where none says it, a few words."""
+
+    name: str
+    claim: str
+    where: str
+    put_in: Callable
+    check: Callable
+    arguments: tuple
+
+
+MISTAKES: list[Mistake] = []
+
+
+def breaks(claim, check, *arguments):
+    """Enter the function below, which puts the mistake in, into the catalogue."""
+
+    def enter(put_in):
+        name = put_in.__name__
+        MISTAKES.append(Mistake(name, claim, put_in.__doc__, put_in, check, arguments))
+        return put_in
+
+    return enter
+
+
+# --- the KL term: wrong losses with the right gradient of their own ---
+
+WRONG_KLS = []
+
+
+def kl_of(formula):
+    """A KL from one term a dimension and sample, its gradient by the complex step."""
+
+    def kl(mu, log_var):
+        n, h = len(mu), 1e-30
+        grad_mu = formula(mu + 1j * h, log_var).imag / h / n
+        grad_log_var = formula(mu, log_var + 1j * h).imag / h / n
+        return formula(mu, log_var).sum() / n, grad_mu, grad_log_var
+
+    return kl
+
+
+def kl_term(mu, log_var):
+    return (mu**2 + np.exp(log_var) - 1 - log_var) / 2
+
+
+def wrong_kl(name, where, formula, claim="5.2", check=kl_matches_monte_carlo):
+    def put_in(patch):
+        patch.setattr(vae, "gaussian_kl", kl_of(formula))
+
+    WRONG_KLS.append(name)
+    MISTAKES.append(Mistake(name, claim, where, put_in, check, ()))
+
+
+wrong_kl(
+    "kl_averaged_over_latent_dimensions",
+    "keras-io's example, grammarVAE and keras-molecules: a β of 1/k that nobody chose.",
+    lambda mu, log_var: kl_term(mu, log_var) / mu.shape[1],
+)
+wrong_kl(
+    "kl_from_exp_log_var_as_sigma",
+    "Common where e^log_var goes by the name of σ: every variance is taken for its square.",
+    lambda mu, log_var: (mu**2 + np.exp(log_var) ** 2 - 1 - 2 * log_var) / 2,
+)
+wrong_kl(
+    "kl_from_log_var_as_sigma",
+    "deepchem's VAE_KLDivergence: what it calls logvar is squared for a variance.",
+    lambda mu, log_var: (mu**2 + log_var**2 - 1 - np.log(log_var**2)) / 2,
+)
+wrong_kl(
+    "kl_with_its_sign_flipped",
+    "Common where an ELBO is minimised or the minus before ½ is lost: q flees from the prior.",
+    lambda mu, log_var: -kl_term(mu, log_var),
+)
+wrong_kl(
+    "kl_without_the_minus_one",
+    "Common in blog code, and harmless to training: the ELBO is k/2 nats too low.",
+    lambda mu, log_var: kl_term(mu, log_var) + 0.5,
+)
+wrong_kl(
+    "kl_without_the_half",
+    "Common where the reconstruction has no ½ either: a β of 2 that nobody chose.",
+    lambda mu, log_var: 2 * kl_term(mu, log_var),
+)
+wrong_kl(
+    "kl_the_other_way_round",
+    "Common in blog code: KL(p ‖ q), which charges 1/σ² for a small σ where log 1/σ is due.",
+    lambda mu, log_var: (log_var + (1 + mu**2) * np.exp(-log_var) - 1) / 2,
+)
+wrong_kl(
+    "kl_without_the_mean",
+    "Blog code that regularises σ alone: codes may lie anywhere, and samples of the prior miss.",
+    lambda mu, log_var: kl_term(0 * mu, log_var),
+)
+wrong_kl(
+    "kl_summed_over_the_batch",
+    "Common in code that sums one term and averages the other: β grows with the batch size.",
+    lambda mu, log_var: kl_term(mu, log_var) * len(mu),
+    claim="mean over samples",
+    check=kl_is_a_mean_over_samples,
+)
+
+
+# --- the noise ---
+
+
+def noise_becomes(patch, eps):
+    """Hand the model ``eps(rng, log_var)`` when it asks for noise."""
+    right = VAE.loss_and_gradient
+
+    def loss_and_gradient(model, X, rng):
+        wrong_eps = eps(rng, model.encode(X)[1])
+        return right(model, X, SimpleNamespace(standard_normal=lambda *args, **kw: wrong_eps))
+
+    patch.setattr(VAE, "loss_and_gradient", loss_and_gradient)
+
+
+def sigma_becomes(patch, wrong_sigma):
+    """Sample with ``wrong_sigma(log_var)`` for σ."""
+    noise_becomes(
+        patch,
+        lambda rng, log_var: (
+            rng.standard_normal(log_var.shape) * wrong_sigma(log_var) / np.exp(log_var / 2)
+        ),
+    )
+
+
+@breaks("6.7", sampled_loss_is_unbiased)
+def log_var_used_as_standard_deviation(patch):
+    """Common in blog code whose encoder has a head named "std": σ may even be negative."""
+    sigma_becomes(patch, lambda log_var: log_var)
+
+
+@breaks("6.7", sampled_loss_is_unbiased)
+def noise_scaled_by_the_variance(patch):
+    """Common where exp(log_var) lacks its ½: σ² ε for σ ε."""
+    sigma_becomes(patch, np.exp)
+
+
+@breaks("6.7", sampled_loss_is_unbiased)
+def posterior_sampled_at_the_scale_of_the_prior(patch):
+    """Blog code with z = μ + ε: the KL asks for a σ that the decoder never gets to see."""
+    sigma_becomes(patch, np.ones_like)
+
+
+@breaks("6.7", sampled_loss_is_unbiased)
+def noise_left_out(patch):
+    """Training in evaluation mode: the decoder sees means, and σ is free to please the KL."""
+    sigma_becomes(patch, np.zeros_like)
+
+
+@breaks("6.7", sampled_loss_is_unbiased)
+def uniform_noise(patch):
+    """rand for randn: a mean of ½ and a twelfth of the variance."""
+    noise_becomes(patch, lambda rng, log_var: rng.random(log_var.shape))
+
+
+@breaks("independent noise", noise_averages_out_over_a_batch)
+def same_noise_for_the_whole_batch(patch):
+    """Noise of shape (k,) that broadcasts: unbiased, but a larger batch is no less noisy."""
+    noise_becomes(patch, lambda rng, log_var: rng.standard_normal(2) + 0 * log_var)
+
+
+@breaks("independent noise", noise_averages_out_over_a_batch)
+def same_noise_at_every_step(patch):
+    """A generator seeded anew in the forward pass: the model learns one draw by heart."""
+    noise_becomes(
+        patch, lambda rng, log_var: np.random.default_rng(0).standard_normal(log_var.shape)
+    )
+
+
+@breaks("a code is a mean", transform_is_the_mean)
+def sampling_noise_left_on_in_evaluation(patch):
+    """Common in blog code: codes are draws, so that a sample has another one at every call."""
+    rng = np.random.default_rng(0)
+
+    def transform(model, X):
+        mu, log_var = model.encode(X)
+        return mu + np.exp(log_var / 2) * rng.standard_normal(mu.shape)
+
+    patch.setattr(VAE, "transform", transform)
+
+
+def encoder_gradient_becomes(patch, change):
+    """Change what the encoder is sent: ``change(gradient, KL's part)``, each [by μ, by log σ²]."""
+    right = VAE.loss_and_gradient
+
+    def loss_and_gradient(model, X, rng):
+        kl_grad = np.hstack(losses.gaussian_kl(*model.encode(X))[1:])
+        backward = model.encoder_.backward
+        with patch.context() as inner:
+            inner.setattr(
+                model.encoder_, "backward",
+                lambda grad, **kwargs: backward(change(grad, kl_grad), **kwargs),
+            )  # fmt: skip
+            return right(model, X, rng)
+
+    patch.setattr(VAE, "loss_and_gradient", loss_and_gradient)
+
+
+TANH_VAE = VAE(2, hidden_layer_sizes=(3,), activation="tanh")
+
+
+@breaks("5.6b", gradient_is_right, TANH_VAE)
+def log_var_gradient_without_its_half(patch):
+    """Hand-written backprop that takes ∂σ/∂log σ² for σ: the noise is fought twice as hard."""
+    encoder_gradient_becomes(
+        patch, lambda grad, kl_grad: grad + (grad - kl_grad) * np.repeat([0, 1], 2)
+    )
+
+
+@breaks("5.6a", gradient_is_right, TANH_VAE)
+def gradient_cut_at_the_sample(patch):
+    """A sampling call that no gradient passes: the KL alone trains the encoder, to collapse."""
+    encoder_gradient_becomes(patch, lambda grad, kl_grad: kl_grad)
+
+
+@breaks("5.6a", gradient_is_right, TANH_VAE)
+def kl_left_out_of_the_gradient(patch):
+    """Hand-written backprop that reports the KL and never descends it."""
+    encoder_gradient_becomes(patch, lambda grad, kl_grad: grad - kl_grad)
+
+
+@breaks("5.3a", score_function_is_unbiased)
+def score_function_without_its_sigma(patch):
+    """REINFORCE by f(z) ε for f(z) ε/σ: the gradient of another σ."""
+
+    def gradients(f, mu, sigma, n, rng):
+        eps = rng.standard_normal((n, len(mu)))
+        return f(mu + sigma * eps)[:, None] * eps
+
+    patch.setattr(theory.vae, "score_function_gradients", gradients)
+
+
+# --- likelihoods and bounds ---
+
+
+def nll_of_error_becomes(patch, wrong):
+    patch.setattr(vae, "gaussian_nll_of_error", wrong)
+
+
+@breaks("6.3", rate_is_water_filling)
+def reconstruction_averaged_over_features(patch):
+    """A framework's mean squared error beside a summed KL, met everywhere: β is d times larger."""
+
+    def nll(error, d, log_noise_variance):
+        values = losses.gaussian_nll_of_error(error, d, log_noise_variance)
+        return tuple(value / d for value in values)
+
+    nll_of_error_becomes(patch, nll)
+
+
+@breaks("6.3", rate_is_water_filling)
+def squared_error_without_the_half_of_the_likelihood(patch):
+    """‖x − x̂‖²/σ² + KL, common in blog code: half the noise variance that it says."""
+
+    def nll(error, d, log_noise_variance):
+        loss, grad_error, _ = losses.gaussian_nll_of_error(2 * error, d, log_noise_variance)
+        grad_log_noise_variance = 0.5 * d - np.exp(-log_noise_variance) * error
+        return loss, 2 * grad_error, grad_log_noise_variance
+
+    nll_of_error_becomes(patch, nll)
+
+
+@breaks("5.1a", elbo_is_below_log_likelihood)
+def log_2_pi_left_out_of_the_elbo(patch):
+    """Common wherever constants are dropped "for training" and the result is called an ELBO."""
+
+    def nll(error, d, log_noise_variance):
+        loss, *gradients = losses.gaussian_nll_of_error(error, d, log_noise_variance)
+        return loss - 0.5 * d * losses.LOG_2PI, *gradients
+
+    nll_of_error_becomes(patch, nll)
+
+
+@breaks("6.4", learned_noise_is_probabilistic_pca)
+def log_noise_variance_counted_once(patch):
+    """log σ² for d log σ²: the noise that is learned is d times too large."""
+
+    def nll(error, d, log_noise_variance):
+        precision = np.exp(-log_noise_variance)
+        loss = 0.5 * (log_noise_variance + precision * error)
+        return loss, 0.5 * precision, 0.5 * (1 - precision * error)
+
+    nll_of_error_becomes(patch, nll)
+
+
+@breaks("5.4a", gaussian_loss_matches_scipy)
+def log_variance_taken_for_log_sigma(patch):
+    """A scalar named log_scale, read by one line as log σ and by the next as log σ²."""
+    right = losses.gaussian_nll
+    patch.setattr(
+        vae, "gaussian_nll",
+        lambda x_hat, x, log_scale, out=None: right(x_hat, x, 2 * log_scale, out=out),
+    )  # fmt: skip
+
+
+@breaks("5.1a", elbo_is_below_log_likelihood, 0.1)
+def loss_of_a_beta_vae_reported_as_its_elbo(patch):
+    """Common in β sweeps: −loss at β < 1 is no bound, and beats the likelihood itself."""
+    right = VAE.elbo
+
+    def elbo(model, X, **kwargs):
+        return right(model, X, **kwargs) + (1 - model.beta) * model.rate_distortion(X)[0]
+
+    patch.setattr(VAE, "elbo", elbo)
+
+
+@breaks("5.5b", many_importance_samples_reach_log_likelihood)
+def mean_of_logs_for_log_of_mean(patch):
+    """Common in importance-weighted code: however many samples, it is the plain ELBO."""
+    patch.setattr(VAE, "log_likelihood", VAE.elbo)
+
+
+@breaks("5.5b", many_importance_samples_reach_log_likelihood)
+def log_of_sum_for_log_of_mean(patch):
+    """logsumexp without −log K: the more samples, the better the model seems."""
+    right = VAE.log_likelihood
+    patch.setattr(
+        VAE, "log_likelihood",
+        lambda model, X, n_samples, **kwargs: (
+            right(model, X, n_samples=n_samples, **kwargs) + np.log(n_samples)
+        ),
+    )  # fmt: skip
+
+
+def bernoulli_becomes(patch, wrong):
+    patch.setitem(mlp.LOSSES, "bernoulli", wrong)
+
+
+def cross_entropy(p, x):
+    return -np.sum(x * np.log(p) + (1 - x) * np.log(1 - p)) / len(x), (p - x) / len(x)
+
+
+@breaks("1.4a", bernoulli_nll_matches_scipy)
+def cross_entropy_of_saturated_probabilities(patch):
+    """Common in code from scratch: σ(40) is 1 exactly, and log(1 − 1) ends the training."""
+    bernoulli_becomes(patch, lambda a, x, out=None: cross_entropy(sigmoid(a.copy()), x))
+
+
+@breaks("1.4a", bernoulli_nll_matches_scipy)
+def cross_entropy_of_clipped_probabilities(patch):
+    """The usual remedy: finite, but no pixel costs more than 16 nats, however wrong."""
+    bernoulli_becomes(
+        patch, lambda a, x, out=None: cross_entropy(np.clip(sigmoid(a.copy()), 1e-7, 1 - 1e-7), x)
+    )
+
+
+@breaks("5.4d", bernoulli_loss_can_reach_the_entropy)
+def sigmoid_applied_twice(patch):
+    """A sigmoid output under a loss that takes logits: no pixel can be darker than ½."""
+    bernoulli_becomes(patch, lambda a, x, out=None: losses.bernoulli_nll(sigmoid(a.copy()), x))
+
+
+@breaks("pixels in [0, 1]", bernoulli_refuses_unscaled_pixels)
+def pixels_up_to_255_as_probabilities(patch):
+    """Common with raw image files: the loss falls without end, and looks like success."""
+    patch.setattr(VAE, "_needs_unit_interval", False)
+
+
+@breaks("a reconstruction is a mean", reconstructions_are_probabilities)
+def logits_shown_as_pixels(patch):
+    """Common after a move to a loss that takes logits: the plots still show the output."""
+    patch.setattr(VAE, "inverse_transform", BaseAutoencoder.inverse_transform)
+
+
+# --- backprop ---
+
+
+def deep(activation="tanh", **params):
+    return Autoencoder(2, hidden_layer_sizes=(3,), activation=activation, **params)
+
+
+def derivative_becomes(patch, name, derivative):
+    patch.setitem(ACTIVATIONS, name, ACTIVATIONS[name]._replace(derivative=derivative))
+
+
+@breaks("1.2a", gradient_is_right, deep("tanh"))
+def tanh_derivative_without_its_square(patch):
+    """1 − y for 1 − y², common in code from scratch: right where y is 0 or 1."""
+    derivative_becomes(patch, "tanh", lambda y: 1 - y)
+
+
+@breaks("1.2b", gradient_is_right, deep("sigmoid"))
+def sigmoid_derivative_of_its_own_output(patch):
+    """σ'(y) for σ'(a), common in code from scratch: σ applied a second time."""
+    derivative_becomes(patch, "sigmoid", lambda y: sigmoid(y.copy()) * sigmoid(-y))
+
+
+@breaks("1.2c", gradient_is_right, deep("relu"))
+def relu_derivative_of_an_overwritten_input(patch):
+    """a ≥ 0, asked after relu has overwritten a: true everywhere, and no unit is ever off."""
+    derivative_becomes(patch, "relu", lambda y: y >= 0)
+
+
+@breaks("1.2d", gradient_is_right, deep("softplus"))
+def softplus_derivative_of_an_overwritten_input(patch):
+    """σ(a), asked after softplus has overwritten a: never below ½."""
+    derivative_becomes(patch, "softplus", lambda y: sigmoid(y.copy()))
+
+
+def backward_becomes(patch, change):
+    """Change what a dense layer makes of ∂L/∂a: ``change(layer, grad_a)``, after the fact."""
+    right = Dense.backward
+
+    def backward(layer, grad_y, **kwargs):
+        grad_x = right(layer, grad_y, **kwargs)
+        change(layer, grad_y)  # which is ∂L/∂a by now
+        return grad_x
+
+    patch.setattr(Dense, "backward", backward)
+
+
+@breaks("1.1b", gradient_is_right, deep())
+def bias_gradient_averaged(patch):
+    """mean for sum where the loss has divided by n already: biases learn n times too slowly."""
+    backward_becomes(
+        patch, lambda layer, grad_a: np.divide(layer.grad_bias, len(grad_a), out=layer.grad_bias)
+    )
+
+
+@breaks("1.1b", gradient_is_right, deep())
+def bias_gradient_missing(patch):
+    """Blog code that has biases and updates weights only."""
+    backward_becomes(patch, lambda layer, grad_a: layer.grad_bias.fill(0))
+
+
+@breaks("1.1a", gradient_is_right, deep())
+def weight_gradient_of_the_last_sample(patch):
+    """An outer product inside a loop, assigned where it should be added."""
+    backward_becomes(
+        patch, lambda layer, grad_a: np.outer(layer.x[-1], grad_a[-1], out=layer.grad_weight)
+    )
+
+
+@breaks("a gradient of one batch", gradient_forgets_the_last_batch)
+def gradients_not_set_to_zero(patch):
+    """The forgotten zero_grad: each step adds up all batches so far. A gradient check that asks
+    once sees nothing."""
+    right = Dense.backward
+
+    def backward(layer, grad_y, **kwargs):
+        before = layer.grad_weight.copy()
+        grad_x = right(layer, grad_y, **kwargs)
+        layer.grad_weight += before
+        return grad_x
+
+    patch.setattr(Dense, "backward", backward)
+
+
+def squared_error_becomes(patch, change):
+    def loss(x_hat, x, out=None):
+        return change(*losses.squared_error(x_hat, x), x)
+
+    patch.setitem(mlp.LOSSES, "squared_error", loss)
+
+
+@breaks("1.3", gradient_is_right, deep())
+def loss_divided_by_n_but_gradient_not(patch):
+    """Common in code from scratch: the learning rate depends on the batch size."""
+    squared_error_becomes(patch, lambda loss, grad, x: (loss, grad * len(x)))
+
+
+@breaks("1.3", gradient_is_right, deep())
+def gradient_of_half_the_squared_error(patch):
+    """x̂ − x as the gradient of a loss that has no ½."""
+    squared_error_becomes(patch, lambda loss, grad, x: (loss, grad / 2))
+
+
+@breaks("sum over features", squared_error_sums_features_and_averages_samples)
+def squared_error_averaged_over_features(patch):
+    """A framework's default: penalties of the same strength weigh d times more."""
+    squared_error_becomes(patch, lambda loss, grad, x: (loss / x.shape[1], grad / x.shape[1]))
+
+
+@breaks("1.9", weight_decay_leaves_biases_alone)
+def weight_decay_on_biases(patch):
+    """Common where all parameters go to the optimizer as one list: the mean is pulled to 0."""
+    patch.setattr(Parameters, "weights", lambda self: (self[name] for name in self.names))
+
+
+@breaks("1.9", gradient_is_right, deep(weight_decay=0.3))
+def weight_decay_gradient_without_its_two(patch):
+    """λ W as the gradient of λ ‖W‖²: half the decay that the loss reports."""
+    right = Autoencoder._decay_weights
+
+    def decay(model):
+        penalty = right(model)
+        for weight, grad_weight in model._parameters.weights():
+            grad_weight -= model.weight_decay * weight
+        return penalty
+
+    patch.setattr(Autoencoder, "_decay_weights", decay)
+
+
+@breaks("1.10c", initial_weights_have_their_variance)
+def standard_deviation_as_the_limit_of_a_uniform(patch):
+    """Glorot's σ put into uniform(−σ, σ): a third of the variance, and deep layers go silent."""
+
+    def initialise(layer, rng):
+        sigma = (2 / (layer.n_in + layer.n_out)) ** 0.5
+        layer.weight[...] = rng.uniform(-sigma, sigma, layer.weight.shape)
+
+    patch.setattr(Dense, "initialise", initialise)
+
+
+# --- linear and tied models ---
+
+
+def tied_gradient_becomes(patch, share):
+    """Keep a part of the tied gradient: ``share(W, Sigma)``."""
+    right = TiedAutoencoder.loss_and_gradient
+
+    def loss_and_gradient(model, X, rng=None):
+        loss, gradient = right(model, X, rng)
+        gradient[...] = share(model.encoder_weight_, X.T @ X / len(X)).T.ravel()
+        return loss, gradient
+
+    patch.setattr(TiedAutoencoder, "loss_and_gradient", loss_and_gradient)
+
+
+@breaks("3.2", tied_model_recovers_pca)
+def tied_gradient_of_the_encoder_alone(patch):
+    """A decoder that holds a copy of W: training stops at the first orthonormal rows it meets."""
+    tied_gradient_becomes(patch, lambda W, Sigma: theory.tied_gradient(W, Sigma)[0])
+
+
+@breaks("3.1", gradient_is_right, TiedAutoencoder(2))
+def tied_gradient_of_the_decoder_alone(patch):
+    """Code that detaches the code: Oja's (1982) rule, which finds PCA all the same, so that
+    only the gradient gives it away."""
+    tied_gradient_becomes(patch, lambda W, Sigma: theory.tied_gradient(W, Sigma)[1])
+
+
+@breaks("3.1", gradient_is_right, TiedAutoencoder(2))
+def tied_gradient_of_one_use_twice(patch):
+    """−4WΣ + 4WWᵀWΣ, as notes B, §9.3 part 2, have it: zero at any orthonormal rows."""
+    tied_gradient_becomes(patch, lambda W, Sigma: 2 * theory.tied_gradient(W, Sigma)[0])
+
+
+@breaks("2.3a", linear_model_recovers_pca)
+def pca_without_centring(patch):
+    """Common in code that goes straight to an SVD of X: the first axis points at the mean."""
+    right = LinearAutoencoder.fit
+    # with every sample its mirror image: the mean is 0, and XᵀX/n that of the uncentred samples
+    patch.setattr(LinearAutoencoder, "fit", lambda model, X: right(model, np.vstack([X, -X])))
+
+
+@breaks("2.3", linear_loss_is_the_eigenvalues_left_out)
+def covariance_by_n_minus_1(patch):
+    """np.cov beside a mean over n: loss and eigenvalues disagree by a part 1/n."""
+    right = LinearAutoencoder.fit
+
+    def fit(model, X):
+        mean, n = X.mean(axis=0), len(X)
+        return right(model, mean + (X - mean) * (n / (n - 1)) ** 0.5)
+
+    patch.setattr(LinearAutoencoder, "fit", fit)
+
+
+@breaks("2.2", coding_undoes_decoding)
+def transpose_for_the_pseudo_inverse(patch):
+    """ "A linear autoencoder is PCA", so its decoder must be orthonormal: it is not."""
+    patch.setattr(
+        LinearAutoencoder, "transform",
+        lambda model, X: (np.asarray(X) - model.mean_) @ model.decoder_weight_,
+    )  # fmt: skip
+
+
+@breaks("one sample, one code", a_code_depends_on_its_sample_alone)
+def new_data_centred_by_their_own_mean(patch):
+    """A scaler fitted again at prediction time: the code of a sample depends on its company."""
+    patch.setattr(
+        LinearAutoencoder, "transform",
+        lambda model, X: (np.asarray(X) - np.mean(X, axis=0)) @ model.encoder_weight_.T,
+    )  # fmt: skip
+
+
+# --- sparse codes ---
+
+
+def threshold_becomes(patch, wrong):
+    patch.setattr(proximal, "soft_threshold", wrong)
+
+
+@breaks("4.1", prox_step_is_argmin)
+def hard_threshold_for_soft(patch):
+    """Common in blog code: large values are left as they are, the prox of another penalty."""
+    threshold_becomes(patch, lambda v, t: v * (np.abs(v) > t))
+
+
+@breaks("4.1", prox_step_is_argmin)
+def clipping_for_the_soft_threshold(patch):
+    """Moreau's other half (4.1b): what the threshold takes away, returned for what it leaves."""
+    threshold_becomes(patch, lambda v, t: np.clip(v, -t, t))
+
+
+@breaks("4.1", prox_step_is_argmin)
+def one_sided_soft_threshold(patch):
+    """relu(v − t), common in networks: codes of the other sign are lost."""
+    threshold_becomes(patch, lambda v, t: np.maximum(v - t, 0))
+
+
+def plain_fista(
+    step=lambda L: 1 / L, threshold=lambda sparsity, L: sparsity / L,
+    t_after=lambda t: (1 + np.sqrt(1 + 4 * t**2)) / 2, momentum=1, uphill=1,
+):  # fmt: skip
+    """FISTA in its shortest form, with its parts open to mistakes."""
+
+    def fista(X, D, sparsity, *, max_iter, restart=True, callback=lambda H: None, tol=None):
+        L = 2 * np.linalg.norm(D, 2) ** 2
+        H = Y = np.zeros((len(X), D.shape[1]))
+        t = np.ones((len(X), 1))
+        for _ in range(max_iter):
+            v = Y - step(L) * 2 * (Y @ D.T - X) @ D
+            H_old, H = H, np.sign(v) * np.maximum(np.abs(v) - threshold(sparsity, L), 0)
+            t_old, t = t, t_after(t)
+            if restart:
+                against = uphill * np.sum((Y - H) * (H - H_old), axis=1, keepdims=True) > 0
+                t_old, t = np.where(against, 1, t_old), np.where(against, 1, t)
+            Y = H + momentum * (t_old - 1) / t * (H - H_old)
+            callback(H)
+        return H
+
+    return fista
+
+
+@breaks("4.3", codes_meet_kkt)
+def threshold_lambda_for_half_lambda(patch):
+    """The prox of ½‖·‖² with the gradient of ‖·‖²: codes of twice the λ that was asked for."""
+    patch.setattr(proximal, "fista", plain_fista(threshold=lambda sparsity, L: 2 * sparsity / L))
+
+
+@breaks("4.3", codes_meet_kkt)
+def step_size_left_out_of_the_threshold(patch):
+    """soft(v, λ) after a step of 1/L, common in code from scratch: L times too sparse."""
+    patch.setattr(proximal, "fista", plain_fista(threshold=lambda sparsity, L: sparsity))
+
+
+@breaks("4.3", codes_meet_kkt)
+def step_twice_too_long(patch):
+    """L = ‖D‖² for a loss without ½: momentum turns the step into divergence."""
+    patch.setattr(
+        proximal, "fista", plain_fista(lambda L: 2 / L, lambda sparsity, L: 2 * sparsity / L)
+    )
+
+
+@breaks("4.4b", fista_keeps_its_bound)
+def fista_with_t_never_updated(patch):
+    """t stays 1, and (t − 1)/t is 0: plain ISTA under the name of FISTA."""
+    patch.setattr(proximal, "fista", plain_fista(t_after=lambda t: t))
+
+
+@breaks("4.4b", fista_keeps_its_bound)
+def fista_extrapolating_backwards(patch):
+    """h_old − h for h − h_old: a brake, slower than no momentum at all."""
+    patch.setattr(proximal, "fista", plain_fista(momentum=-1))
+
+
+@breaks("4.4b", fista_keeps_its_bound, True)
+def fista_restarted_when_it_goes_well(patch):
+    """The sign of the restart test: momentum is dropped while it helps, and kept when it hurts."""
+    patch.setattr(proximal, "fista", plain_fista(uphill=-1))
+
+
+@breaks("4.5c", reconstructions_are_no_longer_than_codes)
+def dictionary_without_a_norm(patch):
+    """Common in sparse autoencoders: a longer atom makes a shorter code, and the penalty void."""
+
+    class Free(Dictionary):
+        __call__, forward, backward = Dense.__call__, Dense.forward, Dense.backward
+        atoms = property(lambda self: self.weight)
+
+    patch.setattr(sparse, "Dictionary", Free)
+
+
+def kl_sparsity_becomes(patch, wrong):
+    patch.setattr(sparse, "kl_sparsity", wrong)
+
+
+@breaks("4.8", kl_sparsity_matches_scipy)
+def kl_sparsity_the_other_way_round(patch):
+    """KL(ρ̂ ‖ ρ), common in blog code: finite for units that are always off."""
+
+    def penalty(h, rho):
+        rho_hat = h.mean(axis=0)
+        return np.sum(rel_entr(rho_hat, rho) + rel_entr(1 - rho_hat, 1 - rho)), None
+
+    kl_sparsity_becomes(patch, penalty)
+
+
+@breaks("4.8", kl_sparsity_matches_scipy)
+def kl_sparsity_of_the_mean_over_all_units(patch):
+    """One mean for samples and units: a few units always on and the rest dead cost nothing."""
+    right = losses.kl_sparsity
+    kl_sparsity_becomes(patch, lambda h, rho: right(np.full_like(h, h.mean()), rho))
+
+
+# --- training ---
+
+
+@breaks("mean over samples", epoch_loss_is_a_mean_over_samples)
+def small_last_batch_counted_in_full(patch):
+    """A mean of the batches' means: the samples of the smaller last batch count for more."""
+    right = Autoencoder.loss_and_gradient
+
+    def loss_and_gradient(model, X, rng=None):
+        loss, gradient = right(model, X, rng)
+        return loss * (10 / 2) / len(X), gradient  # undoes that the loop weights by size
+
+    patch.setattr(Autoencoder, "loss_and_gradient", loss_and_gradient)
+
+
+def batches_become(patch, order):
+    """Batches of what ``order(rows, rng)`` makes of the rows of an epoch."""
+    right, rng = training.batches, np.random.default_rng(0)
+
+    def batches(*args, **kwargs):
+        parts = [batch.copy() for batch in right(*args, **kwargs)]
+        rows, size = order(np.vstack(parts), rng), len(parts[0])
+        return (rows[i : i + size] for i in range(0, len(rows), size))
+
+    patch.setattr(training, "batches", batches)
+
+
+@breaks("every row once", an_epoch_is_every_row_once)
+def rows_drawn_with_replacement(patch):
+    """randint for permutation: a third of the samples is missing from every epoch."""
+    batches_become(patch, lambda rows, rng: rows[rng.integers(len(rows), size=len(rows))])
+
+
+@breaks("every row once", an_epoch_is_every_row_once)
+def last_rows_dropped(patch):
+    """range(n // batch_size): without a shuffle, the same rows are never seen."""
+    batches_become(patch, lambda rows, rng: rows[: len(rows) // 4 * 4])
+
+
+@breaks("every row once", an_epoch_is_every_row_once)
+def shuffle_that_breaks_rows_apart(patch):
+    """Each column in an order of its own: right means, right variances, no correlations."""
+    batches_become(patch, lambda rows, rng: rng.permuted(rows, axis=0))
+
+
+@breaks("a new order each epoch", epochs_differ_in_order)
+def shuffled_once_for_all_epochs(patch):
+    """A shuffle before the loop over epochs: the same batches again and again."""
+    batches_become(patch, lambda rows, rng: rows[rows[:, 0].argsort()])
+
+
+@breaks("data left as they are", fit_leaves_the_data_alone)
+def data_shuffled_in_place(patch):
+    """np.random.shuffle(X), common in code from scratch: the caller's labels no longer fit."""
+    right = training.batches
+
+    def batches(X, *args, **kwargs):
+        np.random.default_rng(0).shuffle(X)
+        return right(X, *args, **kwargs)
+
+    patch.setattr(training, "batches", batches)
+
+
+@breaks("same loss compared", early_stopping_waits_for_beta)
+def early_stopping_across_a_warm_up(patch):
+    """The loss rises because β does: the best epoch is the first, and training stops there."""
+    right = VAE._schedule
+
+    def schedule(model, epoch):
+        right(model, epoch)
+        return True
+
+    patch.setattr(VAE, "_schedule", schedule)
+
+
+# --- optimizers ---
+
+
+def adam_becomes(patch, correct=True, denominator=None, swap=False):
+    """Adam in its shortest form, with its parts open to mistakes."""
+    denominator = denominator or (lambda v, epsilon: np.sqrt(v) + epsilon)
+
+    def step(self, values, gradient):
+        if self.t == 0:
+            self.m, self.v = np.zeros_like(values), np.zeros_like(values)
+        self.t += 1
+        beta_1, beta_2 = (self.beta_2, self.beta_1) if swap else (self.beta_1, self.beta_2)
+        self.m = beta_1 * self.m + (1 - beta_1) * gradient
+        self.v = beta_2 * self.v + (1 - beta_2) * gradient**2
+        m_hat = self.m / (1 - beta_1**self.t) if correct else self.m
+        v_hat = self.v / (1 - beta_2**self.t) if correct else self.v
+        values -= self.learning_rate * m_hat / denominator(v_hat, self.epsilon)
+
+    patch.setattr(optimizers.Adam, "step", step)
+
+
+ADAM = "Kingma & Ba 2015, algorithm 1"
+
+
+@breaks(ADAM, first_step_of_adam_is_its_learning_rate)
+def adam_without_bias_correction(patch):
+    """Common in code from scratch: the first steps are three times too long."""
+    adam_becomes(patch, correct=False)
+
+
+@breaks(ADAM, first_step_of_adam_is_its_learning_rate)
+def adam_with_epsilon_inside_the_root(patch):
+    """√(v + ε) for √v + ε: gradients below 1e-4 hardly move anything."""
+    adam_becomes(patch, denominator=lambda v, epsilon: np.sqrt(v + epsilon))
+
+
+@breaks(ADAM, adam_follows_its_paper)
+def adam_with_its_betas_swapped(patch):
+    """Two similar arguments: long memory for the direction, short for the size. The first step
+    is right."""
+    adam_becomes(patch, swap=True)
+
+
+@breaks("Polyak 1964", momentum_adds_up_all_gradients)
+def momentum_with_a_stale_gradient(patch):
+    """The velocity updated after the step: every gradient comes one step late."""
+
+    def step(self, values, gradient):
+        velocity = getattr(self, "velocity", np.zeros_like(values))
+        values += velocity
+        self.velocity = self.momentum * velocity - self.learning_rate * gradient
+
+    patch.setattr(optimizers.SGD, "step", step)
+
+
+@breaks("Polyak 1964", momentum_adds_up_all_gradients)
+def momentum_as_a_moving_average(patch):
+    """(1 − μ) g for g: at μ = 0.9, a tenth of the learning rate that was asked for."""
+    right = optimizers.SGD.step
+    patch.setattr(
+        optimizers.SGD, "step",
+        lambda self, values, gradient: right(self, values, (1 - self.momentum) * gradient),
+    )  # fmt: skip
+
+
+# === The tests ===============================================================================
+
+each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=[m.name for m in MISTAKES])
+
+
+@each_mistake
+def test_the_check_accepts_the_right_code(mistake):
+    mistake.check(mistake.claim, *mistake.arguments)
+
+
+@each_mistake
+def test_the_check_rejects_the_mistake(mistake, monkeypatch):
+    mistake.put_in(monkeypatch)
+    with pytest.raises(AssertionError, match=re.escape(f"({mistake.claim})")):
+        mistake.check(mistake.claim, *mistake.arguments)
+
+
+def test_claims_that_are_numbers_are_equations_of_the_text():
+    numbers = {m.claim for m in MISTAKES if re.fullmatch(NUMBER, m.claim)}
+    assert numbers <= set(claims())
+    assert len(numbers) > 20
+
+
+BLIND = [
+    *((name, "1.7a", gradient_is_right, (TANH_VAE,)) for name in WRONG_KLS),
+    ("weight_decay_on_biases", "1.9", gradient_is_right, (deep(weight_decay=0.3),)),
+    ("gradients_not_set_to_zero", "1.7a", gradient_is_right, (deep(),)),
+    ("tied_gradient_of_the_decoder_alone", "3.2", tied_model_recovers_pca, ()),
+    ("same_noise_for_the_whole_batch", "6.7", sampled_loss_is_unbiased, ()),
+    ("log_2_pi_left_out_of_the_elbo", "6.4", learned_noise_is_probabilistic_pca, ()),
+    ("adam_with_its_betas_swapped", ADAM, first_step_of_adam_is_its_learning_rate, ()),
+]
+
+
+@pytest.mark.parametrize(("name", "claim", "check", "arguments"), BLIND, ids=[b[0] for b in BLIND])
+def test_a_check_that_is_blind_to_the_mistake(name, claim, check, arguments, monkeypatch):
+    next(mistake for mistake in MISTAKES if mistake.name == name).put_in(monkeypatch)
+    check(claim, *arguments)
+
+
+def test_relu_may_ask_its_overwritten_input_where_it_was_positive(monkeypatch):
+    derivative_becomes(monkeypatch, "relu", lambda y: y > 0)  # max(a, 0) > 0 is a > 0
+    gradient_is_right("1.2c", deep("relu"))
+
+
+def test_the_open_forms_are_right_until_they_are_broken(monkeypatch):
+    with monkeypatch.context() as patch:
+        adam_becomes(patch)
+        adam_follows_its_paper(ADAM)
+    with monkeypatch.context() as patch:
+        patch.setattr(vae, "gaussian_kl", kl_of(kl_term))
+        kl_matches_monte_carlo("5.2")
+    with monkeypatch.context() as patch:
+        patch.setattr(proximal, "fista", plain_fista())
+        codes_meet_kkt("4.3")
+        fista_keeps_its_bound("4.4b")
+        fista_keeps_its_bound("4.4b", restart=True)
+    with monkeypatch.context() as patch:
+        sigma_becomes(patch, lambda log_var: np.exp(log_var / 2))
+        sampled_loss_is_unbiased("6.7")
+        noise_averages_out_over_a_batch("independent noise")
+    with monkeypatch.context() as patch:
+        encoder_gradient_becomes(patch, lambda grad, kl_grad: grad)
+        gradient_is_right("5.6b", TANH_VAE)
+    with monkeypatch.context() as patch:
+        batches_become(patch, lambda rows, rng: rows)
+        an_epoch_is_every_row_once("every row once")
+        epochs_differ_in_order("a new order each epoch")
