@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -111,7 +112,9 @@ def _flatten(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, dict):
         prefix = f"{name}." if name else ""
         return {key: _flatten(part, f"{prefix}{key}", arrays) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, tuple):
+        return {"tuple": _flatten([*value], name, arrays)}
+    if isinstance(value, list):
         return [_flatten(part, f"{name}[{i}]", arrays) for i, part in enumerate(value)]
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         arrays[name] = value
@@ -127,9 +130,11 @@ def _flatten(value: Any, name: str, arrays: dict[str, Array]) -> Any:
 
 def _unflatten(value: Any, arrays: dict[str, Array]) -> Any:
     if isinstance(value, list):
-        return tuple(_unflatten(part, arrays) for part in value)
+        return [_unflatten(part, arrays) for part in value]
     if not isinstance(value, dict):
         return value
+    if value.keys() == {"tuple"}:
+        return tuple(_unflatten(value["tuple"], arrays))
     if value.keys() == {"array"}:
         return arrays[value["array"]]
     if value.keys() == {"generator"}:
@@ -157,7 +162,7 @@ class Checkpoint:
     every : int
         Epochs from one writing to the next.
     model_tree : callable
-        What `write` is to keep of the model, given the history so far.
+        What `write` is to keep of the model, given the history and state of the loop.
 
     Attributes
     ----------
@@ -169,7 +174,7 @@ class Checkpoint:
         self,
         path: str | os.PathLike[str],
         every: int,
-        model_tree: Callable[[History], dict[str, Any]],
+        model_tree: Callable[[History, dict[str, Any]], dict[str, Any]],
     ) -> None:
         check_integer("checkpoint_every", every, 1)
         self._path, self._every, self._model_tree = Path(path), every, model_tree
@@ -178,6 +183,7 @@ class Checkpoint:
                 f"checkpoint must be a file in a folder that exists; got {str(path)!r}."
             )
         self.state: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None
 
     def open(self, params: dict[str, Any], X: Array, rng: np.random.Generator) -> None:
         """Begin a run, or take up the one in the file.
@@ -224,6 +230,15 @@ class Checkpoint:
         rng.bit_generator.state = self._run["start"]
 
     def save(self, state: dict[str, Any], history: History, *, is_last: bool) -> None:
-        """Write the file, if it is time to or the training is over."""
-        if is_last or len(history) % self._every == 0:
-            write(self._path, {**self._model_tree(history), "run": self._run, "loop": state})
+        """Write the file if it is time to. The last state waits for `finish`."""
+        if is_last:
+            self._last = copy.deepcopy(state)
+        elif len(history) % self._every == 0:
+            write(
+                self._path, {**self._model_tree(history, state), "run": self._run, "loop": state}
+            )
+
+    def finish(self, tree: dict[str, Any]) -> None:
+        """Write the file for the last time, with the model as it is now that it is trained."""
+        if self._last is not None:
+            write(self._path, {**tree, "run": self._run, "loop": self._last})

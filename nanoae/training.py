@@ -67,7 +67,7 @@ class Checkpoint(Protocol):
         """What the loop knew when the file was written; None if there is no file yet."""
 
     def save(self, state: dict[str, Any], history: History, *, is_last: bool) -> None:
-        """Keep what the loop knows, if it is time to, or if the training is over."""
+        """Keep what the loop knows, if it is time to, or if these are its last words."""
 
 
 def progress_bar(total: int, verbose: bool, description: str) -> Any:

@@ -180,6 +180,8 @@ class BaseAutoencoder:
         X, rng = self._start(X, file)
         history = History()
         self._run(X, lambda: self._train(X, rng, history, file), history)
+        if file is not None:
+            file.finish(self._tree())
         self._warn(history)
         return self
 
@@ -454,11 +456,17 @@ class BaseAutoencoder:
         self._check_fitted()
         write(path, self._tree())
 
-    def _tree(self, history: History | None = None) -> dict[str, Any]:
-        """What is written of the model; in the middle of a training, as if it ended here."""
+    def _tree(
+        self, history: History | None = None, loop: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """What is written of the model; from within the training loop, as if it ended here."""
         if history is not None:
             self._note(history)
-        return {"class": type(self).__name__, "state": self.__getstate__()}
+        state = self.__getstate__()
+        if loop is not None:
+            state["_parameters"] = np.ravel(loop["best_values"])
+            state["_training"] = {key: loop[key] for key in ("optimizer", "rng") if key in loop}
+        return {"class": type(self).__name__, "state": state}
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copy: views of one vector do not survive either, so networks
@@ -541,8 +549,10 @@ def _revive(name: str, state: dict[str, Any]) -> BaseAutoencoder:
         check_random_state(model.random_state)
     model = model_class()
     model.__setstate__(state)
-    if not np.isfinite(model.reconstruct(np.zeros((1, n_features)))).all():
-        raise ValueError("its parameters are not finite")
+    with np.errstate(all="ignore"):
+        works = np.isfinite(model.reconstruct(np.zeros((1, n_features)))).all()
+    if not (works and np.isfinite(model.parameters_).all()):
+        raise ValueError("its numbers are not finite")
     for memory in state["_training"].get("optimizer", {}).values():
         if np.shape(memory) not in ((), model.parameters_.shape):
             raise ValueError("the optimizer's state does not fit")

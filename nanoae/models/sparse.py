@@ -48,6 +48,7 @@ class _DictionaryModel(BaseAutoencoder):
 
     def _see(self, X: Array) -> None:
         if self.n_samples_seen_ == 0:
+            self.active_fraction_ = np.nan  # until training is over
             self.mean_ = np.zeros(X.shape[1], self._dtype)
         for x in blocks(X, self._dtype):
             self.n_samples_seen_ += len(x)
@@ -379,7 +380,7 @@ class SparseCoding(_DictionaryModel):
         state = None if checkpoint is None else checkpoint.state
         if state is not None:
             H, best, rounds_since_best = state["H"], state["best"], state["rounds_since_best"]
-            atoms[...], best_atoms[...] = state["atoms"], state["best_atoms"]
+            atoms[...], best_atoms[...] = state["values"], state["best_values"]
             history.curves, history.kept = History(state["curves"]).curves, state["kept"]
         try:
             with progress_bar(self.max_iter, self.verbose, type(self).__name__) as bar:
@@ -401,7 +402,7 @@ class SparseCoding(_DictionaryModel):
                     redraw_atoms(atoms, H, X, used=np.any(H != 0, axis=0))
                     if checkpoint is not None:
                         state = {
-                            "atoms": atoms, "H": H, "best_atoms": best_atoms, "best": best,
+                            "values": atoms, "H": H, "best_values": best_atoms, "best": best,
                             "rounds_since_best": rounds_since_best,
                             "curves": history.arrays(), "kept": history.kept,
                         }  # fmt: skip

@@ -1,0 +1,551 @@
+"""Models in files, and trainings that survive what happens to them."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_estimators import MODELS, X, every_model, new, outputs
+
+import nanoae
+from nanoae import (
+    VAE,
+    Autoencoder,
+    ConvergenceWarning,
+    LinearAutoencoder,
+    NotFittedError,
+    SparseAutoencoder,
+    SparseCoding,
+    persistence,
+)
+
+IN_PARTS = [name for name in MODELS if name != "linear-adam" or MODELS[name].batch_size is None]
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def same(a, b):
+    """Whether two trees of dicts and arrays are equal to the last bit."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, np.random.Generator):
+        return same(a.bit_generator.state, b.bit_generator.state)
+    return a == b
+
+
+@every_model
+def test_a_loaded_model_is_the_model_and_learns_on_as_it_would(name, tmp_path):
+    model = new(name).fit(X)
+    model.save(tmp_path / "model.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+    loaded = nanoae.load(tmp_path / "model.npz")
+    assert type(loaded) is type(model) and repr(loaded) == repr(model)
+    assert same(loaded.__getstate__(), model.__getstate__())
+    assert outputs(loaded).tobytes() == outputs(model).tobytes()
+    if name in IN_PARTS:
+        for _ in range(2):
+            model.partial_fit(X[:7]), loaded.partial_fit(X[:7])
+        assert outputs(loaded).tobytes() == outputs(model).tobytes()
+    assert outputs(loaded.fit(X)).tobytes() == outputs(model.fit(X)).tobytes()
+
+
+@pytest.mark.parametrize("name", persistence.BIT_GENERATORS)
+def test_a_generator_for_random_state_is_kept_with_its_state(name, tmp_path):
+    rng = np.random.Generator(getattr(np.random, name)(5))
+    model = VAE(2, hidden_layer_sizes=(), solver="adam", max_iter=2, random_state=rng).fit(X)
+    model.save(tmp_path / "model.npz")
+    loaded = nanoae.load(tmp_path / "model.npz")
+    assert (loaded.sample(3) == model.sample(3)).all()
+
+
+def test_set_params_after_fit_is_kept_beside_what_the_networks_were_built_with(tmp_path):
+    model = Autoencoder(2, max_iter=1, random_state=0).fit(X).set_params(n_components=3)
+    model.save(tmp_path / "model.npz")
+    loaded = nanoae.load(tmp_path / "model.npz")
+    assert loaded.n_components == 3 and loaded.transform(X).shape == (len(X), 2)
+
+
+def test_a_class_of_ones_own_is_found(tmp_path):
+    class Mine(LinearAutoencoder):
+        pass
+
+    Mine(2, random_state=0).fit(X).save(tmp_path / "model.npz")
+    assert type(nanoae.load(tmp_path / "model.npz")) is Mine
+
+
+def test_only_a_fitted_model_can_be_saved(tmp_path):
+    with pytest.raises(NotFittedError):
+        VAE().save(tmp_path / "model.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_no_file_can_hold_is_named(tmp_path):
+    class Mine(LinearAutoencoder):
+        pass
+
+    model = Mine(2).fit(X)
+    model.callback = print
+    with pytest.raises(TypeError, match=r"state\.callback cannot be written to a file: <built-in"):
+        model.save(tmp_path / "model.npz")
+
+
+def test_a_writing_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    LinearAutoencoder(2, random_state=0).fit(X).save(path)
+    before = path.read_bytes()
+
+    def disk_full(file, **arrays):
+        file.write(b"half a file")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        LinearAutoencoder(1, random_state=0).fit(X).save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
+
+
+def file_of(model):
+    """The bytes of a saved model."""
+    buffer = io.BytesIO()
+    tree, arrays = model._tree(), {}
+    text = json.dumps({"format": 1, "tree": persistence._flatten(tree, "", arrays)})
+    np.savez(buffer, nanoae=np.frombuffer(text.encode(), np.uint8), **arrays)
+    return buffer.getvalue()
+
+
+SMALL = Autoencoder(1, hidden_layer_sizes=(2,), max_iter=2, random_state=0).fit(X)
+GOOD = file_of(SMALL)
+
+
+def changed(change):
+    """The file of `SMALL` after a change to its tree."""
+    arrays = {}
+    tree = persistence._flatten(SMALL._tree(), "", arrays)
+    header = {"format": 1, "tree": tree}
+    change(header, arrays)
+    buffer = io.BytesIO()
+    np.savez(buffer, nanoae=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    return buffer.getvalue()
+
+
+def to(*keys, value):
+    """A change that sets one entry of the header."""
+
+    def change(header, arrays):
+        place = header
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+
+    return changed(change)
+
+
+def array(name, value):
+    return changed(lambda header, arrays: arrays.update({name: value}))
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("code from a file was run",))
+
+
+def with_objects():
+    buffer = io.BytesIO()
+    np.savez(buffer, nanoae=np.array([Harmful()], dtype=object))
+    return buffer.getvalue()
+
+
+def with_huge_shape():
+    """A header that promises 8 EB."""
+    entry = io.BytesIO()
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000000,), }"
+    header += " " * (63 - (10 + len(header)) % 64) + "\n"
+    entry.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("nanoae.npy", entry.getvalue())
+    return buffer.getvalue()
+
+
+def bomb():
+    """A megabyte of zeros in a few bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, nanoae=np.zeros(2**20, np.uint8))
+    return buffer.getvalue()
+
+
+STATE = ("tree", "state")
+BAD_FILES = {
+    "empty": (b"", "damaged"),
+    "text": (b"n_components: 2\n", "damaged"),
+    "a pickle": (pickle.dumps(SMALL), "damaged"),
+    "cut short": (GOOD[:-30], "damaged"),
+    "a flipped bit": (GOOD[:200] + bytes([GOOD[200] ^ 1]) + GOOD[201:], "damaged"),
+    "another npz": ((lambda b: (np.savez(b, x=X), b.getvalue())[1])(io.BytesIO()), "damaged"),
+    "objects": (with_objects(), "an array of object"),
+    "a promise of 8 EB": (with_huge_shape(), "damaged"),
+    "a zip bomb": (bomb(), "claim to be larger than the file"),
+    "a later format": (to("format", value=2), "has format 2, but this nanoae reads format 1"),
+    "a format in words": (to("format", value="one"), "has format 'one'"),
+    "no dict": (to("tree", value=[1]), "format"),
+    "no state": (to("tree", value={"class": "VAE"}), "usable"),
+    "another class": (to("tree", "class", value="VAE"), "parameters of VAE"),
+    "an unknown class": (to("tree", "class", value="os"), "'os', which is none of Autoencoder"),
+    "a list for a class": (to("tree", "class", value=["VAE"]), "usable"),
+    "a missing parameter": (
+        changed(lambda header, _: header["tree"]["state"].pop("solver")),
+        "parameters of Autoencoder",
+    ),
+    "an impossible parameter": (to(*STATE, "_built_with", "n_components", value=0), "at least 1"),
+    "a parameter of another kind": (to(*STATE, "hidden_layer_sizes", value=3), "tuple"),
+    "a width of 1e15": (to(*STATE, "_built_with", "hidden_layer_sizes", value={"tuple": [10**15]}), "usable"),
+    "no features": (to(*STATE, "n_features_in_", value=0), "at least 1"),
+    "other features": (to(*STATE, "n_features_in_", value=7), "parameters do not fit"),
+    "one parameter": (array("state._parameters", np.ones(1)), "1 parameters do not fit"),
+    "NaN": (array("state._parameters", SMALL.parameters_ * np.nan), "NaN"),
+    "infinity": (array("state._parameters", SMALL.parameters_ * np.inf), "NaN"),
+    "an array that is not there": (to(*STATE, "_parameters", value={"array": "none"}), "damaged"),
+    "a method": (to(*STATE, "transform", value=1), "replace a method"),
+    "an optimizer of another size": (
+        array("state._training.optimizer.m", np.zeros(3)), "optimizer's state does not fit",
+    ),
+    "an unknown generator": (
+        to(*STATE, "random_state", value={"generator": {"bit_generator": "RandomState"}}),
+        "unknown random generator",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_file_that_is_not_one_of_ours_is_one_clear_value_error(kind, tmp_path, capsys):
+    content, words = BAD_FILES[kind]
+    path = tmp_path / "model.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError) as refusal:
+        nanoae.load(path)
+    message = str(refusal.value)
+    assert words in message and str(path) in message and message.endswith(".")
+    assert "\n" not in message
+    assert capsys.readouterr().out == ""  # no code was run
+
+
+def test_the_unchanged_file_of_these_tests_is_good(tmp_path):
+    for content in (GOOD, changed(lambda header, arrays: None)):
+        (tmp_path / "model.npz").write_bytes(content)
+        assert same(nanoae.load(tmp_path / "model.npz").__getstate__(), SMALL.__getstate__())
+
+
+def test_no_file_and_a_folder_are_what_the_system_says_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
+        nanoae.load(tmp_path / "none.npz")
+    with pytest.raises(IsADirectoryError):
+        nanoae.load(tmp_path)
+
+
+@st.composite
+def mutated(draw):
+    """The good file with one to four accidents."""
+    content = bytearray(GOOD)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(content)))
+        kind = draw(st.sampled_from(["flip", "byte", "cut", "drop", "insert", "repeat", "zero"]))
+        span = draw(st.integers(1, 64))
+        if kind == "flip" and at < len(content):
+            content[at] ^= 1 << draw(st.integers(0, 7))
+        elif kind == "byte" and at < len(content):
+            content[at] = draw(st.integers(0, 255))
+        elif kind == "cut":
+            del content[at:]
+        elif kind == "drop":
+            del content[at : at + span]
+        elif kind == "insert":
+            content[at:at] = draw(st.binary(min_size=1, max_size=span))
+        elif kind == "repeat":
+            content[at:at] = content[at : at + span]
+        elif kind == "zero":
+            content[at : at + span] = bytes(len(content[at : at + span]))
+    return bytes(content)
+
+
+def check_mutated(content, path):
+    """A damaged file gives the model as it was, or one ValueError, and nothing else."""
+    path.write_bytes(content)
+    try:
+        model = nanoae.load(path)
+    except ValueError as refusal:
+        assert str(path) in str(refusal)
+        return False
+    assert same(model.__getstate__(), SMALL.__getstate__())
+    return True
+
+
+@given(mutated())
+@settings(max_examples=300)
+def test_no_mutated_file_does_anything_but_load_or_be_refused(tmp_path_factory, content):
+    check_mutated(content, tmp_path_factory.getbasetemp() / "mutated.npz")
+
+
+@pytest.mark.slow
+def test_no_mutated_file_of_twenty_thousand_does_anything_else(tmp_path):
+    loaded = []
+
+    @given(mutated())
+    @settings(max_examples=20_000)
+    def check(content):
+        loaded.append(check_mutated(content, tmp_path / "mutated.npz"))
+
+    check()
+    print(f"{len(loaded)} mutated files: {sum(loaded)} loaded as they were, the others refused")
+    assert len(loaded) >= 10_000 and sum(loaded) < len(loaded) / 4
+
+
+# --- checkpoints -------------------------------------------------------------------------------
+
+DATA = np.random.default_rng(1).uniform(size=(60, 6))
+EPOCHS = {"batch_size": 16, "max_iter": 12, "n_iter_no_change": 50, "random_state": 0}
+TRAININGS = {
+    "mlp": Autoencoder(2, hidden_layer_sizes=(4,), **EPOCHS),
+    "mlp-sgd": Autoencoder(2, hidden_layer_sizes=(4,), solver="sgd", **EPOCHS),
+    "mlp-early-stopping": Autoencoder(
+        2, hidden_layer_sizes=(4,), early_stopping=True, learning_rate=0.3, **EPOCHS
+    ),
+    "vae-warm-up": VAE(2, hidden_layer_sizes=(4,), beta_warmup=7, **EPOCHS),
+    "vae-learned": VAE(2, hidden_layer_sizes=(4,), noise_variance="learned", **EPOCHS),
+    "linear-batches": LinearAutoencoder(
+        2, solver="adam", batch_size=16, max_iter=12, random_state=0
+    ),
+    "linear-all": LinearAutoencoder(2, solver="sgd", max_iter=12, random_state=0),
+    "sparse": SparseAutoencoder(3, n_steps=2, **EPOCHS),
+    "sparse-kl": SparseAutoencoder(3, penalty="kl", **EPOCHS),
+    "sparse-coding": SparseCoding(4, sparsity=0.1, max_iter=12, tol=0.0, random_state=0),
+}
+every_training = pytest.mark.parametrize("name", TRAININGS)
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(n_writings, monkeypatch):
+    """The next training ends abruptly, right after a writing of its checkpoint."""
+    original, count = persistence.write, []
+
+    def write(path, tree):
+        original(path, tree)
+        count.append(path)
+        if len(count) == n_writings:
+            raise Killed
+
+    monkeypatch.setattr(persistence, "write", write)
+
+
+@every_training
+@pytest.mark.parametrize(("every", "n_writings"), [(1, 1), (1, 9), (5, 2)])
+def test_a_training_taken_up_ends_as_if_nothing_had_happened(
+    name, every, n_writings, tmp_path, monkeypatch
+):
+    whole = copy.deepcopy(TRAININGS[name]).fit(DATA)
+    path = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": every}
+    with monkeypatch.context() as patch:
+        killed_after(n_writings, patch)
+        with pytest.raises(Killed):
+            copy.deepcopy(TRAININGS[name]).fit(DATA, **path)
+    part = nanoae.load(tmp_path / "run.npz")  # a model, too
+    assert part.n_iter_ == every * n_writings
+    assert np.isfinite(part.reconstruct(DATA)).all()
+    again = copy.deepcopy(TRAININGS[name]).fit(DATA, **path)
+    assert same(again.__getstate__(), whole.__getstate__())
+    # once it is over, there is nothing left to train
+    monkeypatch.setattr(type(again), "loss_and_gradient", None)
+    once_more = copy.deepcopy(TRAININGS[name]).fit(DATA, **path)
+    assert same(once_more.__getstate__(), whole.__getstate__())
+    monkeypatch.undo()
+    assert same(nanoae.load(tmp_path / "run.npz").__getstate__(), whole.__getstate__())
+
+
+@every_training
+def test_a_finished_training_may_be_given_more_epochs(name, tmp_path):
+    path = {"checkpoint": tmp_path / "run.npz"}
+    copy.deepcopy(TRAININGS[name]).fit(DATA, **path)
+    more = copy.deepcopy(TRAININGS[name]).set_params(max_iter=20)
+    whole = copy.deepcopy(more).fit(DATA)
+    assert same(more.fit(DATA, **path).__getstate__(), whole.__getstate__())
+
+
+@pytest.mark.parametrize("random_state", [None, np.random.default_rng(3)])
+def test_without_a_seed_too_it_goes_on_from_where_it_was(random_state, tmp_path, monkeypatch):
+    model = VAE(2, hidden_layer_sizes=(3,), max_iter=6, random_state=random_state)
+    path = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": 2}
+    with monkeypatch.context() as patch:
+        killed_after(2, patch)
+        with pytest.raises(Killed):
+            copy.deepcopy(model).fit(DATA, **path)
+    kept = (tmp_path / "run.npz").read_bytes()
+    ends = []
+    for _ in range(2):
+        (tmp_path / "run.npz").write_bytes(kept)
+        ends.append(copy.deepcopy(model).fit(DATA, **path).history_["loss"])
+    assert len(ends[0]) == 6 and (ends[0] == ends[1]).all()
+
+
+def refused(model, words, path, X=DATA, **options):
+    """`fit` with this checkpoint is refused, and the file stays as it was."""
+    before, state = path.read_bytes() if path.exists() else None, vars(model).copy()
+    with pytest.raises(ValueError) as refusal:
+        model.fit(X, checkpoint=path, **options)
+    for word in words:
+        assert word in str(refusal.value)
+    assert (path.read_bytes() if path.exists() else None) == before
+    assert vars(model) == state
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    path, model = tmp_path / "run.npz", TRAININGS["mlp"]
+    copy.deepcopy(model).fit(DATA, checkpoint=path)
+    other = copy.deepcopy(model).set_params(learning_rate=0.5)
+    refused(other, ["learning_rate was 0.001", "now it is 0.5", str(path)], path)
+    other = copy.deepcopy(model).set_params(random_state=1)
+    refused(other, ["random_state was 0", "now it is 1"], path)
+    changed = DATA.copy()
+    changed[3, 4] += 1e-12
+    refused(copy.deepcopy(model), ["X was", "checksum"], path, X=changed)
+    refused(copy.deepcopy(model), ["X was", "(60, 6)", "(30, 6)"], path, X=DATA[:30])
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    path, model = tmp_path / "run.npz", TRAININGS["mlp"]
+    fitted = copy.deepcopy(model).fit(DATA)
+    fitted.save(path)
+    refused(copy.deepcopy(model), ["without its training"], path)
+    path.write_bytes(b"0" * 100)
+    refused(copy.deepcopy(model), ["damaged"], path)
+    refused(copy.deepcopy(model), ["folder that exists"], tmp_path / "none" / "run.npz")
+    refused(copy.deepcopy(model), ["at least 1"], tmp_path / "x.npz", checkpoint_every=0)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [LinearAutoencoder(2), LinearAutoencoder(2, solver="alternating"),
+     Autoencoder(2, solver="lbfgs"), VAE(2, hidden_layer_sizes=())],
+)  # fmt: skip
+def test_a_solver_without_epochs_has_no_checkpoints(model, tmp_path):
+    refused(model, ["checkpoint must be None", type(model).__name__], tmp_path / "run.npz")
+
+
+CHILD = """
+import sys, numpy as np
+from nanoae import VAE
+X = np.random.default_rng(0).uniform(size=(400, 20))
+model = VAE(3, hidden_layer_sizes=(16,), early_stopping=True, beta_warmup=20, batch_size=32,
+            max_iter=180, n_iter_no_change=180, random_state=0)
+print("begin", flush=True)
+model.fit(X, checkpoint=sys.argv[1], checkpoint_every=3)
+print("end", flush=True)
+"""
+
+
+def child(path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "begin\n", process.stderr.read()
+    return process
+
+
+def kill_and_take_up(path, seed, whole):
+    """Kill one run at random moments until one ends; it must end as the uninterrupted one did."""
+    rng, kills, seconds = random.Random(seed), 0, 0.5
+    while True:
+        process = child(path)
+        time.sleep(rng.uniform(0, seconds))
+        process.kill()
+        out, err = process.communicate()
+        if path.exists():
+            epochs = nanoae.load(path).n_iter_  # whole and usable, whenever it was killed
+            assert epochs % 3 == 0
+        if process.returncode == 0:
+            assert out == "end\n"
+            assert same(nanoae.load(path).__getstate__(), whole)
+            return kills
+        assert process.returncode == -signal.SIGKILL, err
+        kills += 1
+        seconds *= 1.1
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "run.npz"
+    process = child(path)
+    assert process.communicate() == ("end\n", "")
+    return nanoae.load(path).__getstate__()
+
+
+def test_a_training_that_is_killed_ends_with_the_same_bits(tmp_path, uninterrupted):
+    assert kill_and_take_up(tmp_path / "run.npz", 0, uninterrupted) >= 1
+
+
+@pytest.mark.slow
+def test_fifty_trainings_that_are_killed_end_with_the_same_bits(tmp_path, uninterrupted):
+    kills = [kill_and_take_up(tmp_path / f"{seed}.npz", seed, uninterrupted) for seed in range(50)]
+    print(f"{sum(kills)} kills, {len(kills)} ends with the same bits")
+    assert sum(kills) >= 50
+
+
+def test_ctrl_c_ends_the_training_and_not_the_program(tmp_path):
+    code = """
+import numpy as np
+from nanoae import Autoencoder
+X = np.random.default_rng(0).uniform(size=(500, 10))
+print("begin", flush=True)
+model = Autoencoder(2, max_iter=100_000, n_iter_no_change=100_000, random_state=0).fit(X)
+print(model.n_iter_ == len(model.history_["loss"]) > 0, np.isfinite(model.reconstruct(X)).all())
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "begin\n"
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert out == "True True\n"
+    assert "ConvergenceWarning: Autoencoder was interrupted after" in err
+
+
+def test_an_interrupted_training_can_be_taken_up(tmp_path, monkeypatch):
+    path = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": 4}
+    model, calls = copy.deepcopy(TRAININGS["mlp"]), []
+    right = Autoencoder.loss_and_gradient
+
+    def impatient(self, X, rng):
+        calls.append(len(X))
+        if len(calls) == 25:  # in epoch 7
+            raise KeyboardInterrupt
+        return right(self, X, rng)
+
+    monkeypatch.setattr(Autoencoder, "loss_and_gradient", impatient)
+    with pytest.warns(ConvergenceWarning, match="interrupted after 6 epochs"):
+        model.fit(DATA, **path)
+    assert model.n_iter_ == 6 and nanoae.load(tmp_path / "run.npz").n_iter_ == 4
+    monkeypatch.undo()
+    whole = copy.deepcopy(TRAININGS["mlp"]).fit(DATA)
+    assert same(model.fit(DATA, **path).__getstate__(), whole.__getstate__())
