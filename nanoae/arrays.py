@@ -11,11 +11,11 @@ Array: TypeAlias = NDArray[Any]
 
 
 def blocks(X: Array, dtype: DTypeLike) -> Iterator[Array]:
-    """The rows of ``X`` (n, d) in blocks of half a million numbers, in C order and this dtype.
+    """The rows of ``X`` (n, d) in blocks of a quarter of a million numbers, in C order and this dtype.
 
     Blocks are views where ``X`` is so already; otherwise no more than one is in memory.
     """
-    n_rows = max(1, 2**19 // X.shape[1])
+    n_rows = max(1, 2**18 // X.shape[1])
     for start in range(0, len(X), n_rows):
         yield np.ascontiguousarray(X[start : start + n_rows], dtype)
 

@@ -216,7 +216,9 @@ BAD_FILES = {
     ),
     "an impossible parameter": (to(*STATE, "_built_with", "n_components", value=0), "at least 1"),
     "a parameter of another kind": (to(*STATE, "hidden_layer_sizes", value=3), "tuple"),
-    "a width of 1e15": (to(*STATE, "_built_with", "hidden_layer_sizes", value={"tuple": [10**15]}), "usable"),
+    "a width of 1e15": (
+        to(*STATE, "_built_with", "hidden_layer_sizes", value={"tuple": [10**15]}), "usable",
+    ),
     "no features": (to(*STATE, "n_features_in_", value=0), "at least 1"),
     "other features": (to(*STATE, "n_features_in_", value=7), "parameters do not fit"),
     "one parameter": (array("state._parameters", np.ones(1)), "1 parameters do not fit"),

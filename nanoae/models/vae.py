@@ -302,7 +302,8 @@ class VAE(DeepAutoencoder):
 
     def transform(self, X: ArrayLike) -> Array:
         """Codes ``(n, k)``: the means of q(z|x)."""
-        return self.encode(X)[0]
+        X = self._check_samples(X)
+        return map_rows(lambda x: self._split(self.encoder_(x))[0].copy(), X, self._dtype)
 
     def inverse_transform(self, codes: ArrayLike) -> Array:
         """Means ``(n, d)`` of p(x|z) for codes ``(n, k)``."""

@@ -1,0 +1,94 @@
+"""scikit-learn's own checks of estimators, and its tools around ours; it is no requirement."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", minversion="1.6", reason="pip install 'nanoae[sklearn]'")
+
+from sklearn.base import clone, is_clusterer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from nanoae import (
+    VAE,
+    Autoencoder,
+    LinearAutoencoder,
+    SparseAutoencoder,
+    SparseCoding,
+    TiedAutoencoder,
+    datasets,
+)
+
+CLASSES = [
+    LinearAutoencoder, TiedAutoencoder, Autoencoder, SparseAutoencoder, SparseCoding, VAE,
+]  # fmt: skip
+X, y = datasets.load_digits()
+
+
+# the checks set warnings off themselves, some on purpose, and switch them as they need
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model_class", CLASSES)
+def test_scikit_learns_own_checks(model_class):
+    results = check_estimator(model_class(), on_fail=None)
+    assert len(results) > 40
+    faults = [f"{r['check_name']}: {r['exception']}" for r in results if r["status"] == "failed"]
+    assert not faults, "\n".join(faults)
+    # it is for those who have asked SciPy for other kinds of arrays by an environment variable
+    assert {r["check_name"] for r in results if r["status"] != "passed"} <= {
+        "check_array_api_input"
+    }
+
+
+@pytest.mark.parametrize("model_class", CLASSES)
+def test_in_a_pipeline(model_class):
+    small = {} if model_class is SparseCoding else {"max_iter": 50}
+    if model_class in (LinearAutoencoder, TiedAutoencoder):
+        small = {"tol": 1e-4}
+    if model_class is VAE:
+        small["noise_variance"] = 0.05  # at 1, as much as all pixels vary, it would say little
+    model = model_class(6, random_state=0, **small)
+    pipeline = make_pipeline(MinMaxScaler(), model, LogisticRegression(max_iter=2000))
+    pipeline.fit(X[:800], y[:800])
+    assert pipeline.score(X[800:], y[800:]) > 0.6  # of ten classes
+    assert make_pipeline(MinMaxScaler(), clone(model)).fit_transform(X[:200]).shape == (200, 6)
+
+
+def test_grid_search_finds_the_width_that_reconstructs_unseen_rows_best():
+    search = GridSearchCV(LinearAutoencoder(random_state=0, tol=1e-5), {"n_components": [1, 9, 4]})
+    search.fit(X)
+    assert search.best_params_ == {"n_components": 9}
+    assert search.best_score_ == pytest.approx(search.best_estimator_.score(X), rel=0.1)
+
+
+def test_cross_validation_scores_are_those_of_the_held_out_rows():
+    model = VAE(2, noise_variance=0.05, max_iter=10, random_state=0)
+    scores = cross_val_score(model, X, cv=3)
+    first = np.arange(len(X)) < len(X) // 3
+    assert scores[0] == pytest.approx(clone(model).fit(X[~first]).score(X[first]), rel=1e-12)
+
+
+def test_a_clone_has_the_parameters_and_nothing_of_the_fit():
+    for model_class in CLASSES:
+        model = model_class(3, random_state=5).fit(X[:50])
+        copy = clone(model)
+        assert repr(copy) == repr(model) and not hasattr(copy, "parameters_")
+
+
+def test_they_are_told_to_be_transformers_of_either_precision():
+    for model_class in CLASSES:
+        tags = model_class().__sklearn_tags__()
+        assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
+        assert not tags.target_tags.required and not is_clusterer(model_class())
+
+
+def test_a_model_is_shown_as_scikit_learn_shows_its_own():
+    text = repr(make_pipeline(MinMaxScaler(), VAE(3, beta=2.0)))
+    assert "VAE(n_components=3, beta=2.0)" in text
+    assert "sklearn" in sys.modules
