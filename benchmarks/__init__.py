@@ -2,8 +2,6 @@
 
 import os
 
-THREADS = 2
-
-# before NumPy is imported, or it has no effect
-for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ[_name] = str(THREADS)
+# before NumPy is imported, or it has no effect; one's own OPENBLAS_NUM_THREADS is kept
+THREADS = int(os.environ.setdefault("OPENBLAS_NUM_THREADS", "2"))
+os.environ["MKL_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(THREADS)

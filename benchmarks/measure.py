@@ -12,18 +12,18 @@ SAME_LOSS = 0.01  # peers whose loss at the end differs by more have not done th
 
 
 class Contestant(NamedTuple):
-    """One that takes part: ``train`` is timed, and returns what ``loss`` needs, if anything."""
+    """One that takes part: ``train`` is timed, and goes on from where its last call ended."""
 
     name: str
     train: Callable[[], object]
-    loss: Callable[[object], float] | None = None
+    loss: Callable[[], float] | None = None
 
 
 class Timing(NamedTuple):
-    """Seconds ``(rounds,)``, and the median loss at the end of a round."""
+    """Seconds ``(rounds,)``, and the loss at the end of all rounds."""
 
     seconds: np.ndarray
-    loss: float
+    loss: float | None
 
 
 class Row(NamedTuple):
@@ -52,17 +52,14 @@ def timed(function: Callable[[], object]) -> tuple[float, object]:
 
 
 def alternate(contestants: Sequence[Contestant], rounds: int) -> dict[str, Timing]:
-    """Let them run in turn, A B A B ..., after one turn each that does not count."""
+    """Let them run in turn, A B A B ..., after one turn each that is not timed."""
     for contestant in contestants:
         contestant.train()
-    seconds: dict[str, list[float]] = {c.name: [] for c in contestants}
-    losses: dict[str, list[float]] = {c.name: [] for c in contestants}
-    for _ in range(rounds):
-        for name, train, loss in contestants:
-            duration, result = timed(train)
-            seconds[name].append(duration)
-            losses[name].append(np.nan if loss is None else loss(result))
-    return {name: Timing(np.array(seconds[name]), np.median(losses[name])) for name in seconds}
+    seconds = [[timed(contestant.train)[0] for contestant in contestants] for _ in range(rounds)]
+    return {
+        contestant.name: Timing(column, contestant.loss and contestant.loss())
+        for contestant, column in zip(contestants, np.transpose(seconds), strict=True)
+    }
 
 
 def compare(
@@ -72,23 +69,21 @@ def compare(
     (our_name, ours), *others = timings.items()
     rows = []
     for name, theirs in others:
-        ratio = np.median(ours.seconds / theirs.seconds)
+        ratios = ours.seconds / theirs.seconds
+        our_ms, their_ms = (1000 * np.median(t.seconds) / passes for t in (ours, theirs))
         details = (
-            f"{_ms(ours, passes)} and {_ms(theirs, passes)} ms a pass, "
-            f"ratios {np.min(ours.seconds / theirs.seconds):.2f} to "
-            f"{np.max(ours.seconds / theirs.seconds):.2f}"
+            f"{our_ms:.3g} and {their_ms:.3g} ms a pass, "
+            f"ratios {np.min(ratios):.2f} to {np.max(ratios):.2f}"
         )
-        void = False
-        if not np.isnan(theirs.loss):
-            details += f"; losses {ours.loss:.5g} and {theirs.loss:.5g}"
-            void = abs(theirs.loss / ours.loss - 1) > SAME_LOSS
+        same = True
+        if ours.loss is not None and theirs.loss is not None:
+            details += f"; loss at the end {ours.loss:.5g} and {theirs.loss:.5g}"
+            same = abs(theirs.loss / ours.loss - 1) <= SAME_LOSS
         measure = f"{our_name} / {name}"
-        rows.append(Row(workload, measure, ratio, limits.get(name), details, void))
+        rows.append(
+            Row(workload, measure, np.median(ratios), limits.get(name), details, not same)
+        )
     return rows
-
-
-def _ms(timing: Timing, passes: int) -> str:
-    return f"{1000 * np.median(timing.seconds) / passes:.0f}"
 
 
 def markdown(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

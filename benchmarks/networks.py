@@ -6,7 +6,6 @@ our models. So it does not matter how a framework scales its loss, nor how it dr
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -22,12 +21,13 @@ Weights = list[np.ndarray]  # weight (n_in, n_out) and bias of every layer, in t
 
 
 def images(path: str | None, n: int = 10_000) -> np.ndarray:
-    """Rows in [0, 1], float32: those of a file, or 784 pixels that depend on 20 numbers."""
+    """Rows in [0, 1], float32: those of a file, or 784 noisy pixels that depend on 10 numbers."""
     if path is not None:
         return datasets.load(path)[:n].astype(np.float32)
     rng = np.random.default_rng(0)
-    logits = rng.standard_normal((n, 20)) @ rng.standard_normal((20, 784))
-    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+    logits = rng.standard_normal((n, 10)) @ rng.standard_normal((10, 784))
+    noise = 0.1 * rng.standard_normal((n, 784))
+    return np.clip(1 / (1 + np.exp(-logits)) + noise, 0, 1).astype(np.float32)
 
 
 class CodeThroughReLU(Autoencoder):
@@ -44,54 +44,48 @@ class CodeThroughReLU(Autoencoder):
         )
 
 
-def reference_vae(X: np.ndarray, epochs: int) -> VAE:
+def reference_vae() -> VAE:
     """784-400-20-400-784: PyTorch's own example."""
     return VAE(
-        20, hidden_layer_sizes=(400,), likelihood="bernoulli", batch_size=128, max_iter=epochs,
-        n_iter_no_change=epochs, random_state=0,
-    )  # fmt: skip
+        20, hidden_layer_sizes=(400,), likelihood="bernoulli", batch_size=128, random_state=0
+    )
 
 
 def vae(data: str | None, rounds: int) -> list[Row]:
     """Workload 1: the reference VAE."""
-    X, epochs = images(data), 2
-    model = reference_vae(X, epochs)
+    model, X = reference_vae(), images(data)
     contestants = [
         ours(model, X),
         *(torch_peers(model, X, compiled=True) if find_spec("torch") else ()),
         matrix_products(model, X),
     ]
     limits = {"PyTorch": 0.7, "PyTorch, fused Adam": 1.05, "matrix products": 2.7}
-    return compare("1 VAE", alternate(contestants, rounds), epochs, limits)
+    return compare("1 VAE", alternate(contestants, rounds), 1, limits)
 
 
 def autoencoder(data: str | None, rounds: int) -> list[Row]:
     """Workload 2: the deterministic autoencoder."""
-    model = CodeThroughReLU(20, hidden_layer_sizes=(400,), max_iter=2, random_state=0)
-    limits = {"scikit-learn": 0.45, "PyTorch": 0.7}
-    return _deterministic("2 autoencoder", model, images(data), rounds, limits)
-
-
-def small(data: str | None, rounds: int) -> list[Row]:
-    """Workload 3: the same, small, on the digits."""
-    X = datasets.load_digits().X.astype(np.float32)
-    model = CodeThroughReLU(
-        8, hidden_layer_sizes=(32,), batch_size=64, max_iter=30, n_iter_no_change=30,
-        random_state=0,
-    )  # fmt: skip
-    limits = {"scikit-learn": 0.5, "PyTorch": 0.3}
-    return _deterministic("3 small", model, X, rounds, limits)
-
-
-def _deterministic(
-    workload: str, model: Autoencoder, X: np.ndarray, rounds: int, limits: dict[str, float]
-) -> list[Row]:
+    model, X = CodeThroughReLU(20, hidden_layer_sizes=(400,), random_state=0), images(data)
     contestants = [
         ours(model, X),
         *(torch_peers(model, X) if find_spec("torch") else ()),
         *(sklearn_peer(model, X) if find_spec("sklearn") else ()),
     ]
-    return compare(workload, alternate(contestants, rounds), model.max_iter, limits)
+    limits = {"scikit-learn": 0.45, "PyTorch": 0.7}
+    return compare("2 autoencoder", alternate(contestants, rounds), 1, limits)
+
+
+def small(data: str | None, rounds: int) -> list[Row]:
+    """Workload 3: the same, small, on the digits; ten passes a turn."""
+    X = datasets.load_digits().X.astype(np.float32)
+    model = CodeThroughReLU(8, hidden_layer_sizes=(32,), batch_size=64, random_state=0)
+    contestants = [
+        ours(model, X, passes=10),
+        *(torch_peers(model, X, passes=10) if find_spec("torch") else ()),
+        *(sklearn_peer(model, X, passes=10) if find_spec("sklearn") else ()),
+    ]
+    limits = {"scikit-learn": 0.5, "PyTorch": 0.3}
+    return compare("3 small", alternate(contestants, rounds), 10, limits)
 
 
 # --- contestants ---------------------------------------------------------------------------
@@ -109,67 +103,69 @@ def weights(model: DeepAutoencoder) -> Weights:
     return [array for layer in layers for array in (layer.weight, layer.bias)]
 
 
-def loss_of(model: DeepAutoencoder, X: np.ndarray, trained: Weights) -> float:
-    """The loss with these weights; a VAE's with the same noise for all."""
+def loss(model: DeepAutoencoder, X: np.ndarray) -> float:
+    """Over all rows; a VAE's with the same noise for all contestants."""
+    return -model.elbo(X) if isinstance(model, VAE) else -model.score(X)
+
+
+def loss_with(model: DeepAutoencoder, X: np.ndarray, trained: Weights) -> float:
+    """The loss of another's weights."""
+    model = started(model, X)
     for array, value in zip(weights(model), trained, strict=True):
         array[...] = value
-    return -model.elbo(X, n_samples=1) if isinstance(model, VAE) else -model.score(X)
+    return loss(model, X)
 
 
-def ours(model: DeepAutoencoder, X: np.ndarray) -> Contestant:
-    loss = partial(loss_of, started(model, X), X)
-    return Contestant("nanoae", lambda: weights(model.fit(X)), loss)
+def ours(model: DeepAutoencoder, X: np.ndarray, *, passes: int = 1) -> Contestant:
+    def train() -> None:
+        for _ in range(passes):
+            model.partial_fit(X)
+
+    return Contestant("nanoae", train, partial(loss, model, X))
 
 
 def torch_peers(
-    model: DeepAutoencoder, X: np.ndarray, *, compiled: bool = False
+    model: DeepAutoencoder, X: np.ndarray, *, passes: int = 1, compiled: bool = False
 ) -> Iterator[Contestant]:
-    from benchmarks import torch_networks
+    from benchmarks.torch_networks import NotAvailable, Peer
 
-    start = started(model, X)
-    for name, fused, compile_it in (
-        ("PyTorch", False, False),
-        ("PyTorch, fused Adam", True, False),
-        *([("PyTorch, compiled, fused Adam", True, True)] if compiled else []),
-    ):
+    kinds = {"PyTorch": {}, "PyTorch, fused Adam": {"fused": True}}
+    if compiled:
+        kinds["PyTorch, compiled, fused Adam"] = {"fused": True, "compiled": True}
+    start = weights(started(model, X))
+    for name, kind in kinds.items():
         try:
-            train = torch_networks.trainer(
-                X, [w.copy() for w in weights(start)], fused=fused, compiled=compile_it,
-                variational=isinstance(model, VAE), batch_size=model.batch_size,
-                epochs=model.max_iter,
-            )  # fmt: skip
-        except torch_networks.NotAvailable as reason:
+            peer = Peer(X, start, isinstance(model, VAE), model.batch_size, **kind)
+        except NotAvailable as reason:
             print(f"{name}: not available ({reason})")
             continue
-        yield Contestant(name, train, partial(loss_of, started(model, X), X))
+        yield Contestant(
+            name, partial(peer.train, passes), lambda peer=peer: loss_with(model, X, peer.weights())
+        )
 
 
-def sklearn_peer(model: Autoencoder, X: np.ndarray) -> Iterator[Contestant]:
-    from sklearn.exceptions import ConvergenceWarning
+def sklearn_peer(model: Autoencoder, X: np.ndarray, *, passes: int = 1) -> Iterator[Contestant]:
     from sklearn.neural_network import MLPRegressor
 
-    start = [w.copy() for w in weights(started(model, X))]
     hidden = tuple(model.hidden_layer_sizes)
     peer = MLPRegressor(
-        hidden_layer_sizes=(*hidden, model.n_components, *hidden[::-1]), alpha=0, tol=0,
-        learning_rate_init=model.learning_rate, batch_size=model.batch_size, warm_start=True,
-        max_iter=1, n_iter_no_change=10**9, random_state=0,
+        hidden_layer_sizes=(*hidden, model.n_components, *hidden[::-1]), alpha=0,
+        learning_rate_init=model.learning_rate, batch_size=model.batch_size, random_state=0,
     )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        peer.fit(X, X)  # so that there are weights to set; a warm start begins at them
-    peer.set_params(max_iter=model.max_iter)
+    peer.partial_fit(X[:2], X[:2])  # so that it has weights
+    start = weights(started(model, X))
+    for array, value in zip([*peer.coefs_, *peer.intercepts_], start[::2] + start[1::2], strict=True):
+        array[...] = value
 
-    def train() -> Weights:
-        peer.coefs_ = [w.copy() for w in start[::2]]
-        peer.intercepts_ = [b.copy() for b in start[1::2]]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # it stops at max_iter, as told
-            peer.fit(X, X)
+    def train() -> None:
+        for _ in range(passes):
+            peer.partial_fit(X, X)  # one pass, by the code of its fit
+
+    def trained() -> float:
         pairs = zip(peer.coefs_, peer.intercepts_, strict=True)
-        return [array for pair in pairs for array in pair]
+        return loss_with(model, X, [array for pair in pairs for array in pair])
 
-    yield Contestant("scikit-learn", train, partial(loss_of, started(model, X), X))
+    yield Contestant("scikit-learn", train, trained)
 
 
 def matrix_products(model: DeepAutoencoder, X: np.ndarray) -> Contestant:
@@ -177,18 +173,17 @@ def matrix_products(model: DeepAutoencoder, X: np.ndarray) -> Contestant:
     rng = np.random.default_rng(0)
     layers = []
     for weight in weights(started(model, X))[::2]:
-        n_in, n_out = weight.shape
-        shapes = [(model.batch_size, n_in), (model.batch_size, n_out), weight.shape]
-        layers.append([weight, *(rng.random(shape, dtype=np.float32) for shape in shapes)])
+        x, y = (rng.random((model.batch_size, n), dtype=np.float32) for n in weight.shape)
+        layers.append((weight, x, y, np.empty_like(weight), np.empty_like(x)))
 
     def train() -> None:
-        for start in range(0, model.max_iter * len(X), model.batch_size):
-            rows = min(model.batch_size, len(X) - start % len(X))
-            for weight, x, y, _ in layers:
+        for start in range(0, len(X), model.batch_size):
+            rows = min(model.batch_size, len(X) - start)
+            for weight, x, y, _, _ in layers:
                 np.matmul(x[:rows], weight, out=y[:rows])
-            for weight, x, y, grad_weight in reversed(layers):
+            for weight, x, y, grad_weight, grad_x in reversed(layers):
                 np.matmul(x[:rows].T, y[:rows], out=grad_weight)
                 if weight is not layers[0][0]:
-                    np.matmul(y[:rows], weight.T, out=x[:rows])
+                    np.matmul(y[:rows], weight.T, out=grad_x[:rows])
 
     return Contestant("matrix products", train)

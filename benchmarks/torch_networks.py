@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from benchmarks import THREADS
-from benchmarks.vae_against_pytorch import Peer
+from benchmarks.vae_against_pytorch import Peer as ReferenceVAE
 
 torch.set_num_threads(THREADS)
 
@@ -33,61 +32,57 @@ class Deterministic(nn.Module):
         return nn.functional.mse_loss(self.linears[-1](h), x, reduction="sum")
 
 
-def trainer(
-    X: np.ndarray,
-    start: list[np.ndarray],
-    *,
-    variational: bool,
-    fused: bool,
-    compiled: bool,
-    batch_size: int,
-    epochs: int,
-) -> Callable[[], list[np.ndarray]]:
-    """A function that trains from ``start`` by Adam, and returns the weights in its form."""
-    rows = torch.from_numpy(X)
-    if variational:
-        network = Peer(X.shape[1])
-        loss = network.negative_elbo
-        hidden, output = network.decoder[0], network.decoder[2]
-        # its two heads are one layer of ours
-        layers = [[network.hidden], [network.mu, network.log_var], [hidden], [output]]
-    else:
-        network = Deterministic([X.shape[1], *(len(bias) for bias in start[1::2])])
-        loss = network.loss
-        layers = [[linear] for linear in network.linears]
-    if compiled:
-        try:
-            loss = torch.compile(loss, dynamic=False)
-            loss(rows[:batch_size]).backward()
-        except torch._dynamo.exc.BackendCompilerFailed as error:
-            raise NotAvailable(str(error).splitlines()[0]) from error
+class Peer:
+    """Trains by Adam from weights that it is given in our form, and tells its own in that form."""
 
-    def train() -> list[np.ndarray]:
-        put(layers, start)
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused)
-        for _ in range(epochs):
-            for batch in torch.randperm(len(rows)).split(batch_size):
-                optimizer.zero_grad()
-                (loss(rows[batch]) / len(batch)).backward()
-                optimizer.step()
-        return get(layers)
+    def __init__(
+        self,
+        X: np.ndarray,
+        start: list[np.ndarray],
+        variational: bool,
+        batch_size: int,
+        *,
+        fused: bool = False,
+        compiled: bool = False,
+    ) -> None:
+        self.rows, self.batch_size = torch.from_numpy(X), batch_size
+        if variational:
+            network = ReferenceVAE(X.shape[1])
+            self.loss = network.negative_elbo
+            hidden, output = network.decoder[0], network.decoder[2]
+            # its two heads are one layer of ours
+            self.layers = [[network.hidden], [network.mu, network.log_var], [hidden], [output]]
+        else:
+            network = Deterministic([X.shape[1], *(len(bias) for bias in start[1::2])])
+            self.loss = network.loss
+            self.layers = [[linear] for linear in network.linears]
+        self._put(start)
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused or None)
+        if compiled:
+            self.loss = torch.compile(self.loss, dynamic=False)
+            try:
+                self.loss(self.rows[:batch_size])
+            except torch._dynamo.exc.BackendCompilerFailed as error:
+                raise NotAvailable(str(error).splitlines()[0]) from error
 
-    return train
+    def train(self, passes: int) -> None:
+        for _ in range(passes):
+            for batch in torch.randperm(len(self.rows)).split(self.batch_size):
+                self.optimizer.zero_grad()
+                (self.loss(self.rows[batch]) / len(batch)).backward()
+                self.optimizer.step()
 
+    def weights(self) -> list[np.ndarray]:
+        arrays = []
+        for heads in self.layers:
+            arrays.append(np.hstack([head.weight.detach().numpy().T for head in heads]))
+            arrays.append(np.hstack([head.bias.detach().numpy() for head in heads]))
+        return arrays
 
-def put(layers: list[list[nn.Linear]], start: list[np.ndarray]) -> None:
-    with torch.no_grad():
-        for i, heads in enumerate(layers):
-            weights = np.split(start[2 * i], len(heads), axis=1)
-            biases = np.split(start[2 * i + 1], len(heads))
-            for head, weight, bias in zip(heads, weights, biases, strict=True):
-                head.weight.copy_(torch.from_numpy(weight.T))
-                head.bias.copy_(torch.from_numpy(bias))
-
-
-def get(layers: list[list[nn.Linear]]) -> list[np.ndarray]:
-    parts = []
-    for heads in layers:
-        parts.append(np.hstack([head.weight.detach().numpy().T for head in heads]))
-        parts.append(np.hstack([head.bias.detach().numpy() for head in heads]))
-    return parts
+    @torch.no_grad()
+    def _put(self, start: list[np.ndarray]) -> None:
+        for heads, weight, bias in zip(self.layers, start[::2], start[1::2], strict=True):
+            parts = np.split(weight, len(heads), axis=1), np.split(bias, len(heads))
+            for head, head_weight, head_bias in zip(heads, *parts, strict=True):
+                head.weight.copy_(torch.from_numpy(head_weight.T))
+                head.bias.copy_(torch.from_numpy(head_bias))

@@ -37,12 +37,14 @@ def main(argv: list[str] | None = None) -> None:
     subspace = theory.linear_autoencoder_optimum(X, k)[1]
     n_steps = 2000 if args.quick else 20_000
 
-    runs = {
-        "alternating": alternate(X, k, subspace, 100 if args.quick else 400),
-        "L-BFGS": descend(X, k, subspace, n_steps, None),
-        "momentum": descend(X, k, subspace, n_steps, SGD(0.1 / eigenvalues.sum(), momentum=0.9)),
-        "Adam": descend(X, k, subspace, n_steps, Adam(0.003)),
+    optimizers = {
+        "L-BFGS": None,
+        "momentum": SGD(0.1 / eigenvalues.sum(), momentum=0.9),
+        "Adam": Adam(0.003),
     }
+    runs = {"alternating": alternate(X, k, subspace, 100 if args.quick else 400)}
+    for name, optimizer in plot.progress(optimizers.items(), "optimizers"):
+        runs[name] = descend(X, k, subspace, n_steps, optimizer)
     plot.print_table(
         ("method", "iterations", "angle, rad", "1e-3 rad at", "1e-6 rad at"),
         (
@@ -61,15 +63,17 @@ def main(argv: list[str] | None = None) -> None:
 
 def alternate(X, k, subspace, n_sweeps):
     """The angle after some of the sweeps, down to where rounding takes over."""
-    sweeps = np.unique(np.geomspace(1, n_sweeps, 40, dtype=int))
-    angles = []
-    for n in sweeps:
+    sweeps, angles = [], []
+    for n in np.unique(np.geomspace(1, n_sweeps, 40, dtype=int)):
         model = LinearAutoencoder(k, solver="alternating", max_iter=n, tol=0, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # stopping short is the point
             model.fit(X)
+        sweeps.append(model.n_iter_)
         angles.append(theory.largest_principal_angle(model.decoder_weight_, subspace))
-    return sweeps, np.array(angles)
+        if model.n_iter_ < n:
+            break
+    return np.array(sweeps), np.array(angles)
 
 
 def descend(X, k, subspace, n_steps, optimizer):

@@ -20,7 +20,7 @@ PARTS = 8  # atoms of a sum that are shown one by one
 def main(argv: list[str] | None = None) -> None:
     parser = plot.figure_parser(__doc__.splitlines()[0], Path(__file__).with_suffix(".png"))
     args = parser.parse_args(argv)
-    X = plot.load_data(parser, args.data)
+    X = plot.load_data(parser, args.data, minimum=9)
     if round(X.shape[1] ** 0.5) ** 2 != X.shape[1]:
         parser.error(f"images must be square; got {X.shape[1]} features")
     n_atoms, epochs = N_ATOMS, 300
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     coding = SparseCoding(n_atoms, sparsity=SPARSITY, max_iter=epochs // 5, random_state=0)
     rows = []
-    for model in (dense, sparse, coding):
+    for model in plot.progress((dense, sparse, coding), "models"):
         h = model.fit(X).transform(X)
         rows.append((type(model).__name__, np.mean(h != 0) * h.shape[1], -model.score(X)))
     plot.print_table(("model", "active atoms", "sq. error"), rows)

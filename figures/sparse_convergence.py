@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     least = theory.lasso_objective(X, D, best, sparsity).mean()
     distance = np.sqrt(np.mean(np.sum(best**2, axis=1)))  # of mean squares: bounds are means too
     gaps, certificates, implied = {}, {}, {}
-    for name, (solver, options) in SOLVERS.items():
+    for name, (solver, options) in plot.progress(SOLVERS.items(), "solvers"):
         codes = trace(solver, X, D, sparsity, n_steps, **options)
         F = np.array([theory.lasso_objective(X, D, h, sparsity) for h in codes])
         rho = np.array([theory.lasso_kkt_residual(X, D, h, sparsity) for h in codes])

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         "no penalty": Autoencoder(k, hidden_layer_sizes=(), max_iter=epochs // 4, random_state=0),
     }
     found, rows = {}, []
-    for name, model in models.items():
+    for name, model in plot.progress(models.items(), "models"):
         start = time.process_time()
         model.fit(X)
         seconds = time.process_time() - start

@@ -65,12 +65,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = plot.figure_parser(__doc__.splitlines()[0], Path(__file__).with_suffix(".png"))
     args = parser.parse_args(argv)
     X = plot.load_data(parser, args.data).astype(np.float32)
+    if X.shape[1] < 3:
+        parser.error(f"--data must have 3 features or more; got {X.shape[1]}")
     lambdas, n_atoms, epochs = LAMBDAS, N_ATOMS, 200
     if args.quick:
         lambdas, n_atoms, epochs, X = LAMBDAS[1::2], 32, 20, X[:400]
 
     rows = []
-    for sparsity in lambdas:
+    for sparsity in plot.progress(lambdas, "λ"):
         coding = SparseCoding(n_atoms, sparsity=sparsity, max_iter=30, random_state=0).fit(X)
         centred, atoms = X - coding.mean_, coding.components_
         steps = {n: LearnedISTA(atoms, sparsity, n) for n in (N_STEPS, 1)}

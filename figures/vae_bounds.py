@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     variance = weight_variance(vae, model, batch)
     runs = [
         [vae.log_likelihood(batch, n_samples=K, random_state=1000 * K + r) for r in range(n)]
-        for K, n in repeats.items()
+        for K, n in plot.progress(repeats.items(), "K")
     ]
     mean = np.array([np.mean(run) for run in runs])
     deviation = np.array([np.std(run, ddof=1) for run in runs])

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     epochs = 15 if args.quick else 200
     common = {
         "hidden_layer_sizes": (256,), "learning_rate": 3e-3, "max_iter": epochs,
-        "n_iter_no_change": epochs, "random_state": 0,
+        "n_iter_no_change": epochs, "random_state": 0, "verbose": True,
     }  # fmt: skip
     autoencoder = Autoencoder(N_COMPONENTS, **common).fit(X)
     vaes = {

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     epochs = 30 if args.quick else 300
     common = {
         "hidden_layer_sizes": HIDDEN, "learning_rate": 3e-3, "max_iter": epochs,
-        "n_iter_no_change": epochs, "random_state": 0,
+        "n_iter_no_change": epochs, "random_state": 0, "verbose": True,
     }  # fmt: skip
     autoencoder = Autoencoder(2, **common).fit(X)
     vae = VAE(2, noise_variance=NOISE_VARIANCE, **common).fit(X)

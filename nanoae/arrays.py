@@ -11,7 +11,7 @@ Array: TypeAlias = NDArray[Any]
 
 
 def blocks(X: Array, dtype: DTypeLike) -> Iterator[Array]:
-    """The rows of ``X`` (n, d) in blocks of a quarter of a million numbers, in C order and this dtype.
+    """The rows of ``X`` (n, d) in blocks of 2¹⁸ numbers, in C order and of this dtype.
 
     Blocks are views where ``X`` is so already; otherwise no more than one is in memory.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from nanoae.arrays import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 # Okabe & Ito (2008): told apart with every kind of colour vision
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -64,14 +66,24 @@ def figure_parser(description: str, out: Path, *, data: bool = True) -> argparse
     return parser
 
 
-def load_data(parser: argparse.ArgumentParser, path: Path | None) -> Array:
+def load_data(parser: argparse.ArgumentParser, path: Path | None, minimum: int = 2) -> Array:
     """The data of ``--data``, by default the digits; what is wrong with them ends the program."""
     if path is None:
         return datasets.load_digits().X
     try:
-        return datasets.load(path)
+        X = datasets.load(path)
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    if len(X) < minimum:
+        parser.error(f"--data must have {minimum} samples or more; got {len(X)}")
+    return X
+
+
+def progress(items: Collection[T], description: str) -> Iterable[T]:
+    """The items, with a bar on stderr that counts them."""
+    from tqdm import tqdm
+
+    return tqdm(items, desc=description)
 
 
 def save(figure: Figure, path: Path) -> None:

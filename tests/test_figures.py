@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -25,10 +27,81 @@ def test_has_its_picture_beside_it(name):
     assert (ROOT / "figures" / f"{name}.png").exists()
 
 
-def test_a_missing_data_file_is_one_sentence_and_exit_2(tmp_path, capsys):
-    main = importlib.import_module("figures.beta_tradeoff").main
+def takes_data(name):
+    return "--data" in (ROOT / "figures" / f"{name}.py").read_text("utf-8") or (
+        "data=False" not in (ROOT / "figures" / f"{name}.py").read_text("utf-8")
+    )
+
+
+WITH_DATA = [name for name in SCRIPTS if takes_data(name)]
+rng = np.random.default_rng(0)
+DATA = {  # what may be handed in; a figure is drawn, or one sentence says why not
+    "missing": None,
+    "text": b"one,two\nthree,four\n",
+    "NaN": b"1,2\n3,nan\n",
+    "one column": b"1\n2\n4\n",
+    "one row": b"1,2,3,4\n",
+    "few rows": b"1,2,3,4\n2,3,4,6\n3,1,4,1\n",
+    "no square": "\n".join(
+        ",".join(f"{v:.3f}" for v in row) for row in rng.random((80, 5))
+    ).encode(),
+}
+
+
+@pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")
+@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize("name", WITH_DATA)
+def test_data_that_will_not_do_are_one_sentence_and_exit_2(name, kind, tmp_path, capsys):
+    path, out = tmp_path / "data.csv", tmp_path / "figure.png"
+    if DATA[kind] is not None:
+        path.write_bytes(DATA[kind])
+    main = importlib.import_module(f"figures.{name}").main
+    try:
+        main(["--quick", "--data", str(path), "--out", str(out)])
+    except SystemExit as stop:
+        assert stop.code == 2
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert re.search(r"error: .*(data\.csv|needs|must|got)", message)
+        assert not out.exists()
+    else:
+        assert kind not in ("missing", "text", "NaN")
+        assert out.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, "__main__"])
+def test_help_says_what_it_draws(name, capsys):
+    script = importlib.import_module(f"figures.{name}")
     with pytest.raises(SystemExit) as stop:
-        main(["--data", str(tmp_path / "none.csv"), "--out", str(tmp_path / "x.png")])
-    assert stop.value.code == 2
-    assert "none.csv" in capsys.readouterr().err.splitlines()[-1]
-    assert list(tmp_path.iterdir()) == []
+        script.main(["--help"])
+    assert stop.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert script.__doc__.splitlines()[0] in shown and "--quick" in shown and "--out" in shown
+
+
+def test_all_figures_are_listed_and_some_are_drawn(tmp_path, capsys):
+    main = importlib.import_module("figures.__main__").main
+    main(["--list"])
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[1].rstrip(":") for line in listed] == SCRIPTS
+    main(["vae_kl", "sparse_prox", "--quick", "--out", str(tmp_path)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sparse_prox.png", "vae_kl.png"]
+    for wrong in (["none"], ["--out", str(tmp_path / "none")]):
+        with pytest.raises(SystemExit) as stop:
+            main(wrong)
+        assert stop.value.code == 2 and "none" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_figure_that_fails_does_not_keep_the_others_from_being_drawn(
+    tmp_path, capsys, monkeypatch
+):
+    def fail(argv):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(importlib.import_module("figures.sparse_prox"), "main", fail)
+    with pytest.raises(SystemExit) as stop:
+        importlib.import_module("figures.__main__").main(
+            ["sparse_prox", "vae_kl", "--quick", "--out", str(tmp_path)]
+        )
+    assert stop.value.code == "1 of 2 failed: sparse_prox"
+    assert "sparse_prox failed: RuntimeError: no ink" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["vae_kl.png"]

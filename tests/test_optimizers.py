@@ -1,7 +1,10 @@
 """Optimizers: the textbook's recursions, and how near they come to a minimum."""
 
+import copy
+
 import numpy as np
 import pytest
+from scipy.optimize import OptimizeResult
 
 from nanoae.optimizers import SGD, Adam, _follow_gradient, lbfgs
 
@@ -75,6 +78,11 @@ def test_adam_takes_first_steps_of_the_learning_rate_whatever_the_scale():
     np.testing.assert_allclose(values, [-0.01, 0.01, -0.01], rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind, defaults", [(SGD, (1e-2, 0.0)), (Adam, (1e-3, 0.9, 0.999, 1e-8))])
+def test_defaults(kind, defaults):
+    assert np.array_equal(run(kind()), run(kind(*defaults)))
+
+
 OPTIMIZERS = {
     "sgd": lambda: SGD(0.01),
     "momentum": lambda: SGD(0.01, momentum=0.9),
@@ -92,6 +100,20 @@ def test_steps_are_in_place_and_keep_the_dtype(name, dtype):
         optimizer.step(view, np.ones(3, dtype))
     assert view.dtype == dtype
     assert np.all(parameters[2:5] < 1) and np.all(parameters[[0, 1, 5]] == 1)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_restored_state_goes_on_as_if_it_had_made_the_steps(name):
+    first, values = OPTIMIZERS[name](), START.copy()
+    assert first.state() == {}
+    first.restore({})  # of an optimizer that has not made a step: it starts as a new one does
+    for gradient in GRADIENTS[:7]:
+        first.step(values, gradient.copy())
+    second = OPTIMIZERS[name]()
+    second.restore(copy.deepcopy(first.state()))  # what a state holds is live
+    for gradient in GRADIENTS[7:]:
+        second.step(values, gradient.copy())
+    assert np.array_equal(values, run(OPTIMIZERS[name]()))
 
 
 @pytest.mark.parametrize(
@@ -232,3 +254,56 @@ def test_last_stage_does_not_take_a_plateau_for_a_minimum():
     _follow_gradient(lambda: bump(values), values, 50, 0.0, 1e-14, losses.append)
     assert bump(values)[0] <= start_loss + 1e-14
     assert max(losses) <= start_loss + 1e-14
+
+
+@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e10])
+def test_which_losses_are_the_same_depends_on_their_size(scale, monkeypatch):
+    """The plateau again, in any unit of the loss, by way of `lbfgs`: an L-BFGS that gives up at
+    its start leaves all to the last stage."""
+
+    def bump(x):
+        return scale * (1 - np.exp(-(x[0] ** 2) / 2)), scale * x * np.exp(-(x**2) / 2)
+
+    def gives_up(function, start, **_):
+        return OptimizeResult(x=start)
+
+    monkeypatch.setattr("scipy.optimize.minimize", gives_up)
+    theta, losses, _ = minimise(bump, [0.999], max_iter=50, tol=0.0)
+    assert len(losses) > 1
+    # a hundred rounding units of the loss
+    assert max(*losses, bump(theta)[0]) <= bump(np.array([0.999]))[0] * (1 + 1e-13)
+
+
+def test_callback_is_called_at_the_point_whose_loss_it_is_told():
+    """Also in the last stage, which visits worse points than the best and must not show them."""
+    minimum = np.random.default_rng(0).standard_normal(12)
+    function = quadratic(np.logspace(0, 2, 12), minimum)
+    values, told, shown = np.zeros(12), [], []
+
+    def callback(loss):
+        told.append(loss)
+        shown.append(function(values)[0])
+
+    lbfgs(lambda: function(values), values, max_iter=2000, tol=0.0, callback=callback)
+    assert len(told) > 200  # as long as the last stage waits before it gives up
+    assert shown == told
+
+
+def test_last_stage_gives_up_200_iterations_after_the_last_halving():
+    """The gradient of ``|x| + x²/2`` comes near ±1 and never below, so its size, 11 at first, is
+    halved a few times only."""
+    values, sizes, losses = np.array([10.0]), [], []
+
+    def function():
+        gradient = np.sign(values) * (1 + np.abs(values))
+        sizes.append(np.abs(gradient).max())
+        return np.abs(values[0]) + values[0] ** 2 / 2, gradient
+
+    assert _follow_gradient(function, values, 1000, 0.0, 0.0, losses.append)
+    start, sizes = sizes[0], np.array(sizes[1:])
+    halved_at, halved_size = 0, start
+    for i, best in enumerate(np.minimum.accumulate(sizes)):
+        if best <= halved_size / 2:
+            halved_at, halved_size = i, best
+    assert halved_at > 0
+    assert len(losses) == len(sizes) == halved_at + 200

@@ -204,7 +204,7 @@ def test_samples_in_a_file_are_never_copied_whole(model, dtype, tmp_path):
         used = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # blocks of a quarter of a million numbers, a few at a time, and an index for every sample,
+    # blocks of 2¹⁸ numbers, a few at a time, and an index for every sample,
     # 1.6 MB, twice; three times with rows held out
     assert fitted < 25e6
     assert used < 25e6 + codes.nbytes + errors.nbytes
