@@ -16,7 +16,7 @@ class Optimizer(Protocol):
     Examples
     --------
     >>> from nanoae.optimizers import SGD, Adam, Optimizer
-    >>> optimizers: list[Optimizer] = [SGD(0.1), Adam(0.001)]
+    >>> optimizers: list[Optimizer] = [SGD(learning_rate=0.1), Adam(learning_rate=1e-3)]
     >>> [optimizer.state() for optimizer in optimizers]  # neither has made a step yet
     [{}, {}]
     """

@@ -87,11 +87,14 @@ def progress(items: Collection[T], description: str) -> Iterable[T]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure, by a temporary name, so that a failure leaves the old one in place."""
+    """Write a figure and close it; by a temporary name, so that a failure leaves the old file."""
+    import matplotlib.pyplot as plt
+
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
     # no software version or date in the file: the same figure is the same bytes
     figure.savefig(temporary, metadata={"Software": None} if path.suffix == ".png" else None)
     temporary.replace(path)
+    plt.close(figure)
     print(f"wrote {path}")
 
 

@@ -289,10 +289,11 @@ def test_callback_is_called_at_the_point_whose_loss_it_is_told():
     assert shown == told
 
 
-def test_last_stage_gives_up_200_iterations_after_the_last_halving():
-    """The gradient of ``|x| + x²/2`` comes near ±1 and never below, so its size, 11 at first, is
-    halved a few times only."""
-    values, sizes, losses = np.array([10.0]), [], []
+@pytest.mark.parametrize("start, halves", [(0.5, False), (1.5, True), (10.0, True)])
+def test_last_stage_gives_up_200_iterations_after_the_last_halving(start, halves):
+    """The gradient of ``|x| + x²/2`` comes near ±1 and never below: its size, ``1 + |x|``, is
+    halved a few times only, or not at all."""
+    values, sizes, losses = np.array([start]), [], []
 
     def function():
         gradient = np.sign(values) * (1 + np.abs(values))
@@ -300,10 +301,9 @@ def test_last_stage_gives_up_200_iterations_after_the_last_halving():
         return np.abs(values[0]) + values[0] ** 2 / 2, gradient
 
     assert _follow_gradient(function, values, 1000, 0.0, 0.0, losses.append)
-    start, sizes = sizes[0], np.array(sizes[1:])
-    halved_at, halved_size = 0, start
+    halved_at, halved_size = 0, sizes.pop(0)
     for i, best in enumerate(np.minimum.accumulate(sizes)):
         if best <= halved_size / 2:
             halved_at, halved_size = i, best
-    assert halved_at > 0
+    assert (halved_at > 0) == halves
     assert len(losses) == len(sizes) == halved_at + 200

@@ -602,6 +602,15 @@ def test_gradient_of_kl_sparsity(seed, n, k, rho):
     verify("4.8a", (np.abs(gradient - numeric) / terms).max(), 1e-12)
 
 
+@pytest.mark.parametrize("always", [0.0, 1.0])
+def test_kl_sparsity_is_infinite_for_a_unit_that_never_changes(always):
+    """And says so without a warning, which would be raised here."""
+    loss, gradient = kl_sparsity(np.array([[always, 0.2], [always, 0.4]]), 0.1)
+    assert loss == np.inf
+    assert np.all(gradient[:, 0] == (-np.inf if always == 0 else np.inf))  # downhill leads away
+    assert np.all(np.isfinite(gradient[:, 1]))
+
+
 @pytest.mark.equation("4.8b")
 @given(seeds, st.integers(2, 30), st.integers(1, 4), parts)
 def test_kl_sparsity_sees_means_only(seed, n, k, rho):

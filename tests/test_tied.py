@@ -296,6 +296,11 @@ def test_curvatures_at_critical_points(point):
     assert measured[0] < -1e-3 * eigenvalues[-1] or is_minimum  # strict, not merely flat
 
 
+def test_curvatures_where_nothing_is_kept():
+    """At W = 0 the loss is ``tr Σ − 2 tr(W Σ Wᵀ)`` to second order: −4λ for each unit."""
+    assert tied_curvatures([3, 1], 2, chosen=[]).tolist() == [-12, -12, -4, -4]
+
+
 @pytest.mark.parametrize("n", [1.0, 1.5, 2.0])
 def test_a_direction_without_data_can_block_tied_weights_but_not_free_ones(n):
     """The remark after (3.4): Σ = diag(1, 0), W = (t, n); for free weights, whose two t's

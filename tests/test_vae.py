@@ -930,6 +930,45 @@ def test_gradient_by_mu_and_log_var_by_the_complex_step(seed, k, activation):
     verify("5.6b", largest(grad[k:] - numeric[k:]) / largest(numeric), 1e-12)
 
 
+# --- batches and precision ---------------------------------------------------------------------
+
+
+def test_a_batch_comes_to_what_its_samples_come_to_alone():
+    rng = np.random.default_rng(0)
+    model = random_linear_gaussian(4, 2, rng)
+    q, p = random_covariance(2, rng), random_covariance(2, rng)
+    X, mean = rng.standard_normal((5, 4)), rng.standard_normal((5, 2))
+
+    def values(rows):
+        return np.column_stack(
+            [
+                model.log_likelihood(X[rows]),
+                model.posterior(X[rows])[0],
+                model.elbo(X[rows], mean[rows], q),
+                theory.gaussian_kl_between(mean[rows], q, np.zeros(2), p),
+                theory.gaussian_renyi_between(mean[rows], q, np.zeros(2), q + p),
+            ]
+        )
+
+    alone = np.vstack([values([i]) for i in range(5)])
+    np.testing.assert_allclose(values(slice(None)), alone, rtol=1e-12)  # the order of the sums
+
+
+@pytest.mark.parametrize("as_given", [np.float32, np.int64])
+def test_closed_forms_are_computed_in_float64_whatever_they_are_given(as_given):
+    rng = np.random.default_rng(0)
+    given = [(3 * rng.standard_normal(shape)).astype(as_given) for shape in (2, 2, (2, 2))]
+    plain = [array.astype(np.float64) for array in given]
+    for function in (
+        lambda mu, log_var, _: theory.gaussian_kl_monte_carlo_variance(mu, log_var),
+        lambda mu, log_var, _: theory.gaussian_kl_monte_carlo(
+            mu, log_var, 10, np.random.default_rng(0)
+        ),
+        lambda mu, a, A: theory.gradient_estimator_variance(0.5, a, A, mu, 0.3),
+    ):
+        assert np.array_equal(function(*given), function(*plain))
+
+
 # --- exercises ---------------------------------------------------------------------------------
 
 
