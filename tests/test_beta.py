@@ -809,6 +809,26 @@ def test_only_the_product_of_beta_and_noise_counts(seed, beta, noise_variance):
     verify("6.8", np.abs(gradients[0] - beta * gradients[1]).max() / scale, EXACT)
 
 
+# --- Precision ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_given", [np.float32, np.int64])
+def test_closed_forms_are_computed_in_float64_whatever_they_are_given(as_given):
+    rng = np.random.default_rng(0)
+    given = [(10 * rng.random(shape) + 1).astype(as_given) for shape in (4, (4, 2))]
+    plain = [array.astype(np.float64) for array in given]
+    for function in (
+        lambda _, W: theory.linear_vae_encoder(W, 1.5),
+        lambda values, W: theory.linear_vae_profile(W, np.diag(values), 1.5),
+        lambda values, _: theory.linear_vae_optimum(values, 2, 1.2, 0.5),
+        lambda values, _: theory.water_filling(values, values + 1),
+        lambda values, _: theory.shannon_rate(values, 4.1),
+        lambda values, _: theory.learned_noise_variance(values, 2, 1.2),
+        lambda values, _: theory.probabilistic_pca(values, 2),
+    ):
+        np.testing.assert_equal(function(*given), function(*plain))
+
+
 # --- Where the notes are wrong or loose ---------------------------------------------------
 
 

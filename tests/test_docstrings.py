@@ -5,7 +5,9 @@ from __future__ import annotations
 import doctest
 import inspect
 import pkgutil
+import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +61,16 @@ def test_every_public_name_has_a_docstring_with_an_example():
 def test_examples_print_what_they_say(name):
     result = doctest.testmod(import_module(name), report=False)
     assert result.failed == 0, "the differences are in the captured output"
+
+
+def test_the_programs_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    readme = Path(__file__).parents[1] / "README.md"
+    programs = re.findall(r"```python\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
+    assert len(programs) > 2
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for program in programs:  # one reads on from the last
+        exec(program, names)
+    out = capsys.readouterr().out
+    loss, pca = (re.search(rf"{word} +([0-9.]+)", out).group(1) for word in ("loss", "PCA"))
+    assert loss == pca  # to all digits shown

@@ -682,6 +682,20 @@ def test_layers_on_both_sides_of_the_code_beat_pca(seed):
     verify("2.8c", deep.reconstruction_error(X).mean() / least, 1 / 5)
 
 
+# --- Precision ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_given", [np.float32, np.int64])
+def test_closed_forms_are_computed_in_float64_whatever_they_are_given(as_given):
+    X = (10 * np.random.default_rng(0).standard_normal((7, 3))).astype(as_given)
+    values, plain = np.array([9.1, 4.3, 2.2]).astype(as_given), X.astype(np.float64)
+    np.testing.assert_equal(theory.pca(X), theory.pca(plain))
+    np.testing.assert_equal(
+        theory.critical_point_hessian(values, 2, (1,)),
+        theory.critical_point_hessian(values.astype(np.float64), 2, (1,)),
+    )
+
+
 # --- 2.9 Weight decay ---------------------------------------------------------------------
 
 

@@ -646,6 +646,28 @@ def test_scaling_voids_the_kl_penalty_too(seed, k, rho, epsilon):
     verify("4.8c", abs(penalty - predicted), 10 * (epsilon * largest) ** 2 * predicted + 1e-15)
 
 
+# --- precision ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_given", [np.float32, np.int64])
+def test_closed_forms_are_computed_in_float64_whatever_they_are_given(as_given):
+    rng = np.random.default_rng(0)
+    given = [
+        (9 * rng.standard_normal(shape)).astype(as_given) for shape in ((5, 3), (3, 2), (5, 2))
+    ]
+    plain = [array.astype(np.float64) for array in given]
+    for function in (
+        lambda X, D, h: theory.lasso_objective(X, D, h, 0.3),
+        lambda X, D, h: theory.lasso_kkt_residual(X, D, h, 0.3),
+        lambda X, D, h: theory.lasso_duality_gap(X, D, h, 0.3),
+        lambda X, D, _: theory.orthonormal_code(X, D, 0.3),
+        lambda X, D, _: theory.lasso_max_sparsity(X, D),
+        lambda X, D, _: theory.two_atom_path(X[0], D),
+        lambda _, D, __: theory.mutual_coherence(D),
+    ):
+        np.testing.assert_equal(function(*given), function(*plain))
+
+
 # --- exercises ------------------------------------------------------------------------------
 
 

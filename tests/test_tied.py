@@ -301,6 +301,12 @@ def test_curvatures_where_nothing_is_kept():
     assert tied_curvatures([3, 1], 2, chosen=[]).tolist() == [-12, -12, -4, -4]
 
 
+def test_curvatures_are_computed_in_float64_whatever_they_are_given():
+    eigenvalues = np.array([9.1, 4.3, 2.2], dtype=np.float32)
+    claimed = tied_curvatures(eigenvalues, 2)
+    assert np.array_equal(claimed, tied_curvatures(eigenvalues.astype(np.float64), 2))
+
+
 @pytest.mark.parametrize("n", [1.0, 1.5, 2.0])
 def test_a_direction_without_data_can_block_tied_weights_but_not_free_ones(n):
     """The remark after (3.4): Σ = diag(1, 0), W = (t, n); for free weights, whose two t's

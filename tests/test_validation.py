@@ -108,7 +108,7 @@ BAD_DATA = {
     "sparse array": (scipy.sparse.coo_array(X), TypeError, "sparse", ".toarray()"),
     "masked": (np.ma.masked_greater(X, 0.5), ValueError, "masked", "fill"),
 }
-TRAIN = ["fit", "fit_transform"]
+TRAIN = ["fit", "fit_transform", "partial_fit"]
 USES = ["transform", "reconstruct", "reconstruction_error", "score"]
 USES_OF_VAE = ["encode", "elbo", "rate_distortion", "log_likelihood", "active_units"]
 
