@@ -821,7 +821,7 @@ def test_closed_forms_are_computed_in_float64_whatever_they_are_given(as_given):
         lambda _, W: theory.linear_vae_encoder(W, 1.5),
         lambda values, W: theory.linear_vae_profile(W, np.diag(values), 1.5),
         lambda values, _: theory.linear_vae_optimum(values, 2, 1.2, 0.5),
-        lambda values, _: theory.water_filling(values, values + 1),
+        lambda values, _: theory.water_filling(values, 2 * values),
         lambda values, _: theory.shannon_rate(values, 4.1),
         lambda values, _: theory.learned_noise_variance(values, 2, 1.2),
         lambda values, _: theory.probabilistic_pca(values, 2),

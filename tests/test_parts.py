@@ -185,14 +185,14 @@ LARGE = {"hidden_layer_sizes": (8,), "max_iter": 1, "random_state": 0}
     TiedAutoencoder(2, solver="adam", batch_size=100, max_iter=1, random_state=0),
     SparseAutoencoder(8, max_iter=1, random_state=0),
 ], ids=lambda model: repr(model))  # fmt: skip
-@pytest.mark.parametrize("dtype", ["f4", "u1"])
-def test_samples_in_a_file_are_never_copied_whole(model, dtype, tmp_path):
+@pytest.mark.parametrize(("dtype", "order"), [("f4", "C"), ("f4", "F"), ("u1", "C")])
+def test_samples_in_a_file_are_never_copied_whole(model, dtype, order, tmp_path):
     n, d = 200_000, 32  # 26 MB in float32, 51 MB in float64
     part = np.random.default_rng(0).uniform(0, 20, size=(4000, d)) * np.arange(1, d + 1) / d
-    mapped = np.memmap(tmp_path / "data", dtype, "w+", shape=(n, d))
+    mapped = np.memmap(tmp_path / "data", dtype, "w+", shape=(n, d), order=order)
     for start in range(0, n, len(part)):
         mapped[start : start + len(part)] = part
-    mapped = np.memmap(tmp_path / "data", dtype, "r", shape=(n, d))
+    mapped = np.memmap(tmp_path / "data", dtype, "r", shape=(n, d), order=order)
     model = copy.deepcopy(model)
     tracemalloc.start()  # counts NumPy's arrays, but no mapped file
     try:

@@ -86,6 +86,27 @@ def test_warns_when_iterations_run_out(solver):
 
 
 @solvers
+def test_dictionary_and_start_are_taken_in_the_precision_of_the_samples(solver):
+    X, D, sparsity = problem()
+    start = solver(X, D, sparsity, tol=1e-2)
+    for kind, other in ((np.float64, np.float32), (np.float32, np.float64)):
+        given = [array.astype(other) for array in (D, start)]
+        codes = [
+            solver(X.astype(kind), D, sparsity, codes=start, tol=1e-4)
+            for D, start in (given, [array.astype(kind) for array in given])
+        ]
+        assert codes[0].dtype == kind
+        assert np.array_equal(*codes)
+
+
+@solvers
+def test_tries_ten_thousand_iterations_unless_told_otherwise(solver):
+    """What two atoms an angle of 1e-7 apart differ in moves by a part 1e-14 at a step."""
+    with pytest.warns(ConvergenceWarning, match="in max_iter=10000 iterations"):
+        solver([[1.0, 1e-7]], [[1.0, 1.0], [0.0, 1e-7]], 1e-12)
+
+
+@solvers
 def test_callback_sees_all_codes_of_every_iteration(solver):
     X, D, sparsity = problem()
     trace = []
@@ -124,7 +145,7 @@ def test_an_atom_of_zeros_gets_no_code(solver):
         ({"X": np.full((2, 10), np.nan)}, ValueError, "X contains NaN"),
         ({"X": np.ones((2, 9))}, ValueError, "X has 9 features, but the dictionary is expecting"),
         ({"dictionary": np.full((10, 2), np.inf)}, ValueError, "dictionary contains NaN or inf"),
-        ({"dictionary": np.zeros((10, 2))}, ValueError, "dictionary is zero"),
+        ({"dictionary": np.zeros((10, 2))}, ValueError, "^dictionary is zero; .* that is not.$"),
         ({"sparsity": 0}, ValueError, "sparsity must be finite and greater than 0; got 0"),
         ({"sparsity": -1.0}, ValueError, "sparsity must be finite and greater than 0"),
         ({"sparsity": "1"}, TypeError, "sparsity must be a number"),
