@@ -36,6 +36,16 @@ def test_samples_do_not_know_of_each_other(solver, seed):
 
 
 @solvers
+def test_a_small_sample_is_as_exact_beside_a_large_one(solver):
+    """What rounding leaves of a large sample is more than a small one may be off by."""
+    X, D, sparsity = problem()
+    X[1:] *= 1e10
+    D = D[:, :8]  # independent atoms: the large samples are solved soon
+    together, alone = (solver(samples, D, sparsity)[0] for samples in (X, X[:1]))
+    assert np.abs(together - alone).max() < 1e-10
+
+
+@solvers
 def test_a_warm_start_at_the_solution_stays_there(solver):
     X, D, sparsity = problem()
     h = fista(X, D, sparsity)

@@ -1,7 +1,7 @@
 """What is learned. None of it knows the theory that it is held against."""
 
-from nanoae.models.base import load
 from nanoae.models.linear import LinearAutoencoder
+from nanoae.models.load import load
 from nanoae.models.mlp import Autoencoder
 from nanoae.models.sparse import SparseAutoencoder, SparseCoding
 from nanoae.models.tied import TiedAutoencoder

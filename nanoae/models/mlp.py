@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from nanoae.arrays import Array, map_rows
 from nanoae.losses import bernoulli_nll, bernoulli_nll_per_sample, squared_error
-from nanoae.models.base import DeepAutoencoder
+from nanoae.models.deep import DeepAutoencoder
 from nanoae.network import ACTIVATIONS, MLP, Parameters
 from nanoae.network.activations import sigmoid
 from nanoae.validation import check_choice, check_layer_sizes

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from nanoae.arrays import Array, blocks, map_rows
 from nanoae.losses import kl_sparsity, l1_norm, squared_error
-from nanoae.models.base import BaseAutoencoder, DeepAutoencoder
+from nanoae.models.base import BaseAutoencoder
+from nanoae.models.deep import DeepAutoencoder
 from nanoae.network import Dense, Dictionary, Parameters, Sequential, Unrolled
 from nanoae.persistence import Checkpoint
 from nanoae.proximal import fista

@@ -18,7 +18,7 @@ from nanoae.losses import (
     gaussian_nll_of_error,
     squared_error,
 )
-from nanoae.models.base import DeepAutoencoder
+from nanoae.models.deep import DeepAutoencoder
 from nanoae.models.linear import add_samples, scaled
 from nanoae.network import ACTIVATIONS, MLP, Parameters
 from nanoae.network.activations import sigmoid
