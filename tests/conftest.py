@@ -15,6 +15,7 @@ from theory_report import RECORDS  # noqa: E402
 from traceability import claims, order  # noqa: E402
 
 settings.register_profile("nanoae", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, print_blob=True)  # other cases every time
 settings.load_profile("nanoae")
 
 

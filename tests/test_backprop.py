@@ -791,6 +791,7 @@ def test_gradient_check_leaves_the_model_alone():
     ids=repr,
 )
 def test_weight_decay(model):
+    model.set_params(weight_decay=0.0)  # it is set below, and would be still if this ran twice
     X, theta, gradient = started(model, np.random.default_rng(0).random((7, 5)))
     loss = model.loss_and_gradient(X, np.random.default_rng(0))[0]
     is_weight = np.array(["weight" in model._parameters.locate(i) for i in range(len(theta))])
