@@ -80,9 +80,7 @@ def compare(
             details += f"; loss at the end {ours.loss:.5g} and {theirs.loss:.5g}"
             same = abs(theirs.loss / ours.loss - 1) <= SAME_LOSS
         measure = f"{our_name} / {name}"
-        rows.append(
-            Row(workload, measure, np.median(ratios), limits.get(name), details, not same)
-        )
+        rows.append(Row(workload, measure, np.median(ratios), limits.get(name), details, not same))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -39,13 +40,14 @@ class Peer:
         self,
         X: np.ndarray,
         start: list[np.ndarray],
+        order: Callable[[], np.ndarray],
         variational: bool,
         batch_size: int,
         *,
         fused: bool = False,
         compiled: bool = False,
     ) -> None:
-        self.rows, self.batch_size = torch.from_numpy(X), batch_size
+        self.rows, self.order, self.batch_size = torch.from_numpy(X), order, batch_size
         if variational:
             network = ReferenceVAE(X.shape[1])
             self.loss = network.negative_elbo
@@ -67,7 +69,7 @@ class Peer:
 
     def train(self, passes: int) -> None:
         for _ in range(passes):
-            for batch in torch.randperm(len(self.rows)).split(self.batch_size):
+            for batch in torch.from_numpy(self.order()).split(self.batch_size):
                 self.optimizer.zero_grad()
                 (self.loss(self.rows[batch]) / len(batch)).backward()
                 self.optimizer.step()

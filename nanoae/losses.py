@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nanoae.arrays import Array
-from nanoae.network.activations import sigmoid, softplus
+from nanoae.network.activations import softplus
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -77,15 +77,43 @@ def bernoulli_nll(logits: Array, x: Array, *, out: Array | None = None) -> tuple
     >>> float(losses.bernoulli_nll(np.array([[-1000.0]]), np.array([[1.0]]))[0])
     1000.0
     """
-    loss = bernoulli_nll_per_sample(logits, x).sum() / len(x)  # before out overwrites the logits
-    if out is None:
-        out = logits.copy()
-    elif out is not logits:
-        out[...] = logits
-    grad_logits = sigmoid(out)
-    grad_logits -= x
-    grad_logits /= len(x)
-    return loss, grad_logits
+    grad_logits = np.empty_like(logits) if out is None else out
+    loss = 0.0
+    for start in range(0, len(x), 8):  # a few rows at a time, so that the work arrays are small
+        rows = slice(start, start + 8)
+        a, target = logits[rows], x[rows]
+        softplus_a, sigmoid_a = softplus_and_sigmoid(a)
+        loss += np.sum(softplus_a - target * a)
+        grad_logits[rows] = (sigmoid_a - target) / len(x)
+    return loss / len(x), grad_logits
+
+
+def softplus_and_sigmoid(a: Array) -> tuple[Array, Array]:
+    """``log(1 + e^a)`` and ``σ(a)``, both from one ``y = tanh(a/2)`` and right to a rounding of 1.
+
+    ``σ(a) = (1 + y)/2``, and of ``log(1 + e^a) = max(a, 0) + log(1 + e^−|a|)`` the last term is
+    ``−log σ(|a|)``.
+
+    Parameters
+    ----------
+    a : ndarray of floats, any shape
+
+    Returns
+    -------
+    softplus, sigmoid : ndarray
+        As ``a``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.losses import softplus_and_sigmoid
+    >>> for values in softplus_and_sigmoid(np.array([-1000.0, 0.0, 1000.0])):
+    ...     print(values.round(4).tolist())
+    [0.0, 0.6931, 1000.0]
+    [0.0, 0.5, 1.0]
+    """
+    y = np.tanh(a / 2)
+    return np.maximum(a, 0) - np.log((1 + np.abs(y)) / 2), (1 + y) / 2
 
 
 def bernoulli_nll_per_sample(logits: Array, x: Array) -> Array:

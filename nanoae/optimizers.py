@@ -118,25 +118,22 @@ class Adam:
         """Take one step, in place."""
         if self.t == 0:
             self._m, self._v = np.zeros_like(values), np.zeros_like(values)
-            self._scratch = np.empty_like(values)
         self.t += 1
-        m, v, scratch = self._m, self._v, self._scratch
-
-        np.multiply(gradient, gradient, out=scratch)
-        scratch *= 1 - self.beta_2
-        v *= self.beta_2
-        v += scratch
-        gradient *= 1 - self.beta_1
+        m, v = self._m, self._v  # both without their factor 1 − β, which the two scalars take over
         m *= self.beta_1
         m += gradient
+        gradient *= gradient
+        v *= self.beta_2
+        v += gradient
 
-        # √v̂ + ε = (√v + ε c) / c with c = √(1 − β₂^t): the corrections become two scalars.
-        correction = (1 - self.beta_2**self.t) ** 0.5
-        np.sqrt(v, out=scratch)
-        scratch += self.epsilon * correction
-        np.divide(m, scratch, out=scratch)
-        scratch *= self.learning_rate * correction / (1 - self.beta_1**self.t)
-        values -= scratch
+        # √v̂ + ε = (√v + ε/c) c with v̂ = c² v, and likewise m̂
+        m_scale = (1 - self.beta_1) / (1 - self.beta_1**self.t)
+        c = ((1 - self.beta_2) / (1 - self.beta_2**self.t)) ** 0.5
+        move = np.sqrt(v, out=gradient)
+        move += self.epsilon / c
+        np.divide(m, move, out=move)
+        move *= self.learning_rate * m_scale / c
+        values -= move
 
     def state(self) -> dict[str, Any]:
         """Both moments, and the number of steps."""
@@ -146,7 +143,6 @@ class Adam:
         """Take up a `state`."""
         if state:
             self._m, self._v, self.t = state["m"], state["v"], state["t"]
-            self._scratch = np.empty_like(self._m)
 
 
 def lbfgs(

@@ -360,6 +360,13 @@ def test_curvature_of_the_collapsed_state(problem):
     verify("6.2b", abs(numeric - claimed) / (1 + lam.sum() / theta), 1e-5)
 
 
+def test_an_eigenvalue_at_the_water_level_is_not_active():
+    optimum = theory.linear_vae_optimum([4.0, 2.0], 2, beta=2.0, noise_variance=1.0)
+    assert optimum.active.tolist() == [True, False]  # (6.2) asks for more than θ
+    assert optimum.posterior_variance.tolist() == [0.5, 1.0]
+    assert optimum.decoder_norms.tolist() == [2**0.5, 0.0]
+
+
 # --- 6.3 Shannon's curve ------------------------------------------------------------------
 
 
@@ -497,6 +504,18 @@ def test_learned_noise_variance_is_the_mean_squared_error_a_feature(seed, d, k, 
         return
     optimum = theory.linear_vae_optimum(lam, k, beta, noise_variance)
     verify("6.4b", abs(optimum.distortion / (d * noise_variance) - 1), EXACT)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_no_noise_variance_is_best_where_the_components_hold_all(k):
+    """Up to the β, 2 here, at which each of two components costs half of four features."""
+    for beta, product in ((1.5, "3"), (2.0, "4")):
+        message = f"2 components hold all the variance, and beta .* 2 = {product} is not more"
+        with pytest.raises(ValueError, match=message):
+            theory.learned_noise_variance([4.0, 1.0, 0.0, 0.0], k, beta)
+    # beyond it only the first is described: 4 σ² = 2.1 σ² + 1
+    learned = theory.learned_noise_variance([4.0, 1.0, 0.0, 0.0], k, 2.1)
+    assert learned == pytest.approx(1 / 1.9, rel=1e-14)
 
 
 @pytest.mark.equation("6.4c")

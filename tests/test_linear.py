@@ -490,6 +490,12 @@ def test_gradient_descent_leaves_every_saddle(problem):
         verify("2.5e", abs(loss - least) / least, 1e-8)
 
 
+@pytest.mark.parametrize("k", [0, 3])
+def test_critical_points_are_of_codes_narrower_than_the_data(k):
+    with pytest.raises(ValueError, match=f"^n_components must be from 1 to 2, below d; got {k}.$"):
+        theory.critical_points(np.eye(4, 3), k)
+
+
 # --- 2.6 Training on a factor of the data -------------------------------------------------
 
 
@@ -682,7 +688,16 @@ def test_layers_on_both_sides_of_the_code_beat_pca(seed):
     verify("2.8c", deep.reconstruction_error(X).mean() / least, 1 / 5)
 
 
-# --- Precision ----------------------------------------------------------------------------
+# --- PCA itself, and precision ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 9])
+def test_pca_has_an_axis_for_every_feature_however_few_the_samples(n):
+    X = np.random.default_rng(n).standard_normal((n, 5))
+    mean, U, eigenvalues = theory.pca(X)
+    np.testing.assert_allclose(U.T @ U, np.eye(5), rtol=0, atol=EXACT)
+    Sigma = (X - mean).T @ (X - mean) / n
+    np.testing.assert_allclose(U * eigenvalues @ U.T, Sigma, rtol=0, atol=EXACT)
 
 
 @pytest.mark.parametrize("as_given", [np.float32, np.int64])

@@ -263,13 +263,10 @@ def test_two_unit_atoms_enter_where_the_hand_says(seed, d, cosine):
         verify("4.3c", np.abs(found - code).max() / allowed, 1)
 
 
-@given(seeds)
-@settings(max_examples=60)
-def test_path_of_two_atoms_of_any_length_has_no_gaps_and_solves_it(seed):
-    rng = np.random.default_rng(seed)
-    D, x = rng.standard_normal((3, 2)) * [3, 0.5], rng.standard_normal(3)
+def check_path(x, D):
     path = theory.two_atom_path(x, D)
     assert path[0].high == np.inf and path[-1].low == 0
+    assert all(segment.low < segment.high for segment in path)
     for above, below in pairwise(path):
         assert above.low == pytest.approx(below.high, rel=1e-9)
     for segment in path[1:]:
@@ -277,6 +274,21 @@ def test_path_of_two_atoms_of_any_length_has_no_gaps_and_solves_it(seed):
         code = segment.intercept + segment.slope * sparsity
         assert np.array_equal(np.sign(code), segment.signs)
         assert theory.lasso_kkt_residual([x], D, [code], sparsity)[0] < 1e-9
+
+
+@given(seeds)
+@settings(max_examples=60)
+def test_path_of_two_atoms_of_any_length_has_no_gaps_and_solves_it(seed):
+    rng = np.random.default_rng(seed)
+    check_path(rng.standard_normal(3), rng.standard_normal((3, 2)) * [3, 0.5])
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("x", [(1.0, 0.1), (1.0, -0.1), (1.0, 3.0), (0.0, 1.0)])
+def test_path_where_a_condition_does_not_depend_on_lambda(x, sign):
+    """D₁ᵀD₂ = ‖D₁‖²: with the first atom at work, λ moves the second one's correlation as fast as
+    the bound that it must keep."""
+    check_path(sign * np.array(x), np.array([[1.0, 1.0], [0.0, 1.0]]))
 
 
 def test_a_long_atom_enters_first_leaves_and_returns_with_the_other_sign():
@@ -318,6 +330,12 @@ def test_ista_and_fista_keep_their_bounds_at_every_step(problem, warm):
     F = np.array([theory.lasso_objective(X, D, h, sparsity) for h in trace])
     bound = theory.fista_bound(D, distance, np.arange(1, len(F) + 1)[:, None])
     verify("4.4b", ((F - least - rounding) / bound).max(), 1)
+
+
+def test_bounds_by_hand():
+    D = [[2.0, 0.0], [0.0, 1.0]]  # L = 2 · 2²
+    assert theory.ista_bound(D, 3.0, 5) == 8 * 3**2 / (2 * 5)
+    assert theory.fista_bound(D, 3.0, 5) == 2 * 8 * 3**2 / (5 + 1) ** 2
 
 
 @pytest.mark.equation("4.4b")
@@ -527,6 +545,13 @@ def test_overcomplete_without_sparsity_copies_and_its_codes_are_arbitrary(seed, 
     verify("4.7", np.abs(X @ W_e.T @ D.T - X).max() / np.abs(X).max(), 1e-12)
 
 
+def test_coherence_is_of_directions_whatever_the_lengths():
+    D = np.random.default_rng(0).standard_normal((4, 6))
+    lengths = np.geomspace(1e-3, 1e3, 6)
+    cosines = np.abs(np.triu(unit_atoms(D).T @ unit_atoms(D), 1))
+    assert theory.mutual_coherence(D * lengths) == pytest.approx(cosines.max(), rel=1e-14)
+
+
 @pytest.mark.equation("4.7a")
 @given(seeds, st.sampled_from([(16, 1), (16, 2), (64, 3), (64, 4)]), st.floats(-3, 0))
 @settings(max_examples=30)
@@ -600,15 +625,6 @@ def test_gradient_of_kl_sparsity(seed, n, k, rho):
     # two terms of opposite sign are added: relative to them, not to what is left of them
     terms = (rho / h.mean(axis=0) + (1 - rho) / (1 - h.mean(axis=0))) / n
     verify("4.8a", (np.abs(gradient - numeric) / terms).max(), 1e-12)
-
-
-@pytest.mark.parametrize("always", [0.0, 1.0])
-def test_kl_sparsity_is_infinite_for_a_unit_that_never_changes(always):
-    """And says so without a warning, which would be raised here."""
-    loss, gradient = kl_sparsity(np.array([[always, 0.2], [always, 0.4]]), 0.1)
-    assert loss == np.inf
-    assert np.all(gradient[:, 0] == (-np.inf if always == 0 else np.inf))  # downhill leads away
-    assert np.all(np.isfinite(gradient[:, 1]))
 
 
 @pytest.mark.equation("4.8b")

@@ -17,6 +17,7 @@ from nanoae.exceptions import ConvergenceWarning
 from nanoae.gradient_check import central_difference, gradient_check
 from nanoae.losses import kl_sparsity, l1_norm
 from nanoae.models.sparse import redraw_atoms, update_atoms
+from nanoae.network import Dictionary, Parameters, Unrolled
 from nanoae.proximal import fista, ista, soft_threshold
 
 seeds = st.integers(0, 2**32 - 1)
@@ -129,14 +130,58 @@ def test_at_the_kink_the_gradient_lies_between_the_two_sides(seed, sparsity, n_s
             assert sides[1] == pytest.approx(sparsity - 2 * atom, abs=2e-5)
 
 
+def test_a_single_step_has_no_recurrent_weight_and_no_number_of_steps_a_bias():
+    shapes = {"weight": (3, 4), "log_threshold": (4,)}
+    assert Unrolled(3, 4).shapes == Unrolled(3, 4, 1).shapes == shapes
+    assert Unrolled(3, 4, 2).shapes == {**shapes, "recurrent_weight": (4, 4)}
+
+
+LAYERS = {
+    "dictionary": lambda: Dictionary(3, 4, bias=True),
+    **{f"{n_steps} steps": lambda n=n_steps: Unrolled(3, 4, n) for n_steps in (1, 2, 3)},
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_pass_back_what_is_asked_and_nothing_of_the_last_batch(name):
+    rng = np.random.default_rng(0)
+    layer = LAYERS[name]()
+    parameters = Parameters({"layer": layer})
+    parameters.values[...] = 0.5 * rng.standard_normal(parameters.values.shape)
+    x, other = rng.standard_normal((2, 5, 3))
+    grad_y = rng.standard_normal((5, 4))
+
+    def gradients(x, **kwargs):
+        layer.forward(x)
+        return layer.backward(grad_y.copy(), **kwargs), parameters.gradient.copy()
+
+    grad_x, gradient = gradients(x)
+    numeric, step = np.empty(x.shape), 1e-6
+    for place in np.ndindex(x.shape):
+        moved = np.zeros(x.shape)
+        moved[place] = step
+        numeric[place] = np.sum((layer(x + moved) - layer(x - moved)) * grad_y) / (2 * step)
+    # linear in x away from the kink: rounding 1e-16 over the step is all
+    assert np.abs(grad_x - numeric).max() < 1e-8
+    gradients(other)
+    again, same = gradients(x)
+    assert np.array_equal(again, grad_x) and np.array_equal(same, gradient)
+    nothing, same = gradients(x, input_gradient=False)
+    assert nothing is None and np.array_equal(same, gradient)
+
+
 def test_the_subgradient_of_the_norm_at_zero_is_zero():
     norm, grad_h = l1_norm(np.array([[0.0, -2.0], [3.0, -0.0]]))
     assert norm == 2.5
     np.testing.assert_array_equal(grad_h, [[0, -0.5], [0.5, 0]])
 
 
-def test_kl_sparsity_is_infinite_without_a_warning_where_a_unit_is_never_on():
-    assert kl_sparsity(np.array([[0.0, 0.5]]), 0.1)[0] == np.inf
+@pytest.mark.parametrize("always", [0.0, 1.0])
+def test_kl_sparsity_is_infinite_without_a_warning_where_a_unit_is_never_or_always_on(always):
+    kl, grad_h = kl_sparsity(np.array([[always, 0.2], [always, 0.4]]), 0.1)
+    assert kl == np.inf
+    assert np.all(grad_h[:, 0] == (np.inf if always else -np.inf))  # downhill leads away
+    assert np.all(np.isfinite(grad_h[:, 1]))
 
 
 # --- 4.5: the norm of the atoms ---------------------------------------------------------------

@@ -969,6 +969,11 @@ def test_closed_forms_are_computed_in_float64_whatever_they_are_given(as_given):
         assert np.array_equal(function(*given), function(*plain))
 
 
+def test_kl_by_quadrature_wants_a_variance_for_every_mean():
+    with pytest.raises(ValueError):
+        theory.gaussian_kl_quadrature([1.0, 2.0], [0.0])
+
+
 # --- exercises ---------------------------------------------------------------------------------
 
 

@@ -1,0 +1,38 @@
+"""Workload 5: the sweep over β, and the figure that it is for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import Row, timed
+from figures.beta_tradeoff import BETAS, NOISE_VARIANCE
+from nanoae import VAE, beta_sweep, datasets
+
+
+def sweep(_: np.ndarray, rounds: int) -> list[Row]:
+    """Once each: they take seconds."""
+    X = datasets.load_digits().X.astype(np.float32)
+    # the figure's own nonlinear model
+    model = VAE(
+        20, hidden_layer_sizes=(128,), noise_variance=NOISE_VARIANCE, batch_size=100,
+        learning_rate=3e-3, max_iter=200, n_iter_no_change=200, random_state=0,
+    )  # fmt: skip
+    in_process, _ = timed(lambda: beta_sweep(X, BETAS, model=model))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "figures.beta_tradeoff",
+            "--out",
+            Path(folder, "beta.png"),
+        ]
+        main_job, _ = timed(lambda: subprocess.run(command, check=True, capture_output=True))
+    return [
+        Row("5 β sweep", f"{len(BETAS)} VAEs on the digits, in one process (s)", in_process, 15),
+        Row("5 β sweep", "python -m figures.beta_tradeoff (s)", main_job, 30),
+    ]
