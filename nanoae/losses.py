@@ -273,7 +273,7 @@ def kl_sparsity(h: Array, rho: float) -> tuple[float, Array]:
 
     >>> import numpy as np
     >>> from nanoae import losses
-    >>> kl, grad_h = losses.kl_sparsity(np.array([[0.9, 0.1], [0.1, 0.1]]), rho=0.1)
+    >>> kl, grad_h = losses.kl_sparsity(np.array([[0.9, 0.2], [0.1, 0.0]]), rho=0.1)
     >>> round(float(kl), 4)  # 0.1 log(1/5) + 0.9 log(9/5), and nothing for the second
     0.3681
     >>> grad_h[:, 0].round(4).tolist()  # downhill, the first is on less

@@ -38,7 +38,7 @@ class SGD:
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float, default 1e-2
         η, the size of a step.
     momentum : float in [0, 1), default 0
         μ, the part of the last step that is taken again.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nanoae import theory
 from nanoae.exceptions import ConvergenceWarning
-from nanoae.proximal import fista, ista
+from nanoae.proximal import fista, ista, soft_threshold
 
 solvers = pytest.mark.parametrize("solver", [ista, fista])
 
@@ -125,6 +125,24 @@ def test_callback_sees_all_codes_of_every_iteration(solver):
     assert np.array_equal(trace[-1], h)
     objective = [theory.lasso_objective(X, D, codes, sparsity).sum() for codes in trace]
     assert objective[-1] < objective[0]
+
+
+def test_fista_without_restarts_is_the_textbook_recursion():
+    X, D, sparsity = problem()
+    L, trace = 2 * np.linalg.norm(D, 2) ** 2, []
+    with pytest.warns(ConvergenceWarning):  # stopped early on purpose
+        fista(
+            X, D, sparsity, max_iter=30, tol=0, restart=False,
+            callback=lambda codes: trace.append(codes.copy()),
+        )  # fmt: skip
+    h = y = np.zeros((6, 15))
+    t = 1.0
+    for codes in trace:
+        h_old, t_old = h, t
+        h = soft_threshold(y + 2 / L * (X - y @ D.T) @ D, sparsity / L)
+        t = (1 + np.sqrt(1 + 4 * t**2)) / 2
+        y = h + (t_old - 1) / t * (h - h_old)
+        np.testing.assert_allclose(codes, h, rtol=0, atol=1e-12)  # rounding, 30 times
 
 
 def test_restarts_help():

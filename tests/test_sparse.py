@@ -284,7 +284,7 @@ def test_path_of_two_atoms_of_any_length_has_no_gaps_and_solves_it(seed):
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-@pytest.mark.parametrize("x", [(1.0, 0.1), (1.0, -0.1), (1.0, 3.0), (0.0, 1.0)])
+@pytest.mark.parametrize("x", [(1.0, 0.1), (1.0, -0.1), (1.0, 3.0), (0.0, 1.0), (1.0, 0.0)])
 def test_path_where_a_condition_does_not_depend_on_lambda(x, sign):
     """D₁ᵀD₂ = ‖D₁‖²: with the first atom at work, λ moves the second one's correlation as fast as
     the bound that it must keep."""

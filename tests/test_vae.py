@@ -1160,3 +1160,9 @@ def test_erratum_the_midpoint_of_two_codes_is_no_typical_code():
     # mean k/2, variance k/2: 5 standard errors, false alarm 6e-7
     assert abs(square.mean() - k / 2) <= 5 * np.sqrt(k / 2 / n)
     assert np.mean(square < k - 2 * np.sqrt(2 * k)) > 0.9
+
+
+def test_kl_by_quadrature_is_as_exact_for_float32():
+    mu, log_var = np.array([0.5, -2.0], np.float32), np.array([0.25, -1.0], np.float32)
+    exact = gaussian_kl(mu[None].astype(float), log_var[None].astype(float))[0]
+    assert abs(theory.gaussian_kl_quadrature(mu, log_var) - exact) < 1e-12

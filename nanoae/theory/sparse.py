@@ -298,7 +298,8 @@ def two_atom_path(x: ArrayLike, dictionary: ArrayLike) -> list[PathSegment]:
         # all that must not be negative, as p + q λ
         p = np.concatenate([s[on] * intercept[on], c, -c])
         q = np.concatenate([s[on] * slope[on], 1 + c_slope, 1 - c_slope])
-        if np.any(p[q == 0] < 0):
+        flat, active = q == 0, np.arange(len(p)) < on.sum()
+        if np.any(p[flat] < 0) or np.any(p[flat & active] == 0):  # 0 is not active
             continue
         low = max([0.0, *(-p[q > 0] / q[q > 0])])
         high = min([np.inf, *(-p[q < 0] / q[q < 0])])

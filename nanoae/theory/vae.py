@@ -135,7 +135,8 @@ def gaussian_kl_quadrature(mu: ArrayLike, log_var: ArrayLike) -> float:
 
         return float(quad(integrand, -12, 12, epsabs=1e-13, epsrel=1e-13, limit=200)[0])
 
-    return sum(one_dimension(m, v) for m, v in zip(np.ravel(mu), np.ravel(log_var), strict=True))
+    both = (np.ravel(values).astype(np.float64) for values in (mu, log_var))
+    return sum(one_dimension(m, v) for m, v in zip(*both, strict=True))
 
 
 def _log_normal(
