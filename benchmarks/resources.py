@@ -58,7 +58,7 @@ def resources(X: np.ndarray, rounds: int) -> list[Row]:
     batch = model.batch_size * X[0].nbytes
     rows.append(
         Row(
-            "6 resources", "largest allocation in a step / a batch", largest / batch, 0.5,
+            "6 resources", "largest allocation in a step / a batch", largest / batch, 1,
             f"{largest:,} bytes; a batch has {batch:,}; between passes {max(between_passes):,}",
         )
     )  # fmt: skip

@@ -87,8 +87,10 @@ def check_samples(
             f"{name} has {array.shape[1]} features, but {model} is expecting {n_features} "
             "features as input."
         )
+    if unit_interval and array.min() >= 0 and array.max() <= 1:
+        return array
     _check_finite(array, np.dtype(dtype), name)
-    if unit_interval and (array.min() < 0 or array.max() > 1):
+    if unit_interval:
         raise ValueError(
             f"{name} must lie in [0, 1] under a Bernoulli likelihood; "
             f"got values from {array.min():g} to {array.max():g}. Scale it first."

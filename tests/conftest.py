@@ -10,12 +10,15 @@ for library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import Phase, settings  # noqa: E402
 from theory_report import RECORDS  # noqa: E402
 from traceability import claims, order  # noqa: E402
 
 settings.register_profile("nanoae", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, print_blob=True)  # other cases every time
+settings.register_profile(  # a mutant that is found out need not be explained
+    "mutation", settings.get_profile("nanoae"), phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile("nanoae")
 
 
