@@ -1,7 +1,7 @@
 """Does our VAE learn as well as PyTorch's reference example? Held-out negative ELBO, side by side.
 
     pip install torch
-    python benchmarks/vae_against_pytorch.py --data t10k-images-idx3-ubyte.gz
+    python -m benchmarks.vae_against_pytorch --data t10k-images-idx3-ubyte.gz
 
 Both: 784-400-20-400-784, ReLU, Bernoulli likelihood, Adam at 1e-3, batch 128, float32; the first
 four fifths of the rows train, the rest test. The peer is the architecture and the loss of the

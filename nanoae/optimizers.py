@@ -40,7 +40,7 @@ class SGD:
     ----------
     learning_rate : float, default 1e-2
         η, the size of a step.
-    momentum : float in [0, 1), default 0
+    momentum : float in [0, 1], default 0
         μ, the part of the last step that is taken again.
 
     Examples
