@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
         if name not in NAMES:
             parser.error(f"there is no figure {name!r}; there are {', '.join(NAMES)}")
     if not args.out.is_dir():
-        parser.error(f"--out must be a folder; got {str(args.out)!r}")
+        parser.error(f"--out must be a folder that exists; got {str(args.out)!r}")
     names = args.names or NAMES
     failed = []
     for i, name in enumerate(names, start=1):

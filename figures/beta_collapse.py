@@ -34,7 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     )  # fmt: skip
     kl = []
     for model, data in ((linear, X), (nonlinear, X.astype(np.float32))):
-        sweep = beta_sweep(data, betas, model=model, verbose=True)
+        with plot.training(parser):
+            sweep = beta_sweep(data, betas, model=model, verbose=True)
         kl.append(np.array([np.sort(m.kl_per_dimension(data))[::-1] for m in sweep.models]))
     closed_form = kl_of_optimum(eigenvalues, k, betas, noise_variance)
 

@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> None:
 
     # many small matrix products: one process a core is faster than many threads in one
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as executor:
+    spawn = multiprocessing.get_context("spawn")
+    with plot.training(parser), ProcessPoolExecutor(mp_context=spawn) as executor:
         print("linear VAEs")
         linear_sweep = beta_sweep(X, betas, model=linear, executor=executor, verbose=True)
         print("nonlinear VAEs")
@@ -58,6 +59,7 @@ def main(argv: list[str] | None = None) -> None:
 
     eigenvalues = theory.pca(X).eigenvalues
     optimum = [theory.linear_vae_optimum(eigenvalues, rank, b, NOISE_VARIANCE) for b in betas]
+    print("R: rate (nats); D: distortion; closed: what the theory says of the linear ones")
     plot.print_table(
         ("beta", "R closed", "R linear", "R nonlin.", "D closed", "D linear", "D nonlin.",
          "active lin.", "active nonl."),
@@ -67,7 +69,10 @@ def main(argv: list[str] | None = None) -> None:
             linear_sweep.active_units, nonlinear_sweep.active_units, strict=True,
         ),
     )  # fmt: skip
-    print("on the third of the samples that no model has seen")
+    print(
+        "on the third of the samples that no model has seen. Shannon: the least rate for D nonlin."
+        "\nof a Gaussian with the covariance of the training samples, and with that of the unseen"
+    )
     linear_unseen = [model.rate_distortion(unseen) for model in linear_sweep.models]
     nonlinear_unseen = [model.rate_distortion(unseen) for model in nonlinear_sweep.models]
     unseen_eigenvalues = theory.pca(unseen).eigenvalues
@@ -89,12 +94,15 @@ def draw(unseen, eigenvalues, linear, nonlinear, nonlinear_unseen):
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure = plt.figure(figsize=(11, 9))
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))
+    if round(unseen.shape[1] ** 0.5) ** 2 == unseen.shape[1]:
+        figure = plt.figure(figsize=(11, 9))
+        upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))
+        draw_images(lower, unseen, nonlinear)
+    else:  # these are no images
+        upper = figure = plt.figure(figsize=(11, 5.4))
     plane, small = upper.subfigures(1, 2, width_ratios=(1.25, 1))
     draw_plane(plane.subplots(), eigenvalues, linear, nonlinear, nonlinear_unseen)
     draw_against_beta(small.subplots(3, 1, sharex=True), eigenvalues, linear, nonlinear)
-    draw_images(lower, unseen, nonlinear)
     return figure
 
 
@@ -121,8 +129,8 @@ def draw_plane(axes, eigenvalues, linear, nonlinear, nonlinear_unseen):
     total = eigenvalues.sum()
     axes.set(
         xlim=(-0.12 * total, 1.03 * total), ylim=(-0.03 * rate.max(), 0.9 * rate.max()),
-        xlabel="distortion  D = E‖x − x̂‖²  (squared error per image)",
-        ylabel="rate  R = E KL(q(z|x) ‖ p(z))  (nats per image)",
+        xlabel="distortion  D = E‖x − x̂‖²  (squared error per sample)",
+        ylabel="rate  R = E KL(q(z|x) ‖ p(z))  (nats per sample)",
         title="What does a better picture cost? Small numbers: β",
     )  # fmt: skip
     middle = len(theta) // 2
@@ -136,8 +144,8 @@ def draw_plane(axes, eigenvalues, linear, nonlinear, nonlinear_unseen):
         (
             0.47,
             plot.VERMILION,
-            "■ nonlinear β-VAEs: mostly below,\nfor digits are not Gaussian\n"
-            "□ on digits not seen in training",
+            "■ nonlinear β-VAEs: below the line,\nthey use more than the covariance\n"
+            "□ on samples not seen in training",
         ),
     )
     for height, colour, text in legend:
@@ -171,9 +179,6 @@ def draw_against_beta(axes, eigenvalues, linear, nonlinear):
 
 def draw_images(figure, X, sweep):
     side = round(X.shape[1] ** 0.5)
-    if side**2 != X.shape[1]:
-        figure.text(0.5, 0.5, "(no images: the number of features is no square)", ha="center")
-        return
     shown = np.unique(np.linspace(0, len(sweep.beta) - 1, SHOWN).round().astype(int))
     models = [sweep.models[i] for i in shown]
     originals = X[:IMAGES]
@@ -182,7 +187,7 @@ def draw_images(figure, X, sweep):
     left, right = figure.subplots(1, 2)
     plot.show_images(left, np.concatenate(reconstructions), IMAGES)
     plot.show_images(right, np.concatenate(samples), IMAGES)
-    left.set_title("The nonlinear VAEs' reconstructions of unseen digits")
+    left.set_title("The nonlinear VAEs' reconstructions of unseen samples")
     right.set_title("... and samples: z drawn from the prior, decoded")
     labels = [f"β = {model.beta:g}" for model in models]
     for ax in (left, right):

@@ -15,6 +15,7 @@ from nanoae import plotting as plot
 SPECTRUM = (5.0, 3.0, 1.8, 1.1, 0.3, 0.2)
 N_COMPONENTS = 4
 SIZE_OF_START = 1e-5  # standard deviation of the initial weights
+MOST_STEPS = 1_000_000
 POINTS = 70  # drawn of each run
 COLOURS = (plot.BLUE, plot.VERMILION, plot.GREEN, plot.ORANGE)
 
@@ -41,7 +42,13 @@ def main(argv: list[str] | None = None) -> None:
     half_times = theory.logistic_half_time(eigenvalues[:k], s0[:k])
     # a step lets the log-odds lag by a part 2 η λ of their way: 0.1 %, or 1 % if quick
     step = (5e-3 if args.quick else 5e-4) / eigenvalues[0]
-    t = np.arange(0, 1.25 * half_times.max(), step)
+    end = 1.25 * half_times.max()
+    if not end / step < MOST_STEPS:
+        parser.error(
+            f"--data must have {k} eigenvalues of a similar size; got {eigenvalues[0]:.3g} to "
+            f"{eigenvalues[k - 1]:.3g}, which needs {end / step:.2g} steps"
+        )
+    t = np.arange(0, end, step)
     strengths, losses = descend(X - mean, W, U, step, len(t))
 
     measured = np.array([np.interp(0.5, s, t) for s in strengths.T])

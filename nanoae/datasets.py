@@ -215,6 +215,8 @@ def _parse_csv(content: bytes) -> NDArray[np.float64]:
 
     rows = _csv_rows(text)
     first_line, first = next(rows, (0, []))
+    if len(first) == 1 and any(mark in first[0] for mark in ";\t"):
+        raise ValueError("the columns must be separated by commas, not by semicolons or tabs")
     has_header = "".join(first).strip() and not any(map(_is_number, first))
     if has_header:
         names = [reprlib.repr(field.strip()) for field in first]

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from nanoae.arrays import Array
 from nanoae.models.base import BaseAutoencoder
 
+RIGHT = 1e-7  # what differences of a loss in float64 can tell (1.7a)
+
 
 class GradientCheck(NamedTuple):
-    """Where a gradient is worst.
+    """Where a gradient is worst; printed, it says whether it is right.
 
     Attributes
     ----------
@@ -39,12 +41,21 @@ class GradientCheck(NamedTuple):
     >>> check = gradient_check(TwiceOne(1), X)
     >>> check.parameter, round(check.analytic / check.numeric, 4)
     ('decoder_.layers[0].weight[0, 1]', 2.0)
+    >>> print(str(check)[:40])
+    gradient WRONG: relative error 6.2e-02 a
     """
 
     error: float
     parameter: str
     analytic: float
     numeric: float
+
+    def __str__(self) -> str:
+        verdict = "right" if self.error < RIGHT else "WRONG"
+        return (
+            f"gradient {verdict}: relative error {self.error:.1e} at worst, in {self.parameter}: "
+            f"by hand {self.analytic:.10g}, by differences of the loss {self.numeric:.10g}"
+        )
 
 
 def gradient_check(
@@ -70,6 +81,11 @@ def gradient_check(
     GradientCheck
         Right gradients come out below 1e-7 (1.7a), wrong ones as far off as they are (1.8).
 
+    Raises
+    ------
+    TypeError
+        ``model`` is no model, but perhaps its class.
+
     Examples
     --------
     >>> from nanoae import VAE, datasets, gradient_check
@@ -88,6 +104,8 @@ def gradient_check(
     >>> round(float(gradient_check(model, X).error), 3)
     0.01
     """
+    if not isinstance(model, BaseAutoencoder):
+        raise TypeError(f"model must be an autoencoder, such as VAE(2); got {model!r}.")
     rng = np.random.default_rng(random_state)
     copy = type(model)(**{**model.get_params(), "random_state": random_state})
     X = copy._start(np.asarray(X, dtype=np.float64))[0]

@@ -44,6 +44,8 @@ def write(path: str | os.PathLike[str], tree: dict[str, Any]) -> None:
     text = json.dumps({"format": FORMAT, "tree": _flatten(tree, "", arrays)})
     arrays["nanoae"] = np.frombuffer(text.encode(), dtype=np.uint8)
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{str(path)!r} is in a folder that does not exist.")
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -82,6 +84,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             if sum(entry.file_size for entry in entries) > len(data):
                 raise ValueError("its entries claim to be larger than the file")
             arrays = {e.filename.removesuffix(".npy"): _array(archive.read(e)) for e in entries}
+        if "nanoae" not in arrays:
+            raise ValueError("it lacks the entry 'nanoae'")
         header = json.loads(arrays.pop("nanoae").tobytes())
         version, tree = header["format"], header["tree"]
         if version == FORMAT:
@@ -185,13 +189,14 @@ class Checkpoint:
         self.state: dict[str, Any] | None = None
         self._last: dict[str, Any] | None = None
 
-    def open(self, params: dict[str, Any], X: Array, rng: np.random.Generator) -> None:
+    def open(self, model: dict[str, Any], X: Array, rng: np.random.Generator) -> None:
         """Begin a run, or take up the one in the file.
 
         Parameters
         ----------
-        params : dict
-            The model's: but for ``max_iter`` and ``verbose`` those of the run in the file.
+        model : dict
+            Its class and parameters: but for ``max_iter`` and ``verbose`` those of the run in the
+            file.
         X : ndarray of shape (n, d)
             The samples: those of the run in the file.
         rng : Generator
@@ -207,7 +212,7 @@ class Checkpoint:
             checksum = zlib.crc32(block.data, checksum)
         settings = {
             name: json.dumps(_flatten(value, name, {}))
-            for name, value in params.items()
+            for name, value in model.items()
             if name not in ("max_iter", "verbose")
         }
         settings["X"] = f"an array of shape {X.shape}, {X.dtype}, checksum {checksum:08x}"

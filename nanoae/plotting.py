@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from nanoae import datasets
 from nanoae.arrays import Array
+from nanoae.exceptions import TrainingDiverged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,14 +58,20 @@ def figure_parser(description: str, out: Path, *, data: bool = True) -> argparse
             help="samples in rows: npy, npz, csv or IDX, gzipped or not (default: the digits)",
         )  # fmt: skip
     parser.add_argument(
-        "--out",
-        type=Path,
-        default=out,
-        metavar="PATH",
+        "--out", type=_figure_file, default=out, metavar="FILE",
         help="where to write (default: %(default)s)",
-    )
+    )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="a rough version, in a few seconds")
     return parser
+
+
+def _figure_file(text: str) -> Path:
+    path = Path(text)
+    if not path.suffix or path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"must be a file such as figure.png in a folder that exists; got {text!r}"
+        )
+    return path
 
 
 def load_data(parser: argparse.ArgumentParser, path: Path | None, minimum: int = 2) -> Array:
@@ -77,6 +85,15 @@ def load_data(parser: argparse.ArgumentParser, path: Path | None, minimum: int =
     if len(X) < minimum:
         parser.error(f"--data must have {minimum} samples or more; got {len(X)}")
     return X
+
+
+@contextmanager
+def training(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """Where training on the data of ``--data`` comes to nothing, say so and end the program."""
+    try:
+        yield
+    except TrainingDiverged as error:
+        parser.error(f"with these data {error}")
 
 
 def progress(items: Collection[T], description: str) -> Iterable[T]:

@@ -51,6 +51,8 @@ def check_samples(
         )
     if np.ma.is_masked(X):
         raise ValueError(f"{name} has masked values; fill them or drop their rows.")
+    if X is None:
+        raise ValueError(f"{name} must be 2-D, one row a sample; got None.")
     try:
         array = np.asarray(X)
     except ValueError:
@@ -71,10 +73,15 @@ def check_samples(
         except (ValueError, OverflowError) as error:
             raise ValueError(f"{name} must hold real numbers: {error}.") from None
     if array.ndim != 2:
+        way = f"{name}.reshape(len({name}), -1)"
+        if array.ndim < 2:
+            way = (
+                f"{name}.reshape(-1, 1) if it has one feature, {name}.reshape(1, -1) if it is one "
+                "sample"
+            )
         raise ValueError(
             f"{name} must be 2-D, one row a sample; got {array.ndim}-D of shape {array.shape}. "
-            f"Reshape your data with {name}.reshape(-1, 1) if it has one feature, "
-            f"{name}.reshape(1, -1) if it is one sample."
+            f"Reshape your data with {way}."
         )
     if array.shape[1] == 0:
         raise ValueError(

@@ -28,7 +28,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "equation(number): checks a numbered claim of the text")
-    config.addinivalue_line("markers", "slow: left out unless asked for with -m slow")
+    config.addinivalue_line("markers", "slow: deselected unless asked for with -m slow")
 
 
 def _numbers(item):
@@ -36,7 +36,11 @@ def _numbers(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    wanted = config.getoption("--equation")
+    wanted = (config.getoption("--equation") or "").strip("()") or None
+    if wanted is not None and wanted not in claims():
+        raise pytest.UsageError(
+            f"there is no equation {wanted}; derivations/README.md lists all of them"
+        )
     keep = [
         item
         for item in items
@@ -62,6 +66,10 @@ def pytest_terminal_summary(terminalreporter):
         return
     words = claims()
     terminalreporter.section("theory report")
+    terminalreporter.line(
+        "A claim holds if error <= bound. Errors are relative or absolute, or in standard errors\n"
+        "where the claim is statistical: its test says which. Shown is the case nearest its bound."
+    )
     terminalreporter.line(f"{'eq.':>6} {'error':>9} {'bound':>9} {'cases':>6}  claim")
     for number in sorted(RECORDS, key=order):
         record = RECORDS[number]

@@ -771,6 +771,16 @@ def test_a_gradient_that_is_not_a_number_is_found(monkeypatch):
     assert gradient_check(deep(), np.random.default_rng(1).random((6, 4))).error == np.inf
 
 
+def test_gradient_check_says_its_verdict(monkeypatch):
+    X = np.random.default_rng(1).random((6, 4))
+    right = gradient_check(deep(), X)
+    assert str(right).startswith("gradient right: ") and right.parameter in str(right)
+    break_squared_error(lambda g, y, x: g * 1.01)(monkeypatch)
+    wrong = gradient_check(deep(), X)
+    assert str(wrong).startswith("gradient WRONG: relative error 9.9e-03 ")
+    assert f"{wrong.analytic:.10g}" in str(wrong) and f"{wrong.numeric:.10g}" in str(wrong)
+
+
 def test_gradient_check_leaves_the_model_alone():
     model = Autoencoder(2, hidden_layer_sizes=(3,), random_state=0, max_iter=2)
     X = np.random.default_rng(0).random((10, 4))

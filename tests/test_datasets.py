@@ -226,6 +226,8 @@ REFUSED = {
     "empty cell": (b"a,b\n1,2\n3,\n", r"line 3, column 'b': an empty cell is not a finite"),
     "empty first cell": (b",2\n3,4\n", r"line 1, column 1: an empty cell"),
     "only empty cells": (b",\n3,4\n", r"line 1, column 1: an empty cell"),
+    "semicolons": (b"a;b\n1;2\n", "must be separated by commas, not by semicolons"),
+    "tabs": (b"1\t2\n3\t4\n", "must be separated by commas, not by semicolons or tabs"),
     "short row": (b"1,2,3\n4,5\n", "line 2 has 2 fields where 3 were expected"),
     "long row": (b"a,b\n1,2\n\n3,4,5\n", "line 4 has 3 fields where 2 were expected"),
     "long word": (b"1\n" + b"x" * 10_000, r"line 2, column 1: 'x+\.\.\.x+' is not"),

@@ -63,14 +63,21 @@ def test_examples_print_what_they_say(name):
     assert result.failed == 0, "the differences are in the captured output"
 
 
+@pytest.mark.parametrize("model", [m for m in vars(nanoae).values() if hasattr(m, "get_params")])
+def test_every_argument_of_a_model_is_explained(model):
+    explained = re.findall(r"^    (\w+(?:, \w+)*)(?: : |$)", model.__doc__, re.MULTILINE)
+    named = {name for names in explained for name in names.split(", ")}
+    assert set(inspect.signature(model).parameters) <= named
+
+
 def test_the_programs_of_the_readme_run(tmp_path, monkeypatch, capsys):
     readme = Path(__file__).parents[1] / "README.md"
     programs = re.findall(r"```python\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
     assert len(programs) > 2
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for program in programs:  # one reads on from the last
-        exec(program, names)
+    for program in programs:
+        exec(program, {})
     out = capsys.readouterr().out
+    assert "gradient right" in out
     loss, pca = (re.search(rf"{word} +([0-9.]+)", out).group(1) for word in ("loss", "PCA"))
     assert float(loss) == pytest.approx(float(pca), rel=1e-11)

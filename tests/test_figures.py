@@ -42,6 +42,9 @@ DATA = {  # what may be handed in; a figure is drawn, or one sentence says why n
     "one column": b"1\n2\n4\n",
     "one row": b"1,2,3,4\n",
     "few rows": b"1,2,3,4\n2,3,4,6\n3,1,4,1\n",
+    "columns of very different sizes": "\n".join(
+        ",".join(f"{v:.3g}" for v in row) for row in rng.random((80, 6)) * 10.0 ** np.arange(-2, 4)
+    ).encode(),
     "no square": "\n".join(
         ",".join(f"{v:.3f}" for v in row) for row in rng.random((80, 5))
     ).encode(),
@@ -61,11 +64,21 @@ def test_data_that_will_not_do_are_one_sentence_and_exit_2(name, kind, tmp_path,
     except SystemExit as stop:
         assert stop.code == 2
         message = capsys.readouterr().err.splitlines()[-1]
-        assert re.search(r"error: .*(data\.csv|needs|must|got)", message)
+        assert re.search(r"error: .*(data\.csv|needs|must|got|scale the data)", message)
         assert not out.exists()
     else:
         assert kind not in ("missing", "text", "NaN")
         assert out.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("out", ["none/figure.png", ".", "figure"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_says_where_it_cannot_write_before_it_begins(name, out, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        importlib.import_module(f"figures.{name}").main(["--out", str(tmp_path / out)])
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "--out: must be a file such as figure.png in a folder that exists" in message
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, "__main__"])

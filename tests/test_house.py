@@ -33,7 +33,7 @@ def imported_by(folder):
 
 
 def test_models_and_theory_never_meet_in_the_package():
-    learning = {path.stem for path in PACKAGE.iterdir()} - {"theory", "arrays"}
+    learning = {path.stem for path in PACKAGE.iterdir()} - {"theory", "arrays", "validation"}
     assert imported_by("theory").isdisjoint(f"nanoae.{name}" for name in learning)
     for folder in ("models", "network"):
         assert "nanoae.theory" not in imported_by(folder)

@@ -122,6 +122,20 @@ def test_a_writing_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
 
 
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    path = tmp_path / "none" / "model.npz"
+    with pytest.raises(FileNotFoundError, match="folder that does not exist") as error:
+        LinearAutoencoder(2, random_state=0).fit(X).save(path)
+    assert str(path) in str(error.value)
+
+
+def test_samples_are_no_model(tmp_path):
+    path = tmp_path / "samples.npz"
+    np.savez(path, X=X)
+    with pytest.raises(ValueError, match=r"no file of a nanoae model.*lacks the entry 'nanoae'"):
+        nanoae.load(path)
+
+
 def file_of(model):
     """The bytes of a saved model."""
     buffer = io.BytesIO()
@@ -429,6 +443,8 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     refused(other, ["learning_rate was 0.001", "now it is 0.5", str(path)], path)
     other = copy.deepcopy(model).set_params(random_state=1)
     refused(other, ["random_state was 0", "now it is 1"], path)
+    other = copy.deepcopy(TRAININGS["vae-learned"])
+    refused(other, ['model was "Autoencoder"', 'now it is "VAE"'], path)
     changed = DATA.copy()
     changed[3, 4] += 1e-12
     refused(copy.deepcopy(model), ["X was", "checksum"], path, X=changed)

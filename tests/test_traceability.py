@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 
+import pytest
 from traceability import ROOT, citations, claims, marks, tags, with_index
 
 
@@ -28,3 +31,15 @@ def test_code_cites_only_equations_that_exist():
 def test_the_index_of_equations_is_up_to_date():
     readme = (ROOT / "derivations" / "README.md").read_text("utf-8")
     assert readme == with_index(readme), "run python tests/traceability.py"
+
+
+@pytest.mark.parametrize("asked, answer", [("(9.9)", "there is no equation 9.9"),
+                                           ("(2.3)", "test_")])  # fmt: skip
+def test_one_equation_can_be_asked_for(asked, answer):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "--equation", asked,
+         "tests/test_linear.py"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert answer in done.stdout + done.stderr
+    assert (done.returncode == 0) == (answer == "test_")

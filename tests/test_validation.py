@@ -17,6 +17,8 @@ from nanoae import (
     SparseAutoencoder,
     SparseCoding,
     TiedAutoencoder,
+    gradient_check,
+    theory,
 )
 from nanoae.validation import check_samples
 
@@ -80,7 +82,7 @@ BAD_DATA = {
     "beyond float64": ([[10**400, 1, 1, 1]] * 20, ValueError, "real numbers", "too large"),
     "0-D": (3.0, ValueError, "2-D", "0-D", "()"),
     "1-D": (X[0], ValueError, "2-D", "1-D", "(4,)", "reshape(1, -1)"),
-    "3-D": (X[None], ValueError, "2-D", "3-D", "(1, 20, 4)"),
+    "3-D": (X[None], ValueError, "2-D", "3-D", "(1, 20, 4)", "X.reshape(len(X), -1)"),
     "no rows": (X[:0], ValueError, "0 sample", "at least"),
     "empty list": ([], ValueError, "2-D", "(0,)"),
     "no features": (X[:, :0], ValueError, "0 feature(s)", "(20, 0)", "minimum of 1"),
@@ -280,7 +282,7 @@ BAD_HYPERPARAMETERS = [
     (V, "beta_warmup", 1.5, TypeError, "integer"),
     (V, "noise_variance", 0.0, ValueError, "greater than 0"),
     (V, "noise_variance", -1, ValueError, "greater than 0"),
-    (V, "noise_variance", "trained", ValueError, "'learned'"),
+    (V, "noise_variance", "trained", ValueError, "a number greater than 0 or 'learned'"),
     (V, "noise_variance", None, TypeError, "number"),
     (S, "penalty", "l2", ValueError, "'l1'", "'kl'"),
     (S, "sparsity", 0.0, ValueError, "greater than 0"),
@@ -347,6 +349,40 @@ def test_number_of_samples_must_be_a_positive_integer(method, n_samples, error):
     arguments = [] if method == "sample" else [X]
     with rejects(error, "n_samples", f"got {n_samples!r}"):
         getattr(FITTED["vae"], method)(*arguments, n_samples=n_samples)
+
+
+@pytest.mark.parametrize("method", ["elbo", "score", "rate_distortion", "log_likelihood"])
+def test_samples_at_which_a_bound_overflows_are_refused(method):
+    model = copy.deepcopy(FITTED["vae"])
+    model.encoder_.layers[-1].weight[:, 2:] = 1.0  # a variance of e^(sum of the hidden layer)
+    model.encoder_.layers[0].weight[...] = 1.0
+    assert np.isfinite(model.elbo(X))
+    with rejects(ValueError, "X", "too far", "overflows", "Scale"):
+        getattr(model, method)(1000 * X)
+
+
+@pytest.mark.parametrize("bad", [VAE, X, None])
+def test_gradient_check_wants_a_model(bad):
+    with rejects(TypeError, "model must be an autoencoder", f"got {bad!r}"):
+        gradient_check(bad, X)
+
+
+BAD_THEORY = [
+    (theory.pca, (with_value(np.nan),), ValueError, "row 3, column 1"),
+    (theory.pca, (X[0],), ValueError, "2-D"),
+    (theory.linear_autoencoder_optimum, (X, 5), ValueError, "from 1 to 4; got 5"),
+    (theory.linear_autoencoder_optimum, (X, 0), ValueError, "from 1 to 4; got 0"),
+    (theory.linear_autoencoder_optimum, (X, 2.0), TypeError, "n_components must be an integer"),
+    (theory.linear_vae_optimum, ([2, 1], 0, 1, 1), ValueError, "n_components must be at least 1"),
+    (theory.linear_vae_optimum, ([2, 1], 1, -1, 1), ValueError, "beta must be"),
+    (theory.linear_vae_optimum, ([2, 1], 1, 1, 0), ValueError, "noise_variance must be"),
+]
+
+
+@pytest.mark.parametrize("function, arguments, error, words", BAD_THEORY)
+def test_the_theory_of_nothing_is_refused(function, arguments, error, words):
+    with rejects(error, words):
+        function(*arguments)
 
 
 @pytest.mark.parametrize("method", ["sample", "elbo", "rate_distortion", "log_likelihood"])

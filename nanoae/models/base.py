@@ -231,7 +231,7 @@ class BaseAutoencoder:
                     "checkpoint must be None with a solver that takes all samples at every step, "
                     f"as {type(self).__name__} does here. Use solver='adam'."
                 )
-            checkpoint.open(self.get_params(), X, rng)
+            checkpoint.open({"model": type(self).__name__, **self.get_params()}, X, rng)
         self.n_features_in_ = X.shape[1]
         self._built_with = self.get_params()
         dtype = np.float32 if X.dtype == np.float32 else np.float64

@@ -348,16 +348,22 @@ class VAE(DeepAutoencoder):
             ``KL(q(z|x) ‖ p(z))``, nats per sample.
         distortion : float
             ``E_q ‖x − x̂‖²`` per sample or, Bernoulli, ``E_q[−log p(x|z)]`` in nats.
+
+        Raises
+        ------
+        ValueError
+            Of all that is wrong with ``X``, also if it is so large that either overflows.
         """
         X = self._check_samples(X)
         check_integer("n_samples", n_samples, 1)
         rng = check_random_state(random_state)
         rate, distortion = 0.0, 0.0
-        for x in blocks(X, self._dtype):
-            mu, log_var = self._split(self.encoder_(x))
-            rate += gaussian_kl(mu, log_var)[0] * len(x)
-            distortion += self._distortion(x, mu, log_var, n_samples, rng) * len(x)
-        return float(rate / len(X)), float(distortion / len(X))
+        with np.errstate(over="ignore", invalid="ignore"):  # one sentence says it below
+            for x in blocks(X, self._dtype):
+                mu, log_var = self._split(self.encoder_(x))
+                rate += gaussian_kl(mu, log_var)[0] * len(x)
+                distortion += self._distortion(x, mu, log_var, n_samples, rng) * len(x)
+        return _finite(rate / len(X)), _finite(distortion / len(X))
 
     def _distortion(
         self, x: Array, mu: Array, log_var: Array, n_samples: int, rng: np.random.Generator
@@ -420,7 +426,8 @@ class VAE(DeepAutoencoder):
                 log_sum = np.logaddexp(log_sum, log_weight)
             return log_sum - math.log(n_samples)
 
-        return float(np.mean(map_rows(log_mean_weight, X, self._dtype)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _finite(np.mean(map_rows(log_mean_weight, X, self._dtype)))
 
     def _log_p_per_sample(self, X: Array, x_hat: Array) -> Array:
         """log p(x|z) of each sample ``(n,)``, from the decoder's output."""
@@ -530,9 +537,12 @@ class VAE(DeepAutoencoder):
                 "beta_warmup must be 0 with solver='lbfgs', which has no epochs; got "
                 f"{self.beta_warmup!r}. Use solver='adam'."
             )
-        if isinstance(self.noise_variance, str):
-            check_choice("noise_variance, if not a number,", self.noise_variance, ("learned",))
-        else:
+        if isinstance(self.noise_variance, str) and self.noise_variance != "learned":
+            raise ValueError(
+                "noise_variance must be a number greater than 0 or 'learned'; got "
+                f"{self.noise_variance!r}."
+            )
+        if self.noise_variance != "learned":
             check_real("noise_variance", self.noise_variance, 0, open_ends=True)
         check_choice("solver", self.solver, ("auto", "adam", "sgd", "lbfgs"))
         if self.solver == "lbfgs" and not self._is_linear_gaussian:
@@ -543,3 +553,13 @@ class VAE(DeepAutoencoder):
                 f"likelihood={self.likelihood!r}. Use solver='adam'."
             )
         super()._check_hyperparameters(n_features)
+
+
+def _finite(value: Any) -> float:
+    """An average over samples, if it is a number."""
+    if not np.isfinite(value):
+        raise ValueError(
+            "X is too far from the samples of the training: rate or distortion overflows. "
+            "Scale it as those were scaled."
+        )
+    return float(value)

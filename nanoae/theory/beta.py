@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.validation import check_integer, check_real
 
 
 def linear_vae_encoder(W: ArrayLike, theta: float) -> tuple[Array, Array]:
@@ -127,6 +128,11 @@ def linear_vae_optimum(
     -------
     LinearVAEOptimum
 
+    Raises
+    ------
+    TypeError, ValueError
+        One of the three numbers is out of its range.
+
     Examples
     --------
     A larger β buys a lower rate with distortion; the total variance is 6.5:
@@ -140,6 +146,9 @@ def linear_vae_optimum(
     5.0 0.0 6.5
     """
     eigenvalues = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    check_integer("n_components", n_components, 1)
+    check_real("beta", beta, 0, open_ends=True)
+    check_real("noise_variance", noise_variance, 0, open_ends=True)
     theta = beta * noise_variance
     used, left = eigenvalues[:n_components], eigenvalues[n_components:]
     active = used > theta

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.validation import check_integer, check_samples
 
 
 class PCA(NamedTuple):
@@ -51,6 +52,11 @@ def pca(X: ArrayLike) -> PCA:
     -------
     PCA
 
+    Raises
+    ------
+    TypeError, ValueError
+        ``X`` is no matrix of finite numbers.
+
     Examples
     --------
     >>> from nanoae import datasets, theory
@@ -59,7 +65,7 @@ def pca(X: ArrayLike) -> PCA:
     >>> share[[1, 9, 19]].round(3).tolist()  # of the variance, in 2, 10 and 20 components
     [0.285, 0.738, 0.894]
     """
-    X = np.asarray(X, dtype=np.float64)
+    X = np.asarray(check_samples(X), dtype=np.float64)
     mean = X.mean(axis=0)
     # full_matrices: with fewer samples than features the other axes have eigenvalue 0
     _, s, Ut = np.linalg.svd(X - mean, full_matrices=len(X) < X.shape[1])
@@ -145,6 +151,11 @@ def linear_autoencoder_optimum(X: ArrayLike, n_components: int) -> tuple[float, 
     subspace : ndarray of shape (d, k)
         Orthonormal columns.
 
+    Raises
+    ------
+    TypeError, ValueError
+        ``X`` is no matrix of finite numbers, or ``n_components`` is no integer from 1 to d.
+
     Examples
     --------
     A trained model ends at the eigenvalue left out:
@@ -157,6 +168,7 @@ def linear_autoencoder_optimum(X: ArrayLike, n_components: int) -> tuple[float, 
     1.0
     """
     _, U, eigenvalues = pca(X)
+    check_integer("n_components", n_components, 1, len(eigenvalues))
     return float(eigenvalues[n_components:].sum()), U[:, :n_components]
 
 
