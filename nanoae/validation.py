@@ -56,7 +56,8 @@ def check_samples(
     try:
         array = np.asarray(X)
     except ValueError:
-        raise ValueError(f"{name} must be 2-D, but its rows differ in length.") from None
+        hint = " Pass the samples alone, without labels." if isinstance(X, tuple) else ""
+        raise ValueError(f"{name} must be 2-D, but its rows differ in length.{hint}") from None
     texts = array.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in array.flat)
     if array.dtype.kind == "c":
         raise ValueError(f"{name} must hold real numbers. Complex data not supported.")
