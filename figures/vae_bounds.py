@@ -29,7 +29,9 @@ def main(argv: list[str] | None = None) -> None:
     vae = VAE(
         min(N_COMPONENTS, *X.shape), hidden_layer_sizes=(), noise_variance=NOISE_VARIANCE,
         beta=BETA, random_state=0,
-    ).fit(X)  # fmt: skip
+    )  # fmt: skip
+    with plot.training(parser):
+        vae.fit(X)
     decoder = vae.decoder_.layers[0]
     model = theory.LinearGaussian(decoder.weight.T, decoder.bias, NOISE_VARIANCE)
     batch = X[:SHOWN]

@@ -41,12 +41,11 @@ def main(argv: list[str] | None = None) -> None:
             dimensions, np.stack([closed, measured], axis=2), strict=True
         )),
     )  # fmt: skip
-    on_data = np.array(
-        [
-            measure_vae(X, e, 50 if args.quick else 400, rng)
-            for e in plot.progress(epochs, "epochs")
-        ]
-    )
+    draws = 50 if args.quick else 400
+    with plot.training(parser):
+        on_data = np.array(
+            [measure_vae(X, e, draws, rng) for e in plot.progress(epochs, "epochs")]
+        )
     print(f"a VAE on the data, learned noise, batch of {BATCH}")
     plot.print_table(
         ("epochs", "score", "baseline", "reparam.", "score/rep.", "base/rep."),

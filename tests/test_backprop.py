@@ -1,5 +1,6 @@
 """Chapter 1: every formula of the backward pass, against the definition of a derivative."""
 
+import copy
 import math
 from decimal import Decimal, localcontext
 from itertools import pairwise
@@ -11,7 +12,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from theory_report import verify
 
-from nanoae import VAE, Autoencoder, LinearAutoencoder, TiedAutoencoder, gradient_check, losses
+from nanoae import (
+    VAE,
+    Autoencoder,
+    LinearAutoencoder,
+    SparseAutoencoder,
+    SparseCoding,
+    TiedAutoencoder,
+    gradient_check,
+    losses,
+)
 from nanoae.gradient_check import central_difference
 from nanoae.models import mlp, vae
 from nanoae.network import ACTIVATIONS, MLP, Dense, Parameters
@@ -1099,3 +1109,17 @@ def test_exercise_a_scale_layer(seed, n, d):
     assert relative_error(np.sum(grad_y * x, axis=0), right) <= COMPLEX
     right = complex_step(lambda x: np.sum(grad_y * (x * s)), x)
     assert relative_error(grad_y * s, right) <= COMPLEX
+
+
+@pytest.mark.parametrize("model", [
+    Autoencoder(2, hidden_layer_sizes=(3,), max_iter=2), LinearAutoencoder(2), TiedAutoencoder(2),
+    VAE(2, noise_variance="learned", max_iter=2), SparseAutoencoder(2, n_steps=2, max_iter=2),
+    SparseCoding(2, max_iter=2),
+], ids=lambda m: type(m).__name__)  # fmt: skip
+def test_names_of_parameters_lead_to_them(model):
+    X = np.random.default_rng(0).uniform(size=(9, 4))
+    model = copy.deepcopy(model).set_params(random_state=0).fit(X)
+    for i, value in enumerate(model.parameters_):
+        name = model._parameters.locate(i)
+        if name != "log_noise_variance":
+            assert eval(f"model.{name}") == value

@@ -27,7 +27,7 @@ MODELS = {
     "tied": TiedAutoencoder(K, random_state=0),
     # learns so fast that its first epoch is its best on the rows held out
     "mlp": Autoencoder(
-        K, hidden_layer_sizes=(4,), early_stopping=True, learning_rate=0.1, **SMALL
+        K, hidden_layer_sizes=(4,), early_stopping=True, learning_rate=2.0, **SMALL
     ),
     "mlp-bernoulli": Autoencoder(K, hidden_layer_sizes=[4, 3], loss="bernoulli", **SMALL),
     "vae": VAE(K, hidden_layer_sizes=(4,), beta=0.5, **SMALL),
@@ -476,3 +476,81 @@ def test_kl_per_dimension_adds_up_to_the_rate():
         rates = model.kl_per_dimension(X)
         assert rates.shape == (K,) and rates.min() >= 0
         assert rates.sum() == pytest.approx(model.rate_distortion(X)[0], rel=1e-12)
+
+
+def test_a_vae_draws_its_noise_from_random_state_if_given_no_generator():
+    X = np.random.default_rng(0).uniform(size=(30, 5))
+    model = VAE(2, hidden_layer_sizes=(4,), max_iter=1, random_state=3).fit(X)
+    loss, gradient = model.loss_and_gradient(X)
+    gradient = gradient.copy()
+    same_loss, same_gradient = model.loss_and_gradient(X, np.random.default_rng(3))
+    assert loss == same_loss
+    np.testing.assert_array_equal(gradient, same_gradient)
+
+
+@pytest.mark.parametrize("hidden", [(), (4,)])
+def test_a_single_draw_a_single_sample_and_a_line_of_two_points_are_enough(hidden):
+    X = np.random.default_rng(0).uniform(size=(30, 5))
+    model = VAE(2, hidden_layer_sizes=hidden, solver="adam", max_iter=2, random_state=0).fit(X)
+    rate, distortion = model.rate_distortion(X, n_samples=1)
+    assert np.isfinite([rate, distortion, model.elbo(X, n_samples=1)]).all()
+    assert np.isfinite(model.log_likelihood(X, n_samples=1))
+    assert model.sample(1, random_state=0).shape == (1, 5) == model.sample().shape
+    ends = model.interpolate(X[0], X[1], 2)
+    np.testing.assert_allclose(ends, model.reconstruct(X[:2]), rtol=1e-12)
+
+
+def test_a_float32_vae_computes_in_float32(monkeypatch):
+    X = np.random.default_rng(0).uniform(size=(30, 5)).astype(np.float32)
+    model = VAE(2, hidden_layer_sizes=(4,), max_iter=1, random_state=0).fit(X)
+    forward, dtypes = model.decoder_.forward, set()
+
+    def spy(z):
+        dtypes.add(z.dtype)
+        return forward(z)
+
+    monkeypatch.setattr(model.decoder_, "forward", spy)
+    model.loss_and_gradient(X, np.random.default_rng(0))
+    assert dtypes == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("model", [Autoencoder(2), VAE(2)], ids=["mlp", "vae"])
+def test_the_decoder_has_the_hidden_layers_in_reverse(model):
+    X = np.random.default_rng(0).uniform(size=(20, 4))
+    model = copy.deepcopy(model)
+    model.set_params(hidden_layer_sizes=(7, 5), max_iter=1, random_state=0).fit(X)
+    n_out = 4 if isinstance(model, VAE) else 2
+    assert [layer.weight.shape for layer in model.encoder_.layers] == [(4, 7), (7, 5), (5, n_out)]
+    assert [layer.weight.shape for layer in model.decoder_.layers] == [(2, 5), (5, 7), (7, 4)]
+
+
+MANY = np.random.default_rng(0).uniform(size=(600, 1024))  # three blocks of rows, the last smaller
+MANY[300:] *= 0.5
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_rate_and_distortion_of_many_samples_are_means_over_all_of_them(likelihood):
+    model = VAE(
+        2, hidden_layer_sizes=(), solver="adam", likelihood=likelihood, noise_variance=0.01,
+        max_iter=2, random_state=0,
+    ).fit(MANY)  # fmt: skip
+    parts = [MANY[:200], MANY[200:400], MANY[400:]]  # of a block each
+    measured = np.array([model.rate_distortion(part, n_samples=10) for part in parts])
+    rate, distortion = model.rate_distortion(MANY, n_samples=10)
+    assert rate == pytest.approx(measured[:, 0].mean(), rel=1e-12)
+    exact = 1e-12 if likelihood == "gaussian" else 5e-3  # 10 draws for each of 600 samples
+    assert distortion == pytest.approx(measured[:, 1].mean(), rel=exact)
+    assert np.ptp(measured, axis=0).min() > 0.01 * rate  # the parts differ
+
+
+def test_what_is_known_of_many_samples_is_known_of_all_of_them():
+    vae = VAE(2, noise_variance="learned", hidden_layer_sizes=(4,), learning_rate=1e-300,
+              max_iter=1, random_state=0).fit(MANY)  # fmt: skip
+    assert vae.noise_variance_ == pytest.approx(MANY.var(axis=0).mean(), rel=1e-12)
+    sparse = SparseAutoencoder(4, max_iter=1, random_state=0).fit(MANY)
+    np.testing.assert_allclose(sparse.mean_, MANY.mean(axis=0), rtol=1e-12)
+    active = np.mean(sparse.transform(MANY) != 0)
+    assert sparse.active_fraction_ == pytest.approx(active, rel=1e-12)
+    linear = LinearAutoencoder(2, solver="alternating", tol=1e-3, random_state=0).fit(MANY)
+    np.testing.assert_allclose(linear.mean_, MANY.mean(axis=0), rtol=1e-12)
+    assert linear.loss_ == pytest.approx(linear.reconstruction_error(MANY).mean(), rel=1e-10)

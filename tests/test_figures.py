@@ -43,7 +43,7 @@ DATA = {  # what may be handed in; a figure is drawn, or one sentence says why n
     "one row": b"1,2,3,4\n",
     "few rows": b"1,2,3,4\n2,3,4,6\n3,1,4,1\n",
     "columns of very different sizes": "\n".join(
-        ",".join(f"{v:.3g}" for v in row) for row in rng.random((80, 6)) * 10.0 ** np.arange(-2, 4)
+        ",".join(f"{v:.3g}" for v in row) for row in rng.random((12, 3)) * [1, 1e3, 1e6]
     ).encode(),
     "no square": "\n".join(
         ",".join(f"{v:.3f}" for v in row) for row in rng.random((80, 5))

@@ -16,6 +16,7 @@ from nanoae import Autoencoder, LinearAutoencoder, datasets, gradient_check, the
 from nanoae.exceptions import ConvergenceWarning
 from nanoae.losses import squared_error
 from nanoae.models.linear import add_samples, scaled
+from nanoae.models.linear import triangular_factor as factor_of
 from nanoae.network import ACTIVATIONS, MLP, Parameters
 from nanoae.optimizers import SGD, lbfgs
 
@@ -772,3 +773,33 @@ def test_weight_decay_beyond_every_eigenvalue_leaves_nothing():
     model = LinearAutoencoder(2, weight_decay=2.1, random_state=0).fit(X)
     assert np.abs(model.parameters_).max() <= 1e-6
     assert theory.weight_decay_optimum(X, 2, 2.1).loss == pytest.approx(3.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("shape", [[0, 1, 2, 3], [0, 3, 3, 3], [0, 0, 0, 3]])
+@pytest.mark.parametrize("exponent", range(8))
+def test_triangular_factor_has_the_singular_values_of_the_rows_however_small(
+    exponent, shape, scale
+):
+    """By a QR decomposition to ε times the condition; by products where 1e-11 is as good."""
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.standard_normal((n, 4)))[0] for n in (30, 4))
+    true = scale * 10.0 ** (-exponent / 3 * np.array(shape))
+    found = np.linalg.svd(factor_of(left * true @ right), compute_uv=False)
+    np.testing.assert_allclose(found, true, rtol=1e-11 + 20 * 2.2e-16 * 10**exponent)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_alternation_knows_what_rounding_leaves_of_its_tol(dtype):
+    X = np.random.default_rng(0).standard_normal((400, 200)) * np.geomspace(30, 1, 200)
+    model = LinearAutoencoder(20, solver="alternating", tol=0, random_state=0)
+    model.fit(X.astype(dtype))  # without the warning that it did not converge
+    assert 5 < model.n_iter_ < 2000
+
+
+def test_what_is_kept_of_float32_samples_is_float32():
+    X = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
+    n, mean, factor = 0, np.zeros(5, np.float32), np.empty((0, 5), np.float32)
+    for part in (X[:3], X[3:30], X[30:]):
+        n, mean, factor = add_samples(n, mean, factor, part)
+        assert mean.dtype == factor.dtype == scaled(factor, n).dtype == np.float32

@@ -15,6 +15,7 @@ from test_persistence import same
 from nanoae import (
     VAE,
     Autoencoder,
+    ConvergenceWarning,
     LinearAutoencoder,
     SparseAutoencoder,
     SparseCoding,
@@ -23,6 +24,8 @@ from nanoae import (
     datasets,
     theory,
 )
+from nanoae.models.sparse import redraw_atoms, update_atoms
+from nanoae.proximal import fista
 
 X = np.random.default_rng(0).uniform(size=(50, 6)) * [3.0, 2.5, 2.0, 1.5, 1.0, 0.5]
 
@@ -241,3 +244,62 @@ assert len(model.transform(X[: {n} // 5])) == {n} // 5
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     print(done.stdout)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("sparsity", [1.0, 4.0])  # at the second, atoms lie idle
+def test_a_round_of_sparse_coding_is_on_all_codes_so_far_the_older_ones_faded(sparsity):
+    """Mairal's HᵀH and HᵀX, from codes that are all kept instead."""
+    rng = np.random.default_rng(0)
+    parts = [rng.standard_normal((6, 4)) * [2, 1, 1, 0.2] + 1 for _ in range(5)]
+    model = SparseCoding(6, sparsity=sparsity, max_iter=1, random_state=0).fit(parts[0])
+    atoms = model.components_.copy()
+    X = parts[0] - model.mean_
+    kept, n_redrawn = [(1.0, fista(X, atoms.T, sparsity, tol=1e-8), X)], 0
+    for t, part in enumerate(parts[1:], start=2):
+        model.partial_fit(part)
+        X = part - np.mean(np.concatenate(parts[:t]), axis=0)
+        H = fista(X, atoms.T, sparsity, tol=1e-8)
+        penalty = sparsity * np.sum(np.abs(H), axis=1)
+        loss = np.mean(np.sum((X - H @ atoms) ** 2, axis=1) + penalty)
+        assert model.n_iter_ == t and model.loss_ == pytest.approx(loss, rel=1e-9)
+        assert model.active_fraction_ == np.mean(H != 0)
+        kept = [(weight * (1 - 1 / t) ** 2, H, X) for weight, H, X in kept] + [(1.0, H, X)]
+        update_atoms(
+            atoms, sum(w * H.T @ H for w, H, X in kept), sum(w * H.T @ X for w, H, X in kept)
+        )
+        used = np.any([np.any(H != 0, axis=0) for _, H, _ in kept], axis=0)
+        redrawn = redraw_atoms(atoms, H, X, used=used)
+        for _, H, _ in kept:
+            H[:, redrawn] = 0  # codes on atoms that are no more
+        n_redrawn += len(redrawn)
+        np.testing.assert_allclose(model.components_, atoms, rtol=0, atol=1e-9)
+    assert n_redrawn > 0
+
+
+def test_a_part_that_is_interrupted_leaves_the_loss_of_the_parameters_that_are_kept(monkeypatch):
+    X = np.random.default_rng(0).uniform(size=(30, 5))
+    model = Autoencoder(
+        2, learning_rate=0.03, max_iter=30, hidden_layer_sizes=(4,), batch_size=8,
+        early_stopping=True, random_state=0,
+    ).fit(X)  # fmt: skip
+    best = np.argmin(model.history_["validation_loss"])
+    assert best < model.n_iter_ - 1
+    before = model.loss_
+
+    def impatient(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model, "loss_and_gradient", impatient)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        model.partial_fit(X)
+    assert model.loss_ == before
+
+
+def test_divergence_in_a_part_keeps_the_loss_too():
+    X = np.random.default_rng(0).uniform(size=(50, 6)) * [3.0, 2.5, 2.0, 1.5, 1.0, 0.5]
+    model = Autoencoder(2, batch_size=16, random_state=0).partial_fit(X).partial_fit(X)
+    before = model.loss_
+    model.set_params(learning_rate=1e200)
+    with pytest.raises(TrainingDiverged, match="epoch 3"):
+        model.partial_fit(X)
+    assert model.loss_ == before == model.history_["loss"][-1] < model.history_["loss"][0]

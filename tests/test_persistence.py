@@ -30,6 +30,7 @@ from nanoae import (
     SparseCoding,
     persistence,
 )
+from nanoae.models import sparse
 
 IN_PARTS = [name for name in MODELS if name != "linear-adam" or MODELS[name].batch_size is None]
 
@@ -392,6 +393,7 @@ def test_a_training_taken_up_ends_as_if_nothing_had_happened(
     assert same(again.__getstate__(), whole.__getstate__())
     # once it is over, there is nothing left to train
     monkeypatch.setattr(type(again), "loss_and_gradient", None)
+    monkeypatch.setattr(sparse, "update_atoms", None)  # what sparse coding trains by
     once_more = copy.deepcopy(TRAININGS[name]).fit(DATA, **path)
     assert same(once_more.__getstate__(), whole.__getstate__())
     monkeypatch.undo()
@@ -570,3 +572,36 @@ def test_an_interrupted_training_can_be_taken_up(tmp_path, monkeypatch):
     monkeypatch.undo()
     whole = copy.deepcopy(TRAININGS["mlp"]).fit(DATA)
     assert same(model.fit(DATA, **path).__getstate__(), whole.__getstate__())
+
+
+@pytest.mark.parametrize("kind", ["nan that no reconstruction meets", "finite, but too large"])
+def test_a_model_whose_numbers_are_of_no_use_is_refused(kind, tmp_path):
+    X = np.random.default_rng(0).uniform(size=(9, 4))
+    model = VAE(1, hidden_layer_sizes=(2,), noise_variance="learned", max_iter=2, random_state=0)
+    values = model.fit(X).parameters_
+    if kind == "finite, but too large":
+        values[...] = 1e308
+    else:
+        values[-1] = np.nan  # log σ² of the noise
+    model.save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="usable model"):
+        nanoae.load(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("every", [1, 100])
+def test_a_training_that_ran_out_of_patience_is_not_taken_up(every, tmp_path, monkeypatch):
+    X = np.random.default_rng(0).uniform(size=(20, 4))
+    for model in (
+        Autoencoder(2, hidden_layer_sizes=(3,), n_iter_no_change=3),
+        SparseCoding(4, sparsity=0.1),
+    ):
+        model.set_params(tol=0.9999, random_state=0)
+        path = {"checkpoint": tmp_path / f"{type(model).__name__}.npz", "checkpoint_every": every}
+        whole = copy.deepcopy(model).fit(X, **path)
+        assert nanoae.load(path["checkpoint"]).n_iter_ == whole.n_iter_ < 20
+        with monkeypatch.context() as patch:
+            patch.setattr(type(model), "loss_and_gradient", None)  # nothing is left to train
+            patch.setattr(sparse, "update_atoms", None)  # what sparse coding trains by
+            again = copy.deepcopy(model).set_params(max_iter=500).fit(X, **path)
+        assert again.n_iter_ == whole.n_iter_
+        np.testing.assert_array_equal(again.parameters_, whole.parameters_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import warnings
 
@@ -541,3 +542,78 @@ def test_an_encoder_by_hand():
     np.testing.assert_allclose(model.transform(SMALL), h, rtol=0, atol=1e-14)
     x_hat = h @ model.components_ + model.mean_
     np.testing.assert_allclose(model.reconstruct(SMALL), x_hat, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("n", [2, 20])
+def test_atoms_of_sparse_coding_have_norm_one_from_the_start(n):
+    X = np.random.default_rng(0).standard_normal((n, 5))
+    model = SparseCoding(7, max_iter=1, random_state=0).fit(X)  # those of round 1: the start's
+    weight = model.decoder_.layers[0].weight
+    np.testing.assert_allclose(np.linalg.norm(weight, axis=1), 1, rtol=1e-14)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "kl"])
+def test_active_fraction_is_that_of_the_codes(penalty):
+    X = np.random.default_rng(0).standard_normal((30, 5))
+    model = SparseAutoencoder(7, penalty=penalty, sparsity=0.4, max_iter=3, random_state=0).fit(X)
+    codes = model.transform(X)
+    expected = np.mean(codes != 0) if penalty == "l1" else np.mean(codes)
+    assert model.active_fraction_ == pytest.approx(expected, rel=1e-12)
+    assert 0.1 < expected < 0.9
+
+
+@pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")  # 20 steps
+@pytest.mark.parametrize("model", [
+    SparseAutoencoder(7, solver="lbfgs"), SparseAutoencoder(7, solver="sgd"),
+    SparseAutoencoder(7, penalty="kl", solver="lbfgs"), SparseCoding(7),
+], ids=["lbfgs", "sgd", "kl-lbfgs", "coding"])  # fmt: skip
+def test_where_the_data_lie_makes_no_difference(model):
+    X = np.random.default_rng(0).standard_normal((12, 5))
+    here, there = (
+        copy.deepcopy(model).set_params(max_iter=20, random_state=0).fit(X + offset)
+        for offset in (0, 64)
+    )
+    assert there.loss_ == pytest.approx(here.loss_, rel=1e-6)
+    np.testing.assert_allclose(there.transform(X + 64), here.transform(X), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rho", [0.05, 0.4])
+def test_kl_units_start_at_their_mean_activation(rho):
+    X = np.random.default_rng(0).standard_normal((12, 5)) + 1
+    model = SparseAutoencoder(
+        7, penalty="kl", sparsity=rho, learning_rate=1e-300, max_iter=1, random_state=0
+    ).fit(X)  # moves nothing
+    np.testing.assert_allclose(model.transform(model.mean_[None]), rho, rtol=1e-12)
+
+
+@pytest.mark.parametrize("first, second", [(0, 1), (0, 2), (1, 2)])
+def test_of_two_like_atoms_the_second_is_redrawn_wherever_they_stand(first, second):
+    atoms = np.eye(4)[:3]
+    atoms[second] = -atoms[first]  # a sign is no difference
+    X = np.array([[0.0, 0, 0, 3.0], [0, 0, 0, 1.0]])
+    assert redraw_atoms(atoms, np.zeros((2, 3)), X, used=np.ones(3, bool)).tolist() == [second]
+    np.testing.assert_array_equal(atoms[second], [0, 0, 0, 1])
+
+
+@pytest.mark.parametrize("sparsity", [1.0, 4.0])  # at the second, atoms lie idle
+def test_two_rounds_of_sparse_coding_by_hand(sparsity):
+    X = np.random.default_rng(0).standard_normal((12, 5)) * [2, 1, 1, 1, 0.2] + 1
+    model = SparseCoding(7, sparsity=sparsity, max_iter=1, random_state=0).fit(X)
+    atoms, centred = model.components_.copy(), X - X.mean(axis=0)  # the start's: round 1 is kept
+    losses, H = [], None
+    for _ in range(3):
+        H = fista(centred, atoms.T, sparsity, tol=1e-2, codes=H)
+        error = np.mean(np.sum((centred - H @ atoms) ** 2, axis=1))
+        losses.append(error + sparsity * np.mean(np.sum(np.abs(H), axis=1)))
+        update_atoms(atoms, H.T @ H, H.T @ centred)
+        redraw_atoms(atoms, H, centred, used=H.any(axis=0))
+    model.set_params(max_iter=3).fit(X)
+    np.testing.assert_allclose(model.history_["loss"], losses, rtol=1e-10)
+
+
+def test_sparse_coding_shows_its_progress_if_asked_to(capsys):
+    SparseCoding(3, max_iter=2, random_state=0).fit(SMALL)
+    assert capsys.readouterr() == ("", "")
+    SparseCoding(3, max_iter=2, random_state=0, verbose=True).fit(SMALL)
+    out, err = capsys.readouterr()
+    assert out == "" and "SparseCoding" in err and "2/2" in err and "loss" in err

@@ -10,6 +10,8 @@ from nanoae import (
     Autoencoder,
     ConvergenceWarning,
     LinearAutoencoder,
+    SparseAutoencoder,
+    SparseCoding,
     TiedAutoencoder,
     TrainingDiverged,
 )
@@ -460,3 +462,86 @@ def test_a_loss_under_way_is_not_compared_with_its_final_form():
         interrupted = Interrupted(2, beta_warmup=3, max_iter=6, random_state=0)
         interrupted.fit(X)
     assert interrupted._warmth == 1
+
+
+def test_a_loss_that_stands_still_is_no_improvement_for_tol_0_either():
+    model = run(ScriptedModel([3.0] * 20), numbered(5), max_iter=20, n_iter_no_change=4)
+    assert len(model.history) == 1 + 4
+
+
+def test_of_equally_good_epochs_the_first_is_kept():
+    model = run(
+        scripted_validation([9, 4, 4, 4]), numbered(4), optimizer=COUNT, early_stopping=True,
+        validation_fraction=0.5, max_iter=4,
+    )  # fmt: skip
+    assert model.parameters_ == [2] and model.history.kept == 1
+
+
+@pytest.mark.parametrize("n, fraction, n_held_out", [(8, 0.01, 1), (8, 0.25, 2), (8, 0.99, 7)])
+def test_as_many_rows_are_held_out_as_the_fraction_says_but_not_none_and_not_all(
+    n, fraction, n_held_out
+):
+    model = run(
+        MeanModel(3), numbered(n), batch_size=n, early_stopping=True,
+        validation_fraction=fraction, max_iter=1,
+    )  # fmt: skip
+    assert [len(batch) for batch in model.batches] == [n - n_held_out, n_held_out]
+
+
+@pytest.mark.parametrize("model", [
+    Autoencoder(2, n_iter_no_change=3), VAE(2, n_iter_no_change=3),
+    SparseAutoencoder(2, n_iter_no_change=3), LinearAutoencoder(2, solver="adam", max_iter=200),
+    SparseCoding(2),
+])  # fmt: skip
+def test_models_stop_as_many_epochs_after_the_last_improvement_as_they_say(model):
+    X = np.random.default_rng(0).standard_normal((20, 4))
+    model = copy.deepcopy(model).set_params(tol=0.9999, random_state=0).fit(X)
+    patience = {LinearAutoencoder: 100, SparseCoding: 10}.get(type(model), 3)
+    assert model.n_iter_ == 1 + patience  # no epoch divides the loss by 10,000
+
+
+def test_what_none_stands_for():
+    """As the docstrings say."""
+    X = np.random.default_rng(0).standard_normal((20, 4))
+    for model, params in [
+        (LinearAutoencoder(2, solver="adam", max_iter=5), {"learning_rate": 0.003}),
+        (LinearAutoencoder(2, solver="sgd", max_iter=5), {"learning_rate": 0.1}),
+        (Autoencoder(2, hidden_layer_sizes=(), solver="lbfgs"), {"tol": 1e-6}),
+        (Autoencoder(2, hidden_layer_sizes=(3,), learning_rate=0.1), {"tol": 1e-5}),
+        (Autoencoder(2, hidden_layer_sizes=(), tol=0.0, n_iter_no_change=999), {"max_iter": 200}),
+        (SparseAutoencoder(2, max_iter=5), {"sparsity": 0.3}),
+        (SparseAutoencoder(2, max_iter=5, penalty="kl"), {"sparsity": 0.05}),
+    ]:
+        default = model.set_params(random_state=0).fit(X)
+        told = copy.deepcopy(default).set_params(**params).fit(X)
+        np.testing.assert_array_equal(default.parameters_, told.parameters_)
+        np.testing.assert_array_equal(default.history_["loss"], told.history_["loss"])
+
+
+def test_tol_decides_when_full_batch_training_of_a_deep_model_ends():
+    X = np.random.default_rng(0).standard_normal((20, 4))
+    model = Autoencoder(2, hidden_layer_sizes=(), solver="lbfgs", random_state=0)
+    n_iter = [model.set_params(tol=tol).fit(X).n_iter_ for tol in (1e-1, 1e-4, 1e-8)]
+    assert n_iter[0] < n_iter[1] < n_iter[2]
+
+
+def test_error_of_a_diverged_training_says_what_is_kept():
+    with pytest.raises(TrainingDiverged, match="from before that epoch are kept"):
+        run(ScriptedModel([np.nan]), numbered(5))
+
+
+@pytest.mark.parametrize("beta_warmup", [0, 5])
+def test_patience_begins_with_the_first_epoch_at_full_beta(beta_warmup):
+    X = np.random.default_rng(0).standard_normal((40, 4))
+    model = VAE(2, beta_warmup=beta_warmup, n_iter_no_change=3, tol=0.9999, random_state=0).fit(X)
+    assert model.n_iter_ == beta_warmup + 1 + 3
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "alternating"])
+def test_warnings_point_to_the_line_that_called(name):
+    X = np.random.default_rng(0).standard_normal((40, 5))
+    model = copy.deepcopy(SOLVERS[name]).set_params(max_iter=2)
+    for method in (model.fit, model.partial_fit):
+        with pytest.warns(ConvergenceWarning) as record:
+            method(X)
+        assert record[0].filename == __file__

@@ -1166,3 +1166,31 @@ def test_kl_by_quadrature_is_as_exact_for_float32():
     mu, log_var = np.array([0.5, -2.0], np.float32), np.array([0.25, -1.0], np.float32)
     exact = gaussian_kl(mu[None].astype(float), log_var[None].astype(float))[0]
     assert abs(theory.gaussian_kl_quadrature(mu, log_var) - exact) < 1e-12
+
+
+def test_learned_noise_starts_as_the_variance_of_a_feature():
+    X = np.random.default_rng(0).standard_normal((50, 4)) * [1, 2, 3, 4] + 10
+    model = VAE(2, noise_variance="learned", learning_rate=1e-300, max_iter=1, random_state=0).fit(
+        X
+    )  # moves nothing
+    assert model.noise_variance_ == pytest.approx(X.var(axis=0).mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [(), (4,)])
+def test_learned_noise_of_data_without_variance_is_finite(hidden):
+    model = VAE(1, hidden_layer_sizes=hidden, solver="adam", noise_variance="learned", max_iter=2,
+                random_state=0).fit(np.ones((10, 3)))  # fmt: skip
+    assert np.isfinite(model.parameters_).all() and np.isfinite(model.loss_)
+
+
+def test_the_linear_vae_is_trained_on_few_rows_however_many_samples_there_are(monkeypatch):
+    model = VAE(2, hidden_layer_sizes=(), max_iter=500, tol=1e-3, random_state=0)
+    exact, sizes = model.exact_loss_and_gradient, set()
+
+    def spy(X):
+        sizes.add(len(X))
+        return exact(X)
+
+    monkeypatch.setattr(model, "exact_loss_and_gradient", spy)
+    model.fit(np.random.default_rng(0).standard_normal((1000, 4)) * [4, 3, 2, 1])
+    assert sizes == {2 * 4}  # the triangular factor of the samples and its mirror image

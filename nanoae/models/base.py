@@ -59,6 +59,7 @@ class BaseAutoencoder:
     encoder_: Sequential
     decoder_: Sequential
     _parameters: Parameters
+    _kept = -1  # the epoch whose parameters these are
 
     # --- what a model must say of itself -------------------------------------------------
 
@@ -251,7 +252,7 @@ class BaseAutoencoder:
         self._see(X)
         state = self._training.get("rng")
         rng = check_random_state(self.random_state) if state is None else generator(state)
-        return X, rng, History(self.history_, self.n_iter_ - 1)
+        return X, rng, History(self.history_, self._kept)
 
     def _see(self, X: Array) -> None:
         """Take in samples that training will come upon: their number, and what else a model needs
@@ -280,7 +281,7 @@ class BaseAutoencoder:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
     def _note(self, history: History) -> None:
-        self.history_ = history.arrays()
+        self.history_, self._kept = history.arrays(), history.kept
         self.n_iter_ = len(history)
         self.loss_ = float(self.history_["loss"][history.kept]) if self.n_iter_ else np.inf
 
