@@ -93,7 +93,7 @@ def _bernoulli_sum(a: Array, x: Array, *, out: Array) -> float:
     ``1 − σ(a)``: one exponential for all. It is ½ at least, so of some rows the product may be
     taken first and the logarithm after.
     """
-    total = np.sum(np.maximum(a, 0)) - np.vdot(x, a)
+    total = np.vdot((a > 0) - x, a)  # max(a, 0) − x a
     sigma = np.negative(a, out=out)
     with np.errstate(over="ignore"):  # where e^−a is infinite, σ is 0
         np.exp(sigma, out=sigma)
