@@ -179,16 +179,17 @@ def test_bad_values_in_a_file_are_found(tmp_path):
 LARGE = {"hidden_layer_sizes": (8,), "max_iter": 1, "random_state": 0}
 
 
-@pytest.mark.parametrize("model", [
-    Autoencoder(2, **LARGE),
-    Autoencoder(2, early_stopping=True, **LARGE),
-    VAE(2, noise_variance="learned", **LARGE),
-    VAE(2, hidden_layer_sizes=(), tol=1e-2, random_state=0),
-    LinearAutoencoder(2, random_state=0),
-    TiedAutoencoder(2, solver="adam", batch_size=100, max_iter=1, random_state=0),
-    SparseAutoencoder(8, max_iter=1, random_state=0),
-], ids=lambda model: repr(model))  # fmt: skip
-@pytest.mark.parametrize(("dtype", "order"), [("f4", "C"), ("f4", "F"), ("u1", "C")])
+@pytest.mark.parametrize(("model", "dtype", "order"), [
+    (Autoencoder(2, **LARGE), "f4", "C"),
+    (Autoencoder(2, **LARGE), "u1", "C"),
+    (Autoencoder(2, early_stopping=True, **LARGE), "f4", "F"),
+    (VAE(2, noise_variance="learned", **LARGE), "f4", "C"),
+    (VAE(2, hidden_layer_sizes=(), tol=1e-2, random_state=0), "f4", "F"),
+    (LinearAutoencoder(2, random_state=0), "f4", "F"),
+    (LinearAutoencoder(2, random_state=0), "u1", "C"),
+    (TiedAutoencoder(2, solver="adam", batch_size=100, max_iter=1, random_state=0), "u1", "C"),
+    (SparseAutoencoder(8, max_iter=1, random_state=0), "f4", "C"),
+], ids=repr)  # fmt: skip
 def test_samples_in_a_file_are_never_copied_whole(model, dtype, order, tmp_path):
     n, d = 200_000, 32  # 26 MB in float32, 51 MB in float64
     part = np.random.default_rng(0).uniform(0, 20, size=(4000, d)) * np.arange(1, d + 1) / d
