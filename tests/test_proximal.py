@@ -22,6 +22,7 @@ def problem(seed=0, n=6, d=10, k=15):
 
 
 @solvers
+@pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")  # ISTA may take its time
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=5)
 def test_samples_do_not_know_of_each_other(solver, seed):
