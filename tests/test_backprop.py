@@ -298,6 +298,19 @@ def test_bernoulli_per_sample_is_what_is_averaged():
     assert losses.bernoulli_nll(logits, x)[0] == pytest.approx(per_sample.mean(), rel=1e-14)
 
 
+@pytest.mark.parametrize("n", [31, 32, 33, 65, 97])
+def test_bernoulli_counts_every_sample_once_however_many(n):
+    """Rows are taken 32 at a time."""
+    rng = np.random.default_rng(n)
+    logits, x = rng.standard_normal((n, 3)), rng.random((n, 3))
+    mean = losses.bernoulli_nll_per_sample(logits, x).mean()
+    right = (1 / (1 + np.exp(-logits)) - x) / n
+    for out in (None, np.full_like(logits, np.nan), logits):
+        loss, gradient = losses.bernoulli_nll(logits, x, out=out)
+        assert loss == pytest.approx(mean, rel=1e-13)
+        assert n * np.abs(gradient - right).max() <= 8 * EPS
+
+
 @given(seed=SEEDS, n=SIZES, d=SIZES, log_noise_variance=st.floats(-3, 3))
 @settings(max_examples=30)
 def test_gaussian_nll_gradient(seed, n, d, log_noise_variance):

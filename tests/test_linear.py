@@ -18,7 +18,7 @@ from nanoae.losses import squared_error
 from nanoae.models.linear import add_samples, scaled
 from nanoae.models.linear import triangular_factor as factor_of
 from nanoae.network import ACTIVATIONS, MLP, Parameters
-from nanoae.optimizers import SGD, lbfgs
+from nanoae.optimizers import SGD, Adam, lbfgs
 
 # Algebra that is exact on paper is held to 1e-12: some hundreds of roundings of 2.2e-16, and
 # room for sums of numbers of unlike size.
@@ -803,3 +803,43 @@ def test_what_is_kept_of_float32_samples_is_float32():
     for part in (X[:3], X[3:30], X[30:]):
         n, mean, factor = add_samples(n, mean, factor, part)
         assert mean.dtype == factor.dtype == scaled(factor, n).dtype == np.float32
+
+
+def steps(solver, total):
+    if solver == "sgd":
+        return SGD(1e-3 / total, momentum=0.9)  # of the samples' variance, so that units cancel
+    return Adam(1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_three_steps_of_gradient_descent_by_hand(solver):
+    X = np.random.default_rng(0).standard_normal((40, 5)) * [3, 2, 1, 1, 0.5] + 1
+    centred = X - X.mean(axis=0)
+    still = LinearAutoencoder(2, solver=solver, learning_rate=1e-300, max_iter=1, random_state=0)
+    by_hand = still.fit(X)
+    optimizer = steps(solver, np.sum(centred**2) / len(X))
+    for _ in range(3):
+        optimizer.step(by_hand.parameters_, by_hand.loss_and_gradient(centred)[1])
+    model = LinearAutoencoder(2, solver=solver, learning_rate=1e-3, max_iter=3, random_state=0)
+    np.testing.assert_allclose(model.fit(X).parameters_, by_hand.parameters_, rtol=0, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_batches_are_of_the_samples_themselves(solver, monkeypatch):
+    X = np.random.default_rng(0).standard_normal((40, 5)) + 1
+    loss_and_gradient, seen = LinearAutoencoder.loss_and_gradient, []
+
+    def spy(self, batch, rng):
+        seen.append(batch.copy())
+        return loss_and_gradient(self, batch, rng)
+
+    monkeypatch.setattr(LinearAutoencoder, "loss_and_gradient", spy)
+    LinearAutoencoder(2, solver=solver, batch_size=15, max_iter=1, random_state=0).fit(X)
+    assert [len(batch) for batch in seen[:3]] == [15, 15, 10]
+    rows = np.concatenate(seen[:3])
+    centred = X - X.mean(axis=0)
+    np.testing.assert_allclose(
+        rows[np.argsort(rows[:, 0])], centred[np.argsort(X[:, 0])], rtol=0, atol=1e-13
+    )

@@ -169,6 +169,15 @@ def test_samples_in_a_file_give_the_same_bits(name, dtype, order, tmp_path):
     assert outputs(in_file, mapped).tobytes() == outputs(in_memory, data).tobytes()
 
 
+@every_model
+def test_a_float32_model_stays_so_with_float64_samples_in_a_file(name, tmp_path):
+    model = new(name).fit((X / 3).astype(np.float32))
+    mapped = in_a_file(X / 3, tmp_path / "data")
+    codes = model.transform(mapped)
+    assert codes.dtype == np.float32
+    assert codes.tobytes() == model.transform(X / 3).tobytes()
+
+
 def test_bad_values_in_a_file_are_found(tmp_path):
     data = np.zeros((200_000, 6), np.float32)
     data[190_000, 3] = np.nan

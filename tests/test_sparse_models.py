@@ -611,6 +611,11 @@ def test_two_rounds_of_sparse_coding_by_hand(sparsity):
     np.testing.assert_allclose(model.history_["loss"], losses, rtol=1e-10)
 
 
+def test_sparse_coding_stops_when_ten_rounds_have_gained_nothing():
+    model = SparseCoding(3, max_iter=30, tol=0, random_state=0).fit(np.ones((6, 4)))
+    assert model.history_["loss"].tolist() == 11 * [0.0]  # 0 from the first
+
+
 def test_sparse_coding_shows_its_progress_if_asked_to(capsys):
     SparseCoding(3, max_iter=2, random_state=0).fit(SMALL)
     assert capsys.readouterr() == ("", "")

@@ -342,6 +342,16 @@ def test_the_monte_carlo_error_falls_as_one_over_root_n():
     verify("5.2d", abs(slope + 0.5), 5 * standard_error)  # false alarm: 6e-7
 
 
+def test_the_standard_error_of_two_draws_is_half_their_distance():
+    mu, log_var = np.array([1.0, -0.5]), np.array([0.3, -1.0])
+    estimate = theory.gaussian_kl_monte_carlo(mu, log_var, 2, np.random.default_rng(0))
+    sigma = np.exp(log_var / 2)
+    z = mu + sigma * np.random.default_rng(0).standard_normal((2, 2))
+    first, second = (norm.logpdf(z, mu, sigma) - norm.logpdf(z)).sum(axis=1)
+    assert estimate.mean == pytest.approx((first + second) / 2, rel=1e-12)
+    assert estimate.standard_error == pytest.approx(abs(first - second) / 2, rel=1e-12)
+
+
 @pytest.mark.equation("5.2d")
 @given(seeds, st.integers(1, 3))
 @settings(max_examples=30)
