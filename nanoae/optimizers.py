@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nanoae.arrays import Array
+from nanoae.exceptions import TrainingDiverged
 
 
 class Optimizer(Protocol):
@@ -162,7 +163,8 @@ def lbfgs(
     Parameters
     ----------
     loss_and_gradient : callable
-        Loss and gradient at the present ``values``.
+        Loss and gradient at the present ``values``. Where there is none it raises
+        `TrainingDiverged`, and the line search takes a shorter step.
     values : ndarray
         Start, and on return the end; changed in place.
     max_iter : int
@@ -177,6 +179,11 @@ def lbfgs(
     -------
     converged : bool
         False if ``max_iter`` came first.
+
+    Raises
+    ------
+    TrainingDiverged
+        There is no loss at the start, or however short the step.
 
     Examples
     --------
@@ -200,17 +207,24 @@ def lbfgs(
     target = tol * float(np.abs(gradient).max())
     rounding = 100 * float(np.finfo(values.dtype).eps * abs(loss))
     n_iter = 0
+    latest = reached = float(loss), gradient.astype(np.float64)
 
     def count(_: Array) -> None:
-        nonlocal n_iter
+        nonlocal n_iter, reached
         n_iter += 1
-        callback(loss)
+        reached = latest
+        callback(latest[0])
 
     def function(theta: Array) -> tuple[float, Array]:
-        nonlocal loss
+        nonlocal latest
         values[...] = theta
-        loss, gradient = loss_and_gradient()
-        return float(loss), gradient.astype(np.float64)
+        try:
+            loss, gradient = loss_and_gradient()
+        except TrainingDiverged:
+            # the far side of a valley, as high as where the search began: half of the step is next
+            return reached[0], -reached[1]
+        latest = float(loss), gradient.astype(np.float64)
+        return latest
 
     options = {
         "maxiter": max_iter,
@@ -225,7 +239,7 @@ def lbfgs(
     )  # fmt: skip
     values[...] = result.x
     if n_iter == 0:  # the start is a minimum already
-        loss = loss_and_gradient()[0]
+        latest = reached
         count(values)
     left = max_iter - n_iter
     return _follow_gradient(loss_and_gradient, values, left, target, rounding, callback)

@@ -215,7 +215,8 @@ def train(
                     noise = np.random.default_rng(validation_seed)
                     losses["validation_loss"] = mean_loss(model, unseen, noise)
                 if not (np.isfinite(values).all() and np.isfinite([*losses.values()]).all()):
-                    raise diverged(f"epoch {epoch + 1}")
+                    advice = "scale the data or try a smaller learning_rate"
+                    raise diverged("epoch", epoch + 1, advice)
                 history.add(**losses)
                 bar.set_postfix_str(f"loss {losses['loss']:.6g}", refresh=False)
                 bar.update()
@@ -265,7 +266,7 @@ def train_full_batch(
     def checked() -> tuple[float, Array]:
         loss, gradient = loss_and_gradient()
         if not np.isfinite(loss):
-            raise diverged(f"iteration {len(history) + 1}")
+            raise diverged("iteration", len(history) + 1, "scale the data")
         return loss, gradient
 
     with progress_bar(max_iter, verbose, type(model).__name__) as bar:
@@ -291,9 +292,9 @@ def not_converged(max_iter: int, tol: float) -> str:
     return f"stopped at max_iter={max_iter}, before it met tol={tol:g}; raise max_iter or tol."
 
 
-def diverged(when: str) -> TrainingDiverged:
+def diverged(unit: str, number: int, advice: str) -> TrainingDiverged:
     """The error for a loss that has become infinite or NaN."""
     return TrainingDiverged(
-        f"the loss is no longer finite in {when}: scale the data or try a smaller learning_rate; "
-        f"the parameters from before that {when.split()[0]} are kept."
+        f"the loss is no longer finite in {unit} {number}: {advice}; "
+        f"the parameters from before that {unit} are kept."
     )

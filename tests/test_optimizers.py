@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import OptimizeResult
 
+from nanoae.exceptions import TrainingDiverged
 from nanoae.optimizers import SGD, Adam, _follow_gradient, lbfgs
 
 RNG = np.random.default_rng(0)
@@ -224,6 +225,43 @@ def test_lbfgs_that_starts_at_the_minimum_stays_and_reports_once(max_iter):
     assert converged
     assert losses.tolist() == [1.0]
     assert theta.tolist() == [1, 1]
+
+
+def barrier(slope):
+    """``slope · x − log x``, which has its minimum at 1/slope and no value at x ≤ 0."""
+
+    def function(theta):
+        (x,) = theta
+        if not x > 0:
+            raise TrainingDiverged
+        return slope * x - np.log(x), np.array([slope - 1 / x])
+
+    return function
+
+
+def test_lbfgs_tries_again_where_a_step_left_the_domain():
+    """Far from 0 there is hardly any curvature, and what little is seen leads far beyond 0."""
+    function, outside = barrier(1.0), []
+
+    def noted(theta):
+        outside.extend(x for x in theta if not x > 0)
+        return function(theta)
+
+    theta, losses, converged = minimise(noted, [10.0], tol=1e-10)
+    assert outside
+    assert converged
+    np.testing.assert_allclose(theta, 1, rtol=0, atol=1e-9)
+    assert np.all(np.diff(losses) <= 0) and len(losses) < 20
+
+
+def test_lbfgs_gives_up_where_there_is_no_loss_however_short_the_step():
+    def point(theta):
+        if theta != 0:
+            raise TrainingDiverged
+        return 0.0, np.ones(1)
+
+    with pytest.raises(TrainingDiverged):
+        minimise(point, [0.0])
 
 
 def test_lbfgs_changes_float32_values_in_place_to_their_own_precision():

@@ -324,7 +324,7 @@ def test_divergence_in_full_batch_training_keeps_the_last_iteration():
         def loss_and_gradient(self):
             x, y = theta
             calls.append(theta.copy())
-            if len(calls) == 15:
+            if len(calls) >= 15:  # and no shorter step finds a loss, either
                 return np.nan, np.zeros(2)
             g = np.array([-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)])
             loss = (1 - x) ** 2 + 100 * (y - x * x) ** 2
@@ -335,7 +335,7 @@ def test_divergence_in_full_batch_training_keeps_the_last_iteration():
     with pytest.raises(TrainingDiverged, match="iteration") as info:
         train_full_batch(model, model.loss_and_gradient, history, max_iter=50, tol=1e-9)
     losses = history.arrays()["loss"]
-    assert f"iteration {len(losses) + 1}:" in str(info.value)
+    assert f"iteration {len(losses) + 1}: scale the data; " in str(info.value)
     assert 1 < len(losses) < 15
     x, y = theta
     assert losses[-1] == (1 - x) ** 2 + 100 * (y - x * x) ** 2  # the parameters are its own
