@@ -71,7 +71,12 @@ def test_data_that_will_not_do_are_one_sentence_and_exit_2(name, kind, tmp_path,
 @pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("name", "largest"),
-    [("beta_collapse", 1e5), ("beta_tradeoff", 1e5), ("vae_estimators", 1e5), ("vae_bounds", 1e30)],
+    [
+        ("beta_collapse", 1e5),
+        ("beta_tradeoff", 1e5),
+        ("vae_estimators", 1e5),
+        ("vae_bounds", 1e30),
+    ],
 )
 def test_data_on_which_training_diverges_are_one_sentence_and_exit_2(
     name, largest, tmp_path, capsys
