@@ -209,13 +209,20 @@ def stationary_points(Sigma, k, rng, n_starts):
             [grad.ravel() for grad in theory.linear_autoencoder_gradients(Sigma, W_e, W_d)]
         )
 
-    for _ in range(n_starts):
-        found = least_squares(
+    found = 0
+    for _ in range(4 * n_starts):
+        end = least_squares(
             both_gradients, rng.standard_normal(2 * k * d), method="lm",
-            xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=20_000,
+            xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=1000,
         )  # fmt: skip
-        assert np.abs(found.fun).max() <= 1e-13
-        yield found.x[: k * d].reshape(k, d), found.x[k * d :].reshape(d, k)
+        # one start in 700 creeps for ever along a valley where one matrix grows as the other
+        # shrinks, and the gradients with it: no zero, only a limit
+        if np.abs(end.fun).max() <= 1e-13:
+            yield end.x[: k * d].reshape(k, d), end.x[k * d :].reshape(d, k)
+            found += 1
+            if found == n_starts:
+                return
+    raise AssertionError(f"only {found} of {4 * n_starts} starts came to a stationary point")
 
 
 @pytest.mark.equation("2.2")
