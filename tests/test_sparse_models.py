@@ -61,16 +61,16 @@ def test_gradients_through_the_threshold_away_from_its_kink(seed, d, k, n_steps,
     dictionary.weight[...] = dictionary.atoms  # no step is to cross w = 0, where atoms jump
     theta, gradient = values.copy(), model.loss_and_gradient(X)[1].copy()
 
-    def support():
-        """Which unit of which sample is at work after which step."""
-        return np.array(model.encoder_.layers[0].codes) != 0
+    def signs():
+        """Which unit of which sample is at work after which step, and on which side of 0."""
+        return np.sign(model.encoder_.layers[0].codes)
 
-    at_work, seen = support(), []
+    at_work, seen = signs(), []
 
     def loss_at(moved):
         values[...] = moved
         loss = model.loss_and_gradient(X)[0]
-        seen.append(np.array_equal(support(), at_work))
+        seen.append(np.array_equal(signs(), at_work))
         return loss
 
     scale = np.abs(gradient).max() or 1.0
