@@ -307,6 +307,23 @@ def test_training_finds_the_principal_subspace(solver, problem):
     verify("2.3", loss_error, 1e-8)
 
 
+@pytest.mark.equation("2.3a")
+@pytest.mark.parametrize("scale", [1 / 2000, 2000])
+@pytest.mark.parametrize("seed", range(5))
+def test_training_finds_it_from_far_out_in_a_valley(scale, seed):
+    """Where the columns of W_d are millions of times as long as the rows of W_e, or the reverse.
+
+    Some random starts lead there: one fit in 10,000 or so.
+    """
+    rng = np.random.default_rng(seed)
+    problem = Problem(samples(rng, 30, np.array([5.0, 4.0, 3.0, 2.0, 1.0])), 2, rng)
+    model = LinearAutoencoder(2, random_state=rng).fit(problem.X)
+    model.encoder_weight_[...] = rng.standard_normal((2, 5)) / scale
+    model.decoder_weight_[...] = rng.standard_normal((5, 2)) * scale
+    model.partial_fit(problem.X)
+    verify("2.3a", angle_to_pca(problem, model.decoder_weight_), 1e-6)
+
+
 @pytest.mark.equation("2.3c")
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @given(problem=gapped())

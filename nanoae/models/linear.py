@@ -208,10 +208,11 @@ class LinearAutoencoder(BaseAutoencoder):
         if self.solver == "alternating":
             self._train_alternating(R, history)
         elif self.solver == "lbfgs":
-            train_full_batch(
-                self, lambda: self.loss_and_gradient(R), history,
-                max_iter=self.max_iter, tol=self.tol, verbose=self.verbose,
-            )  # fmt: skip
+            left = len(history) + self.max_iter
+            self._train_full_batch(R, history, self.max_iter)
+            left -= len(history)
+            if left and self._balance():
+                self._train_full_batch(R, history, left)
         else:
             optimizer: SGD | Adam
             if self.solver == "sgd":
@@ -228,6 +229,29 @@ class LinearAutoencoder(BaseAutoencoder):
                 mean=self.mean_ if in_batches else None, checkpoint=checkpoint,
                 verbose=self.verbose,
             )  # fmt: skip
+
+    def _train_full_batch(self, X: Array, history: History, max_iter: int) -> None:
+        train_full_batch(
+            self, lambda: self.loss_and_gradient(X), history,
+            max_iter=max_iter, tol=self.tol, verbose=self.verbose,
+        )  # fmt: skip
+
+    def _balance(self) -> bool:
+        """Make rows of W_e and columns of W_d equally long; False if they nearly were.
+
+        The loss does not see the scale of the code (2.4), but its curvature does: a start near a
+        saddle may lead far out along a valley where one grows as the other shrinks, and where
+        they differ by 1,000, curvatures differ by 1e12, and no gradient tells where to go.
+        """
+        W_e, W_d = self.encoder_weight_, self.decoder_weight_
+        lengths = np.linalg.norm(W_e, axis=1), np.linalg.norm(W_d, axis=0)
+        shorter, longer = np.minimum(*lengths), np.maximum(*lengths)
+        if np.all(longer <= 100 * shorter) or np.any(shorter == 0):
+            return False
+        scale = np.sqrt(lengths[1] / lengths[0])
+        W_e *= scale[:, None]
+        W_d /= scale
+        return True
 
     def _train_alternating(self, X: Array, history: History) -> None:
         """Alternating least squares, each half solved exactly.
