@@ -185,6 +185,7 @@ def test_activations_work_in_place(name):
 def test_chain_through_the_layers(seed, sizes, n, activation):
     rng = np.random.default_rng(seed)
     net, parameters = bound_to_parameters(MLP(sizes, activation), rng)
+    parameters.values *= 0.5  # where tanh is all but 1, so many digits of 1 − y² are gone
     x, grad_y = rng.standard_normal((n, sizes[0])), rng.standard_normal((n, sizes[-1]))
     net.forward(x)
     grad_x = net.backward(grad_y.copy())

@@ -271,8 +271,9 @@ def test_printed_tied_gradient_vanishes_at_every_matrix_with_orthonormal_rows(sh
     # −2 W Σ (I − WᵀW): what Σ moves out of the rows' span
     expected = -2 * W @ Sigma @ (np.eye(d) - W.T @ W)
     assert np.abs(true - expected).max() <= 1e-13
-    assert np.abs(true).max() >= 1e-4 * eigenvalues[0]
-    assert tied_loss(W, Sigma) > eigenvalues[k:].sum() + 1e-6 * eigenvalues[0]
+    # of the loss no more than the square is left where the rows happen to be near the axes
+    assert np.abs(true).max() >= 1e-5 * eigenvalues[0]
+    assert tied_loss(W, Sigma) > eigenvalues[k:].sum() + 1e-10 * eigenvalues[0]
 
 
 @given(st.integers(2, 5), st.integers(1, 4), seeds)

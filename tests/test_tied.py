@@ -471,20 +471,39 @@ def test_small_random_starts_follow_the_curves_of_the_gram_schmidt_strengths(pro
     _, U, eigenvalues = pca(X)
     W = size * rng.standard_normal((k, d))
     R = np.abs(np.linalg.qr(W @ U, mode="r"))
+    lag = lag_of_rivals(R, eigenvalues)
+    assume(lag <= 0.1 and np.diag(R).min() >= 0.01 * size)
+    late = lateness(X, U, eigenvalues, W)
+    verify("3.3d", late.max(), lag + 1e-4)  # 1e-4 for the interpolation between two steps
+
+
+def lag_of_rivals(R, eigenvalues):
+    """The right-hand side of (3.3d)."""
     lag = 0.0
-    for i in range(k):
-        for j in range(i + 1, d):
+    for i, row in enumerate(R):
+        for j in range(i + 1, len(row)):
             r = eigenvalues[j] / eigenvalues[i]
-            overlap = R[i, j] ** 2 / R[i, i] ** (2 * r)
-            lag += (1 + r) / (2 * r) * 2 ** ((1 - r) / 2) * overlap
-    assume(lag <= 0.1)
-    s0 = effective_initial_strengths(W, U)[:k]
-    predicted = logistic_half_time(eigenvalues[:k], s0)
-    model = at(TiedAutoencoder(k), X, W)
+            lag += (1 + r) / (2 * r) * 2 ** ((1 - r) / 2) * row[j] ** 2 / row[i] ** (2 * r)
+    return lag
+
+
+def lateness(X, U, eigenvalues, W):
+    """The left-hand side, on the scale of log-odds; one value a mode."""
+    leading = eigenvalues[: len(W)]
+    predicted = logistic_half_time(leading, effective_initial_strengths(W, U)[: len(W)])
+    model = at(TiedAutoencoder(len(W)), X, W)
     measured = flow_half_times(model, X, 0.03 / eigenvalues[0], 1.5 * predicted.max())
-    # distance on the scale of log-odds; 1e-4 for the interpolation between two steps
-    late = 8 * eigenvalues[:k] * np.abs(measured - predicted)
-    verify("3.3d", late.max(), lag + 1e-4)
+    return 8 * leading * np.abs(measured - predicted)
+
+
+def test_where_a_strength_nearly_vanishes_the_rivals_of_other_modes_move_it():
+    """The exception that the text makes of (3.3d)."""
+    R = 1e-3 * np.array([[1, 0.5, 2, 0.5, 2], [0, 2, 0.5, 0.5, 0.1], [0, 0, 3e-4, 0.1, 0.6]])
+    X = make_gaussian(8, [0.8, 0.3, 0.1, 0.04, 0.02], exact=True, random_state=0)
+    _, U, eigenvalues = pca(X)
+    late, lag = lateness(X, U, eigenvalues, R @ U.T), lag_of_rivals(R, eigenvalues)
+    assert late[:2].max() <= lag
+    assert 5 * lag <= late[2] <= 0.1
 
 
 # --- exercises --------------------------------------------------------------------------------
