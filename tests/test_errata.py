@@ -286,13 +286,13 @@ def test_tied_weights_find_the_eigenvectors_only_up_to_a_rotation(k, more, seed)
     Q = W @ V_k
     assert np.abs(Q @ Q.T - np.eye(k)).max() <= 1e-6
     # were W equal to V_kᵀ up to signs and order of rows, |Q| would be a permutation. A random
-    # rotation comes within 1e-3 of one with a probability of 0.13 % at k = 2, less above
-    assert np.sort(np.abs(Q), axis=1)[:, -2].max() >= 1e-3
+    # rotation comes within 1e-5 of one with a probability of 1e-5 at k = 2, less above
+    assert np.sort(np.abs(Q), axis=1)[:, -2].max() >= 1e-5
     # codes of PCA are uncorrelated with variances λ_i; these have Q Λ Qᵀ
     code_covariance = W @ (X.T @ X / len(X)) @ W.T
-    assert np.abs(code_covariance - Q * eigenvalues[:k] @ Q.T).max() <= 1e-6
+    assert np.abs(code_covariance - Q * eigenvalues[:k] @ Q.T).max() <= 1e-7
     correlated = np.abs(code_covariance - np.diag(np.diag(code_covariance))).max()
-    assert correlated >= 1e-4 * eigenvalues[0]
+    assert correlated >= 2e-6 * eigenvalues[0]
 
 
 @given(shapes())
@@ -302,7 +302,7 @@ def test_with_equal_eigenvalues_there_is_no_subspace_to_find(shape):
     A, B = (np.linalg.qr(rng.standard_normal((d, k)))[0].T for _ in range(2))
     for W in (A, B):
         assert tied_loss(W, np.eye(d)) == pytest.approx(d - k, rel=1e-13)
-    assert largest_principal_angle(A.T, B.T) >= 1e-3
+    assert largest_principal_angle(A.T, B.T) >= 1e-6
 
 
 # --- C, "Undercomplete": what a bottleneck forces ---------------------------------------------
