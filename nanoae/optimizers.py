@@ -178,12 +178,12 @@ def lbfgs(
     Returns
     -------
     converged : bool
-        False if ``max_iter`` came first.
+        False if ``max_iter`` came first, or if the gradient is not yet small but led nowhere.
 
     Raises
     ------
     TrainingDiverged
-        There is no loss at the start, or however short the step.
+        There is no loss at the start.
 
     Examples
     --------
@@ -259,7 +259,8 @@ def _follow_gradient(
     the change of the gradient, and needs no value of the loss. It is not monotone, so the point
     with the smallest gradient is what counts, among those whose loss is the same to ``rounding``:
     a saddle or a plateau has a small gradient too. When the smallest has not been halved in 200
-    iterations, the arithmetic has no more to give. False if ``max_iter`` came first.
+    iterations, the arithmetic has no more to give. False if ``max_iter`` came first, or a step to
+    where there is no loss.
     """
     loss, gradient = loss_and_gradient()
     gradient = gradient.astype(np.float64)
@@ -274,7 +275,11 @@ def _follow_gradient(
             break
         theta += move
         values[...] = theta
-        loss, new_gradient = loss_and_gradient()
+        try:
+            loss, new_gradient = loss_and_gradient()
+        except TrainingDiverged:  # along a nearly flat direction such a step may go anywhere
+            converged = False
+            break
         change = new_gradient - gradient
         gradient += change
         curvature = move @ change

@@ -252,7 +252,7 @@ def train_full_batch(
 ) -> None:
     """Train on all the data at once, by L-BFGS; the history has one value an iteration.
 
-    If ``max_iter`` comes before ``tol``, the history is left with a warning.
+    If it ends before it meets ``tol``, the history is left with a warning.
 
     Raises
     ------
@@ -261,7 +261,7 @@ def train_full_batch(
         are after any other error or an interrupt.
     """
     values = model.parameters_
-    last_values = values.copy()
+    last_values, end = values.copy(), len(history) + max_iter
 
     def checked() -> tuple[float, Array]:
         loss, gradient = loss_and_gradient()
@@ -283,8 +283,13 @@ def train_full_batch(
         except BaseException:
             values[...] = last_values
             raise
-    if not converged:
+    if not converged and len(history) == end:
         history.warning = not_converged(max_iter, tol)
+    elif not converged:
+        history.warning = (
+            f"stopped at iteration {len(history)}, before it met tol={tol:g}: "
+            "from there no step led to a finite loss; scale the data."
+        )
 
 
 def not_converged(max_iter: int, tol: float) -> str:

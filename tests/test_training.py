@@ -1,6 +1,7 @@
 """The training loop: what it feeds a model, what it writes down, when it stops."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -339,6 +340,19 @@ def test_divergence_in_full_batch_training_keeps_the_last_iteration():
     assert 1 < len(losses) < 15
     x, y = theta
     assert losses[-1] == (1 - x) ** 2 + 100 * (y - x * x) ** 2  # the parameters are its own
+
+
+def test_full_batch_training_from_which_no_step_leads_on_says_so():
+    class OnlyAtZero:
+        parameters_ = np.zeros(1)
+
+        def loss_and_gradient(self):
+            return (3.0 if self.parameters_ == 0 else np.nan), np.ones(1)
+
+    model, history = OnlyAtZero(), History()
+    train_full_batch(model, model.loss_and_gradient, history, max_iter=50, tol=1e-9)
+    assert history.arrays()["loss"].tolist() == [3.0] and model.parameters_ == 0
+    assert re.match("stopped at iteration 1, .*tol=1e-09: .*no step", history.warning)
 
 
 def test_learning_rate_that_is_too_large_leaves_a_finite_model():

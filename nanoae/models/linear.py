@@ -212,6 +212,7 @@ class LinearAutoencoder(BaseAutoencoder):
             self._train_full_batch(R, history, self.max_iter)
             left -= len(history)
             if left and self._balance():
+                history.warning = ""  # it may have met its tolerance after all
                 self._train_full_batch(R, history, left)
         else:
             optimizer: SGD | Adam
