@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     betas = BETAS[::3] if args.quick else BETAS
     k = min(N_COMPONENTS, *X.shape)
     linear = VAE(k, hidden_layer_sizes=(), noise_variance=noise_variance, tol=1e-5, random_state=0)
-    epochs = 20 if args.quick else 120
+    epochs = 10 if args.quick else 120
     nonlinear = VAE(
         k, hidden_layer_sizes=(128,), noise_variance=noise_variance, learning_rate=3e-3,
         max_iter=epochs, n_iter_no_change=epochs, random_state=0,

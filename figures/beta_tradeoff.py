@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     linear = VAE(
         rank, hidden_layer_sizes=(), noise_variance=NOISE_VARIANCE, tol=1e-4, random_state=0
     )
-    epochs = 30 if args.quick else 200
+    epochs = 15 if args.quick else 200
     nonlinear = VAE(
         min(20, rank), hidden_layer_sizes=(128,), noise_variance=NOISE_VARIANCE, batch_size=100,
         learning_rate=3e-3, max_iter=epochs, n_iter_no_change=epochs, random_state=0,

@@ -285,7 +285,7 @@ def digits():
 def test_linear_vae_on_digits_draws_shannons_curve(digits):
     _, U, eigenvalues = theory.pca(digits)
     model = VAE(20, hidden_layer_sizes=(), noise_variance=0.05, tol=1e-5, random_state=0)
-    sweep = beta_sweep(digits, [0.1, 0.5, 1, 2, 5, 20], model=model)
+    sweep = beta_sweep(digits, [0.1, 1, 2, 20], model=model)
     on_the_curve = 0
     for beta, rate, distortion, active, trained in zip(
         sweep.beta, sweep.rate, sweep.distortion, sweep.active_units, sweep.models, strict=True
@@ -306,7 +306,7 @@ def test_linear_vae_on_digits_draws_shannons_curve(digits):
             shown = optimum.active & apart[:20]
             cosines = np.abs(np.sum(in_order(trained)[1] * U[:, :20], axis=0))[shown]
             verify("6.1", 1 - cosines.min(initial=1), 1e-3)
-    assert on_the_curve == 4
+    assert on_the_curve == 3
     assert sweep.rate[-1] < 1e-3  # all of it collapsed: β σ² = 1 > λ_1
 
 
