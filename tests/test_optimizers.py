@@ -241,17 +241,22 @@ def barrier(slope):
 
 def test_lbfgs_tries_again_where_a_step_left_the_domain():
     """Far from 0 there is hardly any curvature, and what little is seen leads far beyond 0."""
-    function, outside = barrier(1.0), []
+    function, tried = barrier(1.0), []
 
     def noted(theta):
-        outside.extend(x for x in theta if not x > 0)
+        tried.append(theta[0])
         return function(theta)
 
     theta, losses, converged = minimise(noted, [10.0], tol=1e-10)
-    assert outside
     assert converged
     np.testing.assert_allclose(theta, 1, rtol=0, atol=1e-9)
     assert np.all(np.diff(losses) <= 0) and len(losses) < 20
+    # the search that left it began at the last point that was reached, and goes half as far, but
+    # for the part of 1e-3 by which it wants the loss to fall
+    left = next(i for i, x in enumerate(tried) if not x > 0)
+    began = next(x for x in tried[:left][::-1] if function([x])[0] == losses[0])
+    assert began != 10
+    assert (tried[left + 1] - began) / (tried[left] - began) == pytest.approx(0.5, rel=2e-3)
 
 
 def only_at_zero(theta):

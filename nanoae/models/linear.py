@@ -208,12 +208,11 @@ class LinearAutoencoder(BaseAutoencoder):
         if self.solver == "alternating":
             self._train_alternating(R, history)
         elif self.solver == "lbfgs":
-            left = len(history) + self.max_iter
+            end = len(history) + self.max_iter
             self._train_full_batch(R, history, self.max_iter)
-            left -= len(history)
-            if left and self._balance():
-                history.warning = ""  # it may have met its tolerance after all
-                self._train_full_batch(R, history, left)
+            if len(history) < end and self._balance():
+                history.warning = ""  # it may meet its tolerance after all
+                self._train_full_batch(R, history, end - len(history))
         else:
             optimizer: SGD | Adam
             if self.solver == "sgd":
@@ -241,8 +240,9 @@ class LinearAutoencoder(BaseAutoencoder):
         """Make rows of W_e and columns of W_d equally long; False if they nearly were.
 
         The loss does not see the scale of the code (2.4), but its curvature does: a start near a
-        saddle may lead far out along a valley where one grows as the other shrinks, and where
-        they differ by 1,000, curvatures differ by 1e12, and no gradient tells where to go.
+        saddle may lead far out along a valley where one grows as the other shrinks. Curvatures
+        differ by the square of what lengths differ by: with a million, no gradient tells where
+        to go.
         """
         W_e, W_d = self.encoder_weight_, self.decoder_weight_
         lengths = np.linalg.norm(W_e, axis=1), np.linalg.norm(W_d, axis=0)
