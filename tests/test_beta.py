@@ -250,7 +250,7 @@ def check_trained(problem, model, X, theta):
 @pytest.mark.equation("6.3")
 @pytest.mark.equation("6.3a")
 @given(problems(max_features=6))
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_trained_with_fixed_noise(problem):
     X = problem.samples()
     check_trained(problem, linear_vae(problem, X), X, problem.theta)
@@ -285,7 +285,7 @@ def digits():
 def test_linear_vae_on_digits_draws_shannons_curve(digits):
     _, U, eigenvalues = theory.pca(digits)
     model = VAE(20, hidden_layer_sizes=(), noise_variance=0.05, tol=1e-5, random_state=0)
-    sweep = beta_sweep(digits, [0.1, 1, 2, 20], model=model)
+    sweep = beta_sweep(digits, [0.3, 2, 20], model=model)
     on_the_curve = 0
     for beta, rate, distortion, active, trained in zip(
         sweep.beta, sweep.rate, sweep.distortion, sweep.active_units, sweep.models, strict=True
@@ -306,7 +306,7 @@ def test_linear_vae_on_digits_draws_shannons_curve(digits):
             shown = optimum.active & apart[:20]
             cosines = np.abs(np.sum(in_order(trained)[1] * U[:, :20], axis=0))[shown]
             verify("6.1", 1 - cosines.min(initial=1), 1e-3)
-    assert on_the_curve == 3
+    assert on_the_curve == 2
     assert sweep.rate[-1] < 1e-3  # all of it collapsed: β σ² = 1 > λ_1
 
 
@@ -612,7 +612,7 @@ def test_exact_minimisers_of_any_family(seed, n_models, thetas):
 
 @pytest.mark.equation("6.6")
 def test_nonlinear_rate_falls_and_distortion_rises_with_beta(digits):
-    X, betas, n_seeds = digits[:400].astype(np.float32), (0.3, 1, 3, 10, 30), 4
+    X, betas, n_seeds = digits[:400].astype(np.float32), (0.3, 2, 8, 30), 4
     rates, distortions = np.empty((2, n_seeds, len(betas)))
     for seed in range(n_seeds):
         model = VAE(

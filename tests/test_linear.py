@@ -300,7 +300,7 @@ def distance_to_pca(problem, **hyperparameters):
 @pytest.mark.equation("2.3a")
 @pytest.mark.parametrize("solver", ["alternating", "lbfgs"])
 @given(problem=gapped())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_training_finds_the_principal_subspace(solver, problem):
     angle, loss_error = distance_to_pca(problem, solver=solver)
     verify("2.3a", angle, 1e-6)
@@ -636,7 +636,7 @@ def test_a_shallow_autoencoder_does_not_beat_pca(activation):
     above = []
 
     @given(gapped(max_features=8))
-    @settings(max_examples=20)
+    @settings(max_examples=10)
     def check(problem):
         # of unit size, and off centre: the two biases have work to do
         X = problem.centred / np.sqrt(np.trace(problem.Sigma)) + 0.2

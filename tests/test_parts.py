@@ -200,7 +200,7 @@ LARGE = {"hidden_layer_sizes": (8,), "max_iter": 1, "random_state": 0}
     (SparseAutoencoder(8, max_iter=1, random_state=0), "f4", "C"),
 ], ids=repr)  # fmt: skip
 def test_samples_in_a_file_are_never_copied_whole(model, dtype, order, tmp_path):
-    n, d = 200_000, 32  # 26 MB in float32, 51 MB in float64
+    n, d = 100_000, 64  # 26 MB in float32, 51 MB in float64
     part = np.random.default_rng(0).uniform(0, 20, size=(4000, d)) * np.arange(1, d + 1) / d
     mapped = np.memmap(tmp_path / "data", dtype, "w+", shape=(n, d), order=order)
     for start in range(0, n, len(part)):
@@ -218,7 +218,7 @@ def test_samples_in_a_file_are_never_copied_whole(model, dtype, order, tmp_path)
     finally:
         tracemalloc.stop()
     # blocks of 2¹⁸ numbers, a few at a time, and an index for every sample,
-    # 1.6 MB, twice; three times with rows held out
+    # 0.8 MB, twice; three times with rows held out
     assert fitted < 25e6
     assert used < 25e6 + codes.nbytes + errors.nbytes
     assert codes.shape[0] == len(errors) == n
