@@ -324,6 +324,25 @@ def test_training_finds_it_from_far_out_in_a_valley(scale, seed):
     verify("2.3a", angle_to_pca(problem, model.decoder_weight_), 1e-6)
 
 
+def test_a_unit_far_out_is_brought_back_and_says_the_same():
+    rng = np.random.default_rng(0)
+    X = samples(rng, 30, np.array([5.0, 4.0, 3.0, 2.0, 1.0]))
+    model = LinearAutoencoder(2, random_state=rng).fit(X)
+    W_e, W_d = model.encoder_weight_, model.decoder_weight_
+    before = model.reconstruct(X)
+    W_e[1] *= 1e-4
+    W_d[:, 1] *= 1e4
+    assert model._balance()
+    np.testing.assert_allclose(np.linalg.norm(W_e, axis=1), np.linalg.norm(W_d, axis=0))
+    np.testing.assert_allclose(model.reconstruct(X), before)
+    assert not model._balance()  # done is done
+    W_e[0], W_d[:, 0] = 0, 0  # a unit that says nothing cannot be brought to any length
+    W_e[1] *= 1e-4
+    left = model.parameters_.copy()
+    assert not model._balance()
+    np.testing.assert_array_equal(model.parameters_, left)
+
+
 @pytest.mark.equation("2.3c")
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @given(problem=gapped())
