@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     eigenvalues = theory.pca(X).eigenvalues
     rate = eigenvalues[k] / eigenvalues[k - 1]
     subspace = theory.linear_autoencoder_optimum(X, k)[1]
-    n_steps = 2000 if args.quick else 20_000
+    n_steps = 1000 if args.quick else 20_000
 
     optimizers = {
         "L-BFGS": None,

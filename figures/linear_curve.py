@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     shallow = train_shallow(X)
     deep = Autoencoder(
         1, hidden_layer_sizes=(32,), activation="tanh", solver="lbfgs",
-        max_iter=200 if args.quick else 1500, random_state=0, verbose=True,
+        max_iter=100 if args.quick else 1500, random_state=0, verbose=True,
     )  # fmt: skip
     with warnings.catch_warnings():  # a picture does not show the last digits
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     sizes = np.array(list(repeats))
     vae = VAE(
         min(N_COMPONENTS, *X.shape), hidden_layer_sizes=(), noise_variance=NOISE_VARIANCE,
-        beta=BETA, random_state=0,
+        beta=BETA, tol=1e-3 if args.quick else None, random_state=0,
     )  # fmt: skip
     with plot.training(parser):
         vae.fit(X)

@@ -16,8 +16,14 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "figures").glob("[!_]*.py"))
 
 
+@pytest.fixture
+def labels_stay_put(monkeypatch):
+    """To find room for them takes as long as all else; two figures below do it."""
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda self, figure: None)
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_draws_quickly(name, tmp_path, capsys):
+def test_draws_quickly(name, tmp_path, capsys, labels_stay_put):
     out = tmp_path / "figure.png"
     importlib.import_module(f"figures.{name}").main(["--quick", "--out", str(out)])
     assert out.read_bytes().startswith(b"\x89PNG")
@@ -55,10 +61,8 @@ DATA = {  # what may be handed in; a figure is drawn, or one sentence says why n
 @pytest.mark.parametrize("kind", DATA)
 @pytest.mark.parametrize("name", WITH_DATA)
 def test_data_that_will_not_do_are_one_sentence_and_exit_2(
-    name, kind, tmp_path, capsys, monkeypatch
+    name, kind, tmp_path, capsys, labels_stay_put
 ):
-    # room for the labels takes as long to find as all else, and is the same whatever the data
-    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda self, figure: None)
     path, out = tmp_path / "data.csv", tmp_path / "figure.png"
     if DATA[kind] is not None:
         path.write_bytes(DATA[kind])

@@ -300,7 +300,7 @@ def distance_to_pca(problem, **hyperparameters):
 @pytest.mark.equation("2.3a")
 @pytest.mark.parametrize("solver", ["alternating", "lbfgs"])
 @given(problem=gapped())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_training_finds_the_principal_subspace(solver, problem):
     angle, loss_error = distance_to_pca(problem, solver=solver)
     verify("2.3a", angle, 1e-6)
@@ -361,6 +361,7 @@ def test_training_finds_the_principal_subspace_of_the_digits(solver):
     verify("2.3", loss_error, 1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.equation("2.3c")
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_first_order_training_on_the_digits(solver):

@@ -9,6 +9,7 @@ import ast
 import io
 import re
 import tokenize
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,7 @@ def claims() -> dict[str, str]:
     }
 
 
+@cache
 def citations() -> list[tuple[str, str, str]]:
     """Every ``(2.3)`` in a comment or docstring of the package: number, file, definition."""
     found = []
@@ -51,6 +53,7 @@ def citations() -> list[tuple[str, str, str]]:
     return found
 
 
+@cache
 def marks() -> list[tuple[str, str, str]]:
     """Every ``@pytest.mark.equation``: number, file, test."""
     found = []
