@@ -46,8 +46,6 @@ def test_the_package_needs_numpy_scipy_matplotlib_and_tqdm_only():
     for path in PACKAGE.rglob("*.py"):
         outside = {name for name in imports(path) if not name.startswith("nanoae")}
         allowed = {"numpy", "scipy", "matplotlib", "tqdm"}
-        if path == PACKAGE / "models" / "base.py":
-            allowed.add("sklearn")  # in the one method that only scikit-learn calls
         assert outside - sys.stdlib_module_names <= allowed, path
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import example, given, reject, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.linalg import hadamard
 from scipy.special import expit, logit, rel_entr
@@ -198,15 +198,27 @@ def test_solvers_meet_the_optimality_conditions_and_they_mean_a_minimum(problem)
 
 
 @pytest.mark.equation("4.3")
-@given(problems(parts=(0.3, 0.95)))
-@settings(max_examples=15)
-def test_ista_meets_them_too(problem):
-    X, D, sparsity, _ = problem
-    try:
-        h = ista(X, D, sparsity, max_iter=100_000)
-    except ConvergenceWarning:  # two atoms do nearly as well: without momentum it takes any time
-        reject()
-    verify("4.3", theory.lasso_kkt_residual(X, D, h, sparsity).max(), 1e-8)
+def test_ista_meets_them_too_or_says_that_it_does_not():
+    """Where two atoms do nearly as well as each other, it may take any number of steps."""
+    warned = []
+
+    @given(problems(parts=(0.3, 0.95)))
+    @example((np.array([[0.6]]), np.array([[3.4466, -3.4456]]), 0.26, None))
+    @settings(max_examples=15)
+    def check(problem):
+        X, D, sparsity, _ = problem
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            h = ista(X, D, sparsity, max_iter=10_000)
+        residual = theory.lasso_kkt_residual(X, D, h, sparsity).max()
+        if caught:
+            assert caught[0].category is ConvergenceWarning and residual > 1e-8
+        else:
+            verify("4.3", residual, 1e-8)
+        warned.append(bool(caught))
+
+    check()
+    assert 0 < np.mean(warned) < 0.3
 
 
 @pytest.mark.equation("4.3a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -423,13 +424,12 @@ class BaseAutoencoder:
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn (1.6 or newer) wants to know; it alone calls this."""
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
-
-        return Tags(
+        caller: Any = sys.modules["sklearn.utils"]  # which is there, so we need not import it
+        return caller.Tags(
             estimator_type=None,
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(preserves_dtype=["float64", "float32"]),
-            input_tags=InputTags(),
+            target_tags=caller.TargetTags(required=False),
+            transformer_tags=caller.TransformerTags(preserves_dtype=["float64", "float32"]),
+            input_tags=caller.InputTags(),
         )
 
     # --- files and copies --------------------------------------------------------------------
