@@ -368,6 +368,18 @@ def test_an_eigenvalue_at_the_water_level_is_not_active():
     assert optimum.decoder_norms.tolist() == [2**0.5, 0.0]
 
 
+def test_dimensions_beyond_those_of_the_data_stay_unused():
+    lam = np.array([4.0, 2.0])
+    X = datasets.make_gaussian(20, lam, exact=True, random_state=0)
+    optimum = theory.linear_vae_optimum(lam, 4, beta=2.0, noise_variance=0.5)
+    assert optimum.active.tolist() == [True, True, False, False]
+    model = VAE(4, hidden_layer_sizes=(), beta=2.0, noise_variance=0.5, tol=1e-8, random_state=0)
+    norms, _, order = in_order(model.fit(X))
+    variance = np.exp(model.encode(X)[1][0, order])
+    assert np.abs(norms - optimum.decoder_norms).max() < TRAINED
+    assert np.abs(variance - optimum.posterior_variance).max() < TRAINED
+
+
 # --- 6.3 Shannon's curve ------------------------------------------------------------------
 
 
@@ -515,6 +527,13 @@ def test_no_noise_variance_is_best_where_the_components_hold_all(k):
         message = f"2 components hold all the variance, and beta .* 2 = {product} is not more"
         with pytest.raises(ValueError, match=message):
             theory.learned_noise_variance([4.0, 1.0, 0.0, 0.0], k, beta)
+    # at it, all up to λ_2/β are equally good
+    losses = []
+    for noise_variance in (0.5, 0.1, 1e-6):
+        optimum = theory.linear_vae_optimum([4.0, 1.0, 0.0, 0.0], k, 2.0, noise_variance)
+        distortion, rate = optimum.distortion, optimum.rate
+        losses.append(2 * np.log(noise_variance) + distortion / (2 * noise_variance) + 2 * rate)
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-14)
     # beyond it only the first is described: 4 σ² = 2.1 σ² + 1
     learned = theory.learned_noise_variance([4.0, 1.0, 0.0, 0.0], k, 2.1)
     assert learned == pytest.approx(1 / 1.9, rel=1e-14)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from unittest.mock import Mock
 
@@ -21,6 +22,15 @@ def test_every_tagged_equation_has_a_claim_in_words():
 
 def test_every_tagged_equation_has_a_test_and_every_mark_an_equation():
     assert {number for number, _ in tags()} == {number for number, _, _ in marks()}
+
+
+def test_the_text_names_only_tests_that_exist():
+    sources = [path.read_text("utf-8") for path in (ROOT / "tests").glob("*.py")]
+    defined = set(re.findall(r"def (test_\w+)", "".join(sources)))
+    defined |= {path.stem for path in (ROOT / "tests").glob("*.py")}
+    for text in [ROOT / "README.md", *(ROOT / "derivations").glob("*.md")]:
+        named = set(re.findall(r"\btest_\w+\b", text.read_text("utf-8")))
+        assert not named - defined, text.name
 
 
 def test_code_cites_only_equations_that_exist():

@@ -84,7 +84,7 @@ class LinearVAEOptimum(NamedTuple):
     distortion : float
         ``Σ_{i≤k} min(θ, λ_i) + Σ_{i>k} λ_i`` (6.3a).
     active : ndarray of bool, shape (k,)
-        ``λ_i > θ`` (6.2).
+        ``λ_i > θ`` (6.2), with ``λ_i = 0`` for i > d.
     posterior_variance : ndarray of shape (k,)
         ``θ / λ_i`` where active, else 1 (6.1f).
     decoder_norms : ndarray of shape (k,)
@@ -150,7 +150,9 @@ def linear_vae_optimum(
     check_real("beta", beta, 0, open_ends=True)
     check_real("noise_variance", noise_variance, 0, open_ends=True)
     theta = beta * noise_variance
-    used, left = eigenvalues[:n_components], eigenvalues[n_components:]
+    left = eigenvalues[n_components:]
+    used = np.zeros(n_components)
+    used[: len(eigenvalues)] = eigenvalues[:n_components]  # dimensions beyond d have no variance
     active = used > theta
     return LinearVAEOptimum(
         rate=float(0.5 * np.log(used[active] / theta).sum()),
@@ -247,7 +249,8 @@ def learned_noise_variance(eigenvalues: ArrayLike, n_components: int, beta: floa
     Raises
     ------
     ValueError
-        There is none: k dimensions hold all the variance, and the smaller σ², the better.
+        There is no single one: k dimensions hold all the variance, and the smaller σ², the better,
+        or, if β times their number is just d, all small ones are equally good.
 
     Returns
     -------
@@ -267,7 +270,7 @@ def learned_noise_variance(eigenvalues: ArrayLike, n_components: int, beta: floa
     d, used = len(eigenvalues), int(np.sum(eigenvalues[:n_components] > 0))
     if eigenvalues[used:].sum() == 0 and beta * used <= d:
         raise ValueError(
-            f"no noise variance is best: {used} components hold all the variance, and "
+            f"no single noise variance is best: {used} components hold all the variance, and "
             f"beta * {used} = {beta * used:g} is not more than the {d} features."
         )
     active = used  # as many as can be above the water that they and the others make
