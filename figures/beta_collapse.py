@@ -90,7 +90,7 @@ def draw(eigenvalues, noise_variance, betas, linear, nonlinear):
         xytext=(30, 30), textcoords="offset points", color="#555555",
         arrowprops={"arrowstyle": "-", "lw": 0.8, "color": "#555555"},
     )  # fmt: skip
-    for i, place in ((0, (0.3, 0.78)), (k - 1, (0.03, 0.28))):
+    for i, place in ((0, (0.3, 0.78)), (k - 1, (0.03, 0.25))):
         axes[0].text(
             *place, f"dimension {i + 1}: λ = {eigenvalues[i]:.2g}", color=shades[i],
             ha="left", va="top", transform=axes[0].transAxes,

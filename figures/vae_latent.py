@@ -95,7 +95,7 @@ def draw_codes(axes, codes, labels, reach):
         r = radius(part)
         axes.plot(r * np.cos(angle), r * np.sin(angle), color=plot.BLACK, lw=1, ls=(0, (4, 3)))
     axes.annotate(
-        "50 % and 95 %\nof the prior", (-r * np.sqrt(0.5), r * np.sqrt(0.5)), xytext=(-6, 16),
+        "50 % and 95 %\nof the prior", (-r * np.sqrt(0.5), -r * np.sqrt(0.5)), xytext=(-8, -30),
         textcoords="offset points", ha="right", fontsize=9, path_effects=outline(),
     )  # fmt: skip
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
