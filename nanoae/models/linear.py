@@ -45,7 +45,7 @@ class LinearAutoencoder(BaseAutoencoder):
     tol : float, default 1e-11
         When to stop. "lbfgs": largest component of the gradient, relative to the start.
         "alternating": sine of the angle by which a sweep turns the subspace. "sgd" and "adam":
-        relative fall of the loss in 100 epochs.
+        after 100 epochs none of which lowers the least loss so far by more than this part of it.
     random_state : int, Generator or None, default None
         Draws the initial weights and the batches.
     verbose : bool, default False
