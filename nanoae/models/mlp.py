@@ -43,9 +43,9 @@ class Autoencoder(DeepAutoencoder):
     max_iter : int or None, default None
         Largest number of epochs (None: 200), or of iterations of "lbfgs" (None: 5000).
     tol : float or None, default None
-        "adam" and "sgd" stop after ``n_iter_no_change`` epochs in which the loss (with early
-        stopping: that of the rows held out) has not fallen by more than ``tol`` times itself
-        (None: 1e-5); "lbfgs" when the gradient is down to ``tol`` times that at the start
+        "adam" and "sgd" stop after ``n_iter_no_change`` epochs in a row in none of which the loss
+        (with early stopping: that of the rows held out) has fallen by more than ``tol`` times
+        itself (None: 1e-5); "lbfgs" when the gradient is down to ``tol`` times that at the start
         (None: 1e-6).
     n_iter_no_change : int, default 10
     early_stopping : bool, default False
