@@ -79,8 +79,8 @@ def bernoulli_nll(logits: Array, x: Array, *, out: Array | None = None) -> tuple
     """
     grad_logits = np.empty_like(logits) if out is None else out
     loss = 0.0
-    for start in range(0, len(x), 32):  # some rows at a time, so that the work arrays are small
-        rows = slice(start, start + 32)
+    for start in range(0, len(x), 64):  # some rows at a time, so that the work arrays are small
+        rows = slice(start, start + 64)
         loss += _bernoulli_sum(logits[rows], x[rows], out=grad_logits[rows])
     grad_logits /= len(x)
     return loss / len(x), grad_logits
@@ -90,16 +90,19 @@ def _bernoulli_sum(a: Array, x: Array, *, out: Array) -> float:
     """``Σ log(1 + e^a) − x a``; its gradient ``σ(a) − x`` goes into ``out``, which may be ``a``.
 
     ``log(1 + e^a) = max(a, 0) − log σ(|a|)``, and ``σ(|a|)`` is the larger of ``σ(a)`` and
-    ``1 − σ(a)``: one exponential for all. It is ½ at least, so of some rows the product may be
-    taken first and the logarithm after.
+    ``1 − σ(a)``: one exponential for all. It is ½ at least, so of up to 100 rows the product may
+    be taken first and the logarithm after.
     """
-    total = np.vdot((a > 0) - x, a)  # max(a, 0) − x a
+    work = np.subtract(a > 0, x, dtype=a.dtype)
+    total = np.vdot(work, a)  # max(a, 0) − x a
     sigma = np.negative(a, out=out)
     with np.errstate(over="ignore"):  # where e^−a is infinite, σ is 0
         np.exp(sigma, out=sigma)
     sigma += 1
     np.reciprocal(sigma, out=sigma)
-    total -= np.sum(np.log(np.prod(np.maximum(sigma, 1 - sigma), axis=0)))
+    np.subtract(1, sigma, out=work)
+    np.maximum(work, sigma, out=work)  # σ(|a|)
+    total -= np.sum(np.log(np.prod(work, axis=0)))
     sigma -= x
     return float(total)
 

@@ -303,9 +303,9 @@ def test_bernoulli_per_sample_is_what_is_averaged():
     assert losses.bernoulli_nll(logits, x)[0] == pytest.approx(per_sample.mean(), rel=1e-14)
 
 
-@pytest.mark.parametrize("n", [31, 32, 33, 65, 97])
+@pytest.mark.parametrize("n", [63, 64, 65, 129, 193])
 def test_bernoulli_counts_every_sample_once_however_many(n):
-    """Rows are taken 32 at a time."""
+    """Rows are taken 64 at a time."""
     rng = np.random.default_rng(n)
     logits, x = rng.standard_normal((n, 3)), rng.random((n, 3))
     mean = losses.bernoulli_nll_per_sample(logits, x).mean()
@@ -314,6 +314,16 @@ def test_bernoulli_counts_every_sample_once_however_many(n):
         loss, gradient = losses.bernoulli_nll(logits, x, out=out)
         assert loss == pytest.approx(mean, rel=1e-13)
         assert n * np.abs(gradient - right).max() <= 8 * EPS
+
+
+def test_bernoulli_takes_targets_of_any_type():
+    logits, x = np.array([[-1.0, 2.0]], np.float32), np.array([[0.0, 1.0]], np.float32)
+    expected = losses.bernoulli_nll(logits, x)
+    for dtype in (bool, int, np.float64):
+        loss, gradient = losses.bernoulli_nll(logits, x.astype(dtype))
+        assert loss == expected[0]
+        assert gradient.dtype == np.float32
+        assert np.array_equal(gradient, expected[1])
 
 
 @given(seed=SEEDS, n=SIZES, d=SIZES, log_noise_variance=st.floats(-3, 3))
