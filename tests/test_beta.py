@@ -373,6 +373,8 @@ def test_dimensions_beyond_those_of_the_data_stay_unused():
     X = datasets.make_gaussian(20, lam, exact=True, random_state=0)
     optimum = theory.linear_vae_optimum(lam, 4, beta=2.0, noise_variance=0.5)
     assert optimum.active.tolist() == [True, True, False, False]
+    assert optimum.distortion == 2  # θ for each that is in use, and nothing for the others
+    assert optimum.rate == pytest.approx(0.5 * np.log(8), rel=1e-14)
     model = VAE(4, hidden_layer_sizes=(), beta=2.0, noise_variance=0.5, tol=1e-8, random_state=0)
     norms, _, order = in_order(model.fit(X))
     variance = np.exp(model.encode(X)[1][0, order])

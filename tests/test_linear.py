@@ -353,6 +353,16 @@ def test_first_order_training_finds_the_principal_subspace(solver, problem):
     verify("2.3c", distance_to_pca(problem, solver=solver)[0], 1e-2)
 
 
+def test_with_a_small_eigengap_first_order_training_runs_out_of_epochs():
+    """The exception that the text makes of (2.3c)."""
+    eigenvalues = np.array([1, 0.8, 0.7, 0.6, 0.5, 0.45, 0.3, 0.0177, 0.0167])
+    X = datasets.make_gaussian(30, eigenvalues, exact=True, random_state=0)
+    model = LinearAutoencoder(8, solver="sgd", random_state=1).fit(X)
+    assert model.n_iter_ == 20_000
+    subspace = theory.linear_autoencoder_optimum(X, 8)[1]
+    assert theory.largest_principal_angle(model.decoder_weight_, subspace) > 1e-2
+
+
 @pytest.mark.equation("2.3")
 @pytest.mark.equation("2.3a")
 @pytest.mark.parametrize("solver", ["alternating", "lbfgs"])
