@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "nanoae"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "derivations").glob("*.md"))]
 
 
 def imports(path):
@@ -58,9 +60,45 @@ def test_importing_nanoae_imports_numpy_and_nothing_else():
 
 @pytest.mark.parametrize("name", ["README.md", "derivations/README.md"])
 def test_links_lead_somewhere(name):
-    import re
-
     page = ROOT / name
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{name} links to {target}"
+
+
+MATH = re.compile(r"\$\$.+?\$\$|\$[^$]+?\$", re.DOTALL)
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+# macros that GitHub refuses, and escapes that its Markdown undoes before the formula is read:
+# all of them but `\\` at the end of a line
+EATEN = re.compile(
+    r"\\(?:operatorname|mbox|h?phantom|vphantom|newcommand|def|href|class|style)\b"
+    r"|\\\\(?! *\n)|(?<!\\)\\[!\"#%&'()*+,\-./:;<=>?@\[\]^_`{|}~]"
+)
+# `}_x … )_+` opens and closes an emphasis, and the formula stays raw
+ITALIC = re.compile(r"(?<![\w\\])_(?=\S).+?(?<=\S)_(?!\w)", re.DOTALL)
+
+
+def eaten(text):
+    """What of the formulas in a Markdown text GitHub does not show as it is written."""
+    text = CODE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), text)
+    found = [
+        f"line {text[: formula.start() + bite.start()].count(chr(10)) + 1}: {bite[0]}"
+        for formula in MATH.finditer(text)
+        for bite in EATEN.finditer(formula[0])
+    ]
+    italics = (ITALIC.search(paragraph) for paragraph in re.split(r"\n\s*\n", text))
+    return found + [f"in italics: {italic[0][:70]}" for italic in italics if italic]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_formulas_are_shown_as_they_are_written(path):
+    assert not eaten(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [r"$\operatorname{tr} A$", r"$a\,b$", r"$\|x\|$", r"$$a \\ b$$", "$T^{(t)}_{ji}$, $(x)_+$"],
+)
+def test_formulas_that_would_not_be_are_found(formula):
+    assert eaten(formula)
+    assert not eaten(f"`{formula}`")  # code is shown as it is
