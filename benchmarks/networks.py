@@ -8,6 +8,7 @@ our models. So it does not matter how a framework scales its loss, nor how it dr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
@@ -17,7 +18,7 @@ import numpy as np
 from benchmarks.measure import Contestant, Row, alternate, compare
 from nanoae import VAE, Autoencoder, datasets
 from nanoae.models.deep import DeepAutoencoder
-from nanoae.network import Dense, Parameters, Sequential
+from nanoae.network import Dense, FullyConnected, Sequential
 
 Weights = list[np.ndarray]  # weight (n_in, n_out) and bias of every layer, in turn
 Order = Callable[[], np.ndarray]  # of the rows, in the next pass
@@ -33,22 +34,21 @@ def images(path: str | None, n: int = 10_000) -> np.ndarray:
     return np.clip(1 / (1 + np.exp(-logits)) + noise, 0, 1).astype(np.float32)
 
 
-class CodeThroughReLU(Autoencoder):
+class Code(Dense):
+    """Of which no unit dies early: which ones do is chance, and decides the loss."""
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        super().initialise(rng)
+        self.bias.fill(5)
+
+
+@dataclass(frozen=True)
+class CodeThroughReLU(FullyConnected):
     """Scikit-learn's perceptron has the activation on every layer but the last."""
 
-    def _build(self, n_features, dtype):
-        sizes = (n_features, *self.hidden_layer_sizes, self.n_components)
-        self.encoder_ = Sequential([Dense(*pair, "relu") for pair in pairwise(sizes)])
-        *hidden, last = pairwise(sizes[::-1])
-        self.decoder_ = Sequential([*(Dense(*pair, "relu") for pair in hidden), Dense(*last)])
-        self._parameters = Parameters(
-            {"encoder_": self.encoder_, "decoder_": self.decoder_}, dtype
-        )
-
-    def _initialise(self, rng):
-        super()._initialise(rng)
-        # no unit of the code dies early: which ones do is chance, and decides the loss
-        self.encoder_.layers[-1].bias.fill(5)
+    def encoder(self, n_in: int, n_out: int) -> Sequential:
+        *hidden, last = pairwise((n_in, *self.hidden_layer_sizes, n_out))
+        return Sequential([*(Dense(*pair, "relu") for pair in hidden), Code(*last, "relu")])
 
 
 def reference_vae() -> VAE:
@@ -72,7 +72,7 @@ def vae(X: np.ndarray, rounds: int) -> list[Row]:
 
 def autoencoder(X: np.ndarray, rounds: int) -> list[Row]:
     """Workload 2: the deterministic autoencoder."""
-    model = CodeThroughReLU(20, hidden_layer_sizes=(400,), random_state=0)
+    model = Autoencoder(20, architecture=CodeThroughReLU((400,)), random_state=0)
     contestants = [
         ours(model, X),
         *(torch_peers(model, X) if find_spec("torch") else ()),
@@ -85,7 +85,7 @@ def autoencoder(X: np.ndarray, rounds: int) -> list[Row]:
 def small(_: np.ndarray, rounds: int) -> list[Row]:
     """Workload 3: the same, small, on the digits; ten passes a turn."""
     X = datasets.load_digits().X.astype(np.float32)
-    model = CodeThroughReLU(8, hidden_layer_sizes=(32,), batch_size=64, random_state=0)
+    model = Autoencoder(8, architecture=CodeThroughReLU((32,)), batch_size=64, random_state=0)
     contestants = [
         ours(model, X, passes=10),
         *(torch_peers(model, X, passes=10) if find_spec("torch") else ()),
@@ -104,7 +104,8 @@ def started(model: DeepAutoencoder, X: np.ndarray) -> tuple[DeepAutoencoder, Ord
     Orders are the very same only while the model draws nothing else: a VAE draws noise.
     """
     other = type(model)(**model.get_params())
-    _, rng = other._start(X)
+    rng = np.random.default_rng(model.random_state)
+    other.set_params(random_state=rng).initialise(X)
     return other, partial(rng.permutation, len(X))
 
 
@@ -159,7 +160,7 @@ def torch_peers(
 def sklearn_peer(model: Autoencoder, X: np.ndarray, *, passes: int = 1) -> Iterator[Contestant]:
     from sklearn.neural_network import MLPRegressor
 
-    hidden = tuple(model.hidden_layer_sizes)
+    hidden = tuple(model.architecture.hidden_layer_sizes)
     peer = MLPRegressor(
         hidden_layer_sizes=(*hidden, model.n_components, *hidden[::-1]), alpha=0,
         learning_rate_init=model.learning_rate, batch_size=model.batch_size, shuffle=False,

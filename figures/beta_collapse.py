@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae import VAE, beta_sweep, theory
+from nanoae import VAE, LinearVAE, beta_sweep, theory
 from nanoae import plotting as plot
 
 NOISE_VARIANCE = 0.05
@@ -26,8 +26,8 @@ def main(argv: list[str] | None = None) -> None:
     noise_variance = NOISE_VARIANCE * eigenvalues[0] / 0.7
     betas = BETAS[::3] if args.quick else BETAS
     k = min(N_COMPONENTS, *X.shape)
-    linear = VAE(
-        k, hidden_layer_sizes=(), noise_variance=noise_variance,
+    linear = LinearVAE(
+        k, noise_variance=noise_variance,
         tol=1e-3 if args.quick else 1e-5, random_state=0,
     )  # fmt: skip
     epochs = 10 if args.quick else 120

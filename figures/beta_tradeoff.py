@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae import VAE, beta_sweep, theory
+from nanoae import VAE, LinearVAE, beta_sweep, theory
 from nanoae import plotting as plot
 
 BETAS = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 4.0, 6.0, 10.0, 20.0)
@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     held_out = np.arange(len(X)) % 3 == 2
     X, unseen = X[~held_out], X[held_out]
     rank = min(40, *X.shape)
-    linear = VAE(
-        rank, hidden_layer_sizes=(), noise_variance=NOISE_VARIANCE,
+    linear = LinearVAE(
+        rank, noise_variance=NOISE_VARIANCE,
         tol=1e-3 if args.quick else 1e-4, random_state=0,
     )  # fmt: skip
     epochs = 15 if args.quick else 200

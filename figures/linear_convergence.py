@@ -12,8 +12,9 @@ import numpy as np
 
 from nanoae import ConvergenceWarning, LinearAutoencoder, theory
 from nanoae import plotting as plot
-from nanoae.models.linear import scaled
-from nanoae.optimizers import SGD, Adam, lbfgs
+from nanoae.arrays import Moments
+from nanoae.lbfgs import LBFGS
+from nanoae.optimizers import SGD, Adam
 
 N_COMPONENTS = 8
 # colour, and where the label stands
@@ -79,8 +80,10 @@ def alternate(X, k, subspace, n_sweeps):
 def descend(X, k, subspace, n_steps, optimizer):
     """The angle after some of the steps of an optimizer; of L-BFGS if there is none."""
     model = LinearAutoencoder(k, random_state=0)
-    model._start(X)
-    X = scaled(model._factor, len(X))  # the same loss, from d rows
+    model.initialise(X)
+    moments = Moments.of_nothing(X.shape[1], with_factor=True)
+    moments.add(X)
+    X = moments.few_rows  # the same loss, from d rows
     shown = set(np.geomspace(1, n_steps, 60, dtype=int).tolist())
     t, angles = [], []
     n_done = 0
@@ -96,10 +99,10 @@ def descend(X, k, subspace, n_steps, optimizer):
         angles.append(theory.largest_principal_angle(model.decoder_weight_, subspace))
 
     if optimizer is None:
-        lbfgs(
+        LBFGS(
             lambda: model.loss_and_gradient(X), model.parameters_,
             max_iter=n_steps, tol=1e-11, callback=note,
-        )  # fmt: skip
+        ).minimise()  # fmt: skip
         look()  # at the best point, which is what a fit returns
     else:
         for _ in range(n_steps):

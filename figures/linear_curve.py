@@ -12,9 +12,7 @@ import numpy as np
 
 from nanoae import Autoencoder, ConvergenceWarning, datasets, theory
 from nanoae import plotting as plot
-from nanoae.losses import squared_error
-from nanoae.network import MLP, Parameters
-from nanoae.optimizers import lbfgs
+from nanoae.network import FullyConnected
 
 RESIDUALS = 60  # of the samples, that a short line joins to their reconstruction
 
@@ -35,7 +33,6 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"needs 3 points in the plane or more; got {X.shape}")
     mean, U, _ = theory.pca(X)
     line = mean + (X - mean) @ U[:, :1] @ U[:, :1].T
-    shallow = train_shallow(X)
     deep = Autoencoder(
         1, hidden_layer_sizes=(32,), activation="tanh", solver="lbfgs",
         max_iter=100 if args.quick else 1500, random_state=0, verbose=True,
@@ -43,10 +40,11 @@ def main(argv: list[str] | None = None) -> None:
     with warnings.catch_warnings():  # a picture does not show the last digits
         warnings.simplefilter("ignore", ConvergenceWarning)
         deep.fit(X)
+        shallow = train_shallow(X)
 
     errors = {
         "PCA": mean_squared_error(X, line),
-        "shallow": mean_squared_error(X, shallow(X)),
+        "shallow": mean_squared_error(X, shallow.reconstruct(X)),
         "deep": mean_squared_error(X, deep.reconstruct(X)),
     }
     plot.print_table(
@@ -57,26 +55,16 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def train_shallow(X):
-    """One hidden layer of one tanh unit, the best of a few starts."""
-    net = MLP((2, 1, 2), "tanh")
-    parameters = Parameters({"net": net})
+    """One hidden layer of one tanh unit, which is the code; the best of a few starts."""
+    networks = FullyConnected((), code_activation="tanh")
     rng = np.random.default_rng(0)
-
-    def loss_and_gradient():
-        loss, grad = squared_error(net.forward(X), X)
-        net.backward(grad, input_gradient=False)
-        return loss, parameters.gradient
-
-    results = []
-    for _ in range(5):
-        net.initialise(rng)
-        lbfgs(
-            loss_and_gradient, parameters.values,
-            max_iter=1000, tol=1e-8, callback=lambda loss: None,
-        )  # fmt: skip
-        results.append((loss_and_gradient()[0], parameters.values.copy()))
-    parameters.values[...] = min(results, key=lambda result: result[0])[1]
-    return net
+    models = [
+        Autoencoder(
+            1, architecture=networks, solver="lbfgs", max_iter=1000, tol=1e-8, random_state=rng
+        ).fit(X)
+        for _ in range(5)
+    ]
+    return min(models, key=lambda model: model.loss_)
 
 
 def mean_squared_error(X, x_hat):
@@ -88,7 +76,7 @@ def draw(X, line, shallow, deep, errors):
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.3), sharex=True, sharey=True)
-    for axes, x_hat in ((left, shallow(X)), (right, deep.reconstruct(X))):
+    for axes, x_hat in ((left, shallow.reconstruct(X)), (right, deep.reconstruct(X))):
         axes.plot(*X.T, ".", color=plot.SKY, markersize=3)
         for x, y in list(zip(X, x_hat, strict=True))[:RESIDUALS]:
             axes.plot(*np.array([x, y]).T, color=plot.GREY, linewidth=0.5)

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae import SparseCoding, theory
+from nanoae import LearnedISTA, SparseCoding, theory
 from nanoae import plotting as plot
 from nanoae.losses import l1_norm, squared_error
-from nanoae.network import Parameters, Unrolled
-from nanoae.optimizers import Adam
-from nanoae.training import History, train
 
 LAMBDAS = (0.05, 0.1, 0.2, 0.4, 0.7, 1.2, 2.0)
 N_ATOMS = 128
@@ -24,35 +21,6 @@ SERIES = (  # name, colour, marker
     (f"{N_STEPS} learned steps", plot.BLUE, "s"),
     ("1 learned step", plot.VERMILION, "^"),
 )
-
-
-class LearnedISTA:
-    """An encoder alone, for a dictionary that is given and stays (Gregor & LeCun 2010)."""
-
-    def __init__(self, atoms, sparsity, n_steps):
-        self.atoms, self.sparsity = atoms, sparsity
-        self.encoder = Unrolled(atoms.shape[1], atoms.shape[0], n_steps)
-        self.parameters = Parameters({"encoder": self.encoder}, atoms.dtype)
-        self.encoder.start_as_ista(atoms, sparsity)
-
-    @property
-    def parameters_(self):
-        return self.parameters.values
-
-    def loss_and_gradient(self, X, rng=None):
-        h = self.encoder.forward(X)
-        error, grad_x_hat = squared_error(h @ self.atoms, X)
-        norm, norm_grad_h = l1_norm(h)
-        grad_h = grad_x_hat @ self.atoms.T + self.sparsity * norm_grad_h
-        self.encoder.backward(grad_h, input_gradient=False)
-        return error + self.sparsity * norm, self.parameters.gradient
-
-    def fit(self, X, max_iter):
-        train(
-            self, X, np.random.default_rng(0), History(), optimizer=Adam(3e-3), batch_size=128,
-            max_iter=max_iter, tol=1e-5, n_iter_no_change=10,
-        )  # fmt: skip
-        return self
 
 
 def measure(X, atoms, sparsity, h):
@@ -75,12 +43,15 @@ def main(argv: list[str] | None = None) -> None:
     for sparsity in plot.progress(lambdas, "λ"):
         coding = SparseCoding(n_atoms, sparsity=sparsity, max_iter=30, random_state=0).fit(X)
         centred, atoms = X - coding.mean_, coding.components_
-        steps = {n: LearnedISTA(atoms, sparsity, n) for n in (N_STEPS, 1)}
-        ista = [measure(centred, atoms, sparsity, s.encoder(centred)) for s in steps.values()]
-        learned = [
-            measure(centred, atoms, sparsity, s.fit(centred, epochs).encoder(centred))
-            for s in steps.values()
-        ]
+        ista, learned = [], []
+        for n_steps in (N_STEPS, 1):
+            encoder = LearnedISTA(
+                n_atoms, dictionary=atoms.T, sparsity=sparsity, n_steps=n_steps, max_iter=epochs,
+                random_state=0,
+            )  # fmt: skip
+            encoder.initialise(X)
+            ista.append(measure(centred, atoms, sparsity, encoder.transform(X)))
+            learned.append(measure(centred, atoms, sparsity, encoder.fit(X).transform(X)))
         exact = measure(centred, atoms, sparsity, coding.transform(X))
         rows.append([exact, *learned, *ista])
     results = np.array(rows)  # (λ, method, quantity)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nanoae import VAE, theory
+from nanoae import LinearVAE, theory
 from nanoae import plotting as plot
 
 BETA = 2.0  # not 1: the encoder is not the posterior of the decoder's model
@@ -26,8 +26,8 @@ def main(argv: list[str] | None = None) -> None:
     X = plot.load_data(parser, args.data).astype(np.float64)
     repeats = {K: 10 for K in (1, 5, 20)} if args.quick else SIZES
     sizes = np.array(list(repeats))
-    vae = VAE(
-        min(N_COMPONENTS, *X.shape), hidden_layer_sizes=(), noise_variance=NOISE_VARIANCE,
+    vae = LinearVAE(
+        min(N_COMPONENTS, *X.shape), noise_variance=NOISE_VARIANCE,
         beta=BETA, tol=1e-3 if args.quick else None, random_state=0,
     )  # fmt: skip
     with plot.training(parser):

@@ -78,9 +78,7 @@ def draw(X, labels, autoencoder, vaes):
     for first, last in PAIRS:
         ends = X[[np.flatnonzero(labels == digit)[0] for digit in (first, last)]]
         for name, model in (("AE", autoencoder), ("VAE", vaes[CENTRE])):
-            a, b = model.transform(ends)
-            t = np.linspace(0, 1, STEPS)[:, None]
-            walks.append(model.inverse_transform((1 - t) * a + t * b))
+            walks.append(model.interpolate(*ends, STEPS))
             names.append(f"{first}→{last} {name}")
     show(axes[0], walks, names)
     axes[0].set_title("Straight lines between the codes of two digits, decoded")

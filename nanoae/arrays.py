@@ -1,6 +1,9 @@
 """What the annotations call an array, and how to go through one that is too large to copy."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,23 +13,26 @@ from numpy.typing import DTypeLike, NDArray
 Array: TypeAlias = NDArray[Any]
 
 
-def blocks(X: Array, dtype: DTypeLike) -> Iterator[Array]:
+def blocks(X: Array, dtype: DTypeLike, *, width: int = 1) -> Iterator[Array]:
     """The rows of ``X`` (n, d) in blocks of 2¹⁸ numbers, in C order and of this dtype.
 
-    Blocks are views where ``X`` is so already; otherwise no more than one is in memory.
+    Blocks are views where ``X`` is so already; otherwise no more than one is in memory. Where a
+    row grows to ``width`` numbers on its way, blocks are so much smaller.
     """
-    n_rows = max(1, 2**18 // X.shape[1])
+    n_rows = max(1, 2**18 // max(X.shape[1], width))
     for start in range(0, len(X), n_rows):
         yield np.ascontiguousarray(X[start : start + n_rows], dtype)
 
 
-def map_rows(function: Callable[[Array], Array], X: Array, dtype: DTypeLike) -> Array:
+def map_rows(
+    function: Callable[[Array], Array], X: Array, dtype: DTypeLike, *, width: int = 1
+) -> Array:
     """``function(X)`` for a function that treats every row alike, block by block.
 
     So what it computes on the way takes the memory of a block, however many rows there are.
     """
     done, result = 0, np.empty(0)
-    for block in blocks(X, dtype):
+    for block in blocks(X, dtype, width=width):
         part = function(block)
         if len(part) == len(X):
             return part
@@ -35,3 +41,79 @@ def map_rows(function: Callable[[Array], Array], X: Array, dtype: DTypeLike) -> 
         result[done : done + len(part)] = part
         done += len(part)
     return result
+
+
+def standard_normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """One draw of N(0, 1) of this shape: in float32 if that is the dtype, otherwise in float64."""
+    return rng.standard_normal(shape, dtype=np.float32 if dtype == np.float32 else np.float64)
+
+
+@dataclass
+class Moments:
+    """Number, mean and scatter of all rows that have gone by, in float64 whatever they are.
+
+    The factor F is that of a QR decomposition of the centred rows: ``FᵀF = Σ_i (x_i − mean)
+    (x_i − mean)ᵀ``. Of rows gone by it replaces all that a squared error of linear maps sees
+    (2.6), with no loss of digits as by their products.
+
+    Attributes
+    ----------
+    n : int
+    mean : ndarray of shape (d,)
+    scatter : float
+        ``Σ_i ‖x_i − mean‖²``.
+    factor : ndarray of shape (at most d, d), or None
+    """
+
+    n: int
+    mean: Array
+    scatter: float
+    factor: Array | None
+
+    @classmethod
+    def of_nothing(cls, n_features: int, *, with_factor: bool = False) -> Moments:
+        """Those of no rows at all."""
+        factor = np.empty((0, n_features)) if with_factor else None
+        return cls(0, np.zeros(n_features), 0.0, factor)
+
+    def add(self, X: Array) -> None:
+        """Take in the rows of ``X`` (m, d), block by block."""
+        for block in blocks(X, np.float64):
+            m, block_mean = len(block), block.mean(axis=0)
+            centred = block - block_mean
+            # that two parts have different means takes one more row
+            between = np.sqrt(self.n * m / (self.n + m)) * (block_mean - self.mean)
+            self.scatter += float(np.vdot(centred, centred) + between @ between)
+            if self.factor is not None:
+                extra = between[None] if self.n else self.factor[:0]
+                self.factor = triangular_factor(np.concatenate([self.factor, centred, extra]))
+            self.n += m
+            self.mean = self.mean + (block_mean - self.mean) * (m / self.n)
+
+    @property
+    def variance(self) -> float:
+        """Of a feature, on average over all of them."""
+        return self.scatter / (self.n * len(self.mean))
+
+    @property
+    def few_rows(self) -> Array:
+        """At most d rows with the mean 0 and the same ``XᵀX/n`` as all n of them, centred (2.6).
+
+        Scaling the factor by ``√(rows/n)`` turns the equality of sums into one of means.
+        """
+        assert self.factor is not None
+        return self.factor * np.sqrt(len(self.factor) / self.n)
+
+
+def triangular_factor(rows: Array) -> Array:
+    """R with ``RᵀR = rowsᵀ rows``: that of a QR decomposition, up to the signs of its rows.
+
+    The products alone know it to a rounding times the square of the condition number. Where that
+    is small enough, which their eigenvalues tell, Cholesky's decomposition of them is much faster.
+    """
+    products = rows.T @ rows
+    if np.isfinite(products).all():
+        eigenvalues = np.linalg.eigvalsh(products)
+        if np.finfo(rows.dtype).eps * eigenvalues[-1] < 1e-11 * eigenvalues[0]:
+            return np.linalg.cholesky(products).T
+    return np.asarray(np.linalg.qr(rows, mode="r"))

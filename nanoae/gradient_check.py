@@ -108,7 +108,7 @@ def gradient_check(
         raise TypeError(f"model must be an autoencoder, such as VAE(2); got {model!r}.")
     rng = np.random.default_rng(random_state)
     copy = type(model)(**{**model.get_params(), "random_state": random_state})
-    X = copy._start(np.asarray(X, dtype=np.float64))[0]
+    X = copy.initialise(np.asarray(X, dtype=np.float64))
     values = copy.parameters_
     values += 0.1 * rng.standard_normal(values.shape)  # no bias stays at 0
 
@@ -121,15 +121,15 @@ def gradient_check(
     analytic = copy.loss_and_gradient(X, np.random.default_rng(random_state))[1].copy()
     if not np.isfinite(analytic).all():
         i = int(np.argmin(np.isfinite(analytic)))
-        return GradientCheck(np.inf, copy._parameters.locate(i), float(analytic[i]), np.nan)
+        return GradientCheck(np.inf, copy.layout_.locate(i), float(analytic[i]), np.nan)
 
-    worst = GradientCheck(0.0, copy._parameters.locate(0), float(analytic[0]), float(analytic[0]))
-    for places in copy._parameters.places():
+    worst = GradientCheck(0.0, copy.layout_.locate(0), float(analytic[0]), float(analytic[0]))
+    for places in copy.layout_.places():
         scale = np.abs(analytic[places]).max() or 1.0
         for i in rng.permutation(places)[:30]:
             numeric, error = _best_difference(loss_at, theta, i, analytic[i], scale)
             if error >= worst.error:
-                name = copy._parameters.locate(i)
+                name = copy.layout_.locate(i)
                 worst = GradientCheck(error, name, float(analytic[i]), numeric)
     return worst
 

@@ -1,30 +1,28 @@
 """Losses: the value and the gradient, side by side.
 
-All sum over features (or latent dimensions) and average over the samples of the batch. Each
-takes ``out=``, an array for the gradient with respect to its first argument, which may be that
-argument itself.
+All sum over features (or latent dimensions) and average over the samples of the batch. `LOSSES` is
+the table of those between data and reconstruction, `LIKELIHOODS` that of a VAE's noise models.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nanoae.arrays import Array
-from nanoae.network.activations import softplus
+from nanoae.network.activations import identity, sigmoid, softplus
 
 LOG_2PI = float(np.log(2 * np.pi))
 
 
-def squared_error(x_hat: Array, x: Array, *, out: Array | None = None) -> tuple[float, Array]:
+def squared_error(x_hat: Array, x: Array) -> tuple[float, Array]:
     """``(1/n) Σ ‖x − x̂‖²``.
 
     Parameters
     ----------
     x_hat, x : ndarray of shape (n, d)
-    out : ndarray of shape (n, d), optional
-        Receives the gradient.
 
     Returns
     -------
@@ -41,13 +39,35 @@ def squared_error(x_hat: Array, x: Array, *, out: Array | None = None) -> tuple[
     >>> float(loss), grad_x_hat.tolist()  # (1 + 4 + 0 + 1) / 2
     (3.0, [[1.0, 2.0], [0.0, -1.0]])
     """
-    residual = np.subtract(x_hat, x, out=out)  # becomes the gradient: one array for both
+    residual = x_hat - x
     loss = np.dot(residual.ravel(), residual.ravel()) / len(x)
-    residual *= 2 / len(x)
+    residual *= 2 / len(x)  # becomes the gradient: one array for both
     return loss, residual
 
 
-def bernoulli_nll(logits: Array, x: Array, *, out: Array | None = None) -> tuple[float, Array]:
+def squared_error_per_sample(x_hat: Array, x: Array) -> Array:
+    """``‖x − x̂‖²``, one value ``(n,)`` a sample.
+
+    Parameters
+    ----------
+    x_hat, x : ndarray of shape (n, d)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> x_hat, x = np.array([[1.0, 2.0], [0.0, 0.0]]), np.array([[0.0, 0.0], [0.0, 1.0]])
+    >>> losses.squared_error_per_sample(x_hat, x).tolist()
+    [5.0, 1.0]
+    """
+    return np.sum((x - x_hat) ** 2, axis=1)
+
+
+def bernoulli_nll(logits: Array, x: Array) -> tuple[float, Array]:
     """Negative log-likelihood of ``x`` in [0, 1] under Bernoulli(σ(a)), in nats per sample.
 
     ``(1/n) Σ softplus(a) − x a`` (1.4a), which overflows at no logit; for ``x`` strictly between
@@ -56,8 +76,6 @@ def bernoulli_nll(logits: Array, x: Array, *, out: Array | None = None) -> tuple
     Parameters
     ----------
     logits, x : ndarray of shape (n, d)
-    out : ndarray of shape (n, d), optional
-        Receives the gradient.
 
     Returns
     -------
@@ -77,34 +95,11 @@ def bernoulli_nll(logits: Array, x: Array, *, out: Array | None = None) -> tuple
     >>> float(losses.bernoulli_nll(np.array([[-1000.0]]), np.array([[1.0]]))[0])
     1000.0
     """
-    grad_logits = np.empty_like(logits) if out is None else out
-    loss = 0.0
-    for start in range(0, len(x), 64):  # some rows at a time, so that the work arrays are small
-        rows = slice(start, start + 64)
-        loss += _bernoulli_sum(logits[rows], x[rows], out=grad_logits[rows])
-    grad_logits /= len(x)
-    return loss / len(x), grad_logits
-
-
-def _bernoulli_sum(a: Array, x: Array, *, out: Array) -> float:
-    """``Σ log(1 + e^a) − x a``; its gradient ``σ(a) − x`` goes into ``out``, which may be ``a``.
-
-    ``log(1 + e^a) = max(a, 0) − log σ(|a|)``, and ``σ(|a|)`` is the larger of ``σ(a)`` and
-    ``1 − σ(a)``: one exponential for all. It is ½ at least, so of up to 100 rows the product may
-    be taken first and the logarithm after.
-    """
-    work = np.subtract(a > 0, x, dtype=a.dtype)
-    total = np.vdot(work, a)  # max(a, 0) − x a
-    sigma = np.negative(a, out=out)
-    with np.errstate(over="ignore"):  # where e^−a is infinite, σ is 0
-        np.exp(sigma, out=sigma)
-    sigma += 1
-    np.reciprocal(sigma, out=sigma)
-    np.subtract(1, sigma, out=work)
-    np.maximum(work, sigma, out=work)  # σ(|a|)
-    total -= np.sum(np.log(np.prod(work, axis=0)))
-    sigma -= x
-    return float(total)
+    loss = np.sum(softplus(logits.copy()) - x * logits) / len(x)  # (1.4a)
+    grad_logits = sigmoid(logits.copy())
+    grad_logits -= x
+    grad_logits /= len(x)  # (1.4b)
+    return loss, grad_logits
 
 
 def bernoulli_nll_per_sample(logits: Array, x: Array) -> Array:
@@ -127,14 +122,10 @@ def bernoulli_nll_per_sample(logits: Array, x: Array) -> Array:
     >>> losses.bernoulli_nll_per_sample(logits, x).round(4).tolist()  # unsure, and sure and right
     [1.3863, 0.0]
     """
-    nll = softplus(logits.copy())
-    nll -= x * logits
-    return np.sum(nll, axis=1)
+    return np.sum(softplus(logits.copy()) - x * logits, axis=1)
 
 
-def gaussian_nll(
-    x_hat: Array, x: Array, log_noise_variance: float, *, out: Array | None = None
-) -> tuple[float, Array, float]:
+def gaussian_nll(x_hat: Array, x: Array, log_noise_variance: Any) -> tuple[float, Array, float]:
     """Negative log-likelihood of ``x`` under N(x̂, σ² I), in nats per sample.
 
     ``(1/n) Σ ½ [d log(2πσ²) + ‖x − x̂‖² / σ²]``.
@@ -144,8 +135,6 @@ def gaussian_nll(
     x_hat, x : ndarray of shape (n, d)
     log_noise_variance : float
         ``log σ²``, one for all features.
-    out : ndarray of shape (n, d), optional
-        Receives the gradient with respect to ``x_hat``.
 
     Returns
     -------
@@ -169,7 +158,7 @@ def gaussian_nll(
     4.224 0.0
     4.48 0.556
     """
-    error, grad_x_hat = squared_error(x_hat, x, out=out)
+    error, grad_x_hat = squared_error(x_hat, x)
     loss, grad_error, grad_log_noise_variance = gaussian_nll_of_error(
         error, x.shape[1], log_noise_variance
     )
@@ -178,7 +167,7 @@ def gaussian_nll(
 
 
 def gaussian_nll_of_error(
-    error: Any, n_features: int, log_noise_variance: float
+    error: Any, n_features: int, log_noise_variance: Any
 ) -> tuple[Any, float, Any]:
     """The same as a function of the squared error ``E = (1/n) Σ ‖x − x̂‖²`` alone.
 
@@ -298,3 +287,81 @@ def l1_norm(h: Array) -> tuple[float, Array]:
     (3.0, [[0.5, 0.0], [-0.5, 0.5]])
     """
     return np.abs(h).sum() / len(h), np.sign(h) / len(h)
+
+
+class Loss(NamedTuple):
+    """What is lost between data and reconstruction.
+
+    Attributes
+    ----------
+    value : callable
+        Of the decoder's output and the data, both ``(n, d)``: the loss and its gradient with
+        respect to the first.
+    per_sample : callable
+        Of the same: one value ``(n,)`` a sample.
+    to_data : callable
+        Makes reconstructions of the decoder's output, in place.
+    needs_unit_interval : bool
+        Whether the data must lie in [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.losses import LOSSES
+    >>> loss, logits, x = LOSSES["bernoulli"], np.array([[0.0, np.log(3)]]), np.array([[1.0, 1.0]])
+    >>> loss.per_sample(logits, x).round(4).tolist()  # log 2 + log 4/3
+    [0.9808]
+    >>> loss.to_data(logits).round(4).tolist()
+    [[0.5, 0.75]]
+    """
+
+    value: Callable[[Array, Array], tuple[float, Array]]
+    per_sample: Callable[[Array, Array], Array]
+    to_data: Callable[[Array], Array]
+    needs_unit_interval: bool
+
+
+LOSSES = {
+    "squared_error": Loss(squared_error, squared_error_per_sample, identity, False),
+    "bernoulli": Loss(bernoulli_nll, bernoulli_nll_per_sample, sigmoid, True),
+}
+
+
+class Likelihood(NamedTuple):
+    """A VAE's p(x|z): −log p in nats, and the distortion that it is a function of.
+
+    Attributes
+    ----------
+    nll : callable
+        Of decoder's output, data and log σ²: −log p(x|z) per sample, and its gradients with
+        respect to the first and the last.
+    distortion : Loss
+    nll_of_distortion : callable
+        Of distortion, number of features and log σ²: −log p(x|z).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.losses import LIKELIHOODS
+    >>> gaussian = LIKELIHOODS["gaussian"]
+    >>> nll, _, _ = gaussian.nll(np.zeros((1, 2)), np.ones((1, 2)), 0.0)
+    >>> distortion, _ = gaussian.distortion.value(np.zeros((1, 2)), np.ones((1, 2)))
+    >>> float(nll) == float(gaussian.nll_of_distortion(distortion, 2, 0.0))
+    True
+    """
+
+    nll: Callable[[Array, Array, Any], tuple[float, Array, float]]
+    distortion: Loss
+    nll_of_distortion: Callable[[Any, int, Any], Any]
+
+
+LIKELIHOODS = {
+    "gaussian": Likelihood(
+        gaussian_nll, LOSSES["squared_error"], lambda *args: gaussian_nll_of_error(*args)[0]
+    ),
+    "bernoulli": Likelihood(  # has no σ²
+        lambda logits, x, _: (*bernoulli_nll(logits, x), 0.0),
+        LOSSES["bernoulli"],
+        lambda nll, *_: nll,
+    ),
+}

@@ -10,15 +10,17 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nanoae.arrays import Array, blocks
-from nanoae.training import History
+from nanoae.network import Architecture
+from nanoae.upgrade import from_format_1
 from nanoae.validation import check_integer
 
-FORMAT = 1
+FORMAT = 2
+Class = TypeVar("Class")
 BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
@@ -88,15 +90,15 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError("it lacks the entry 'nanoae'")
         header = json.loads(arrays.pop("nanoae").tobytes())
         version, tree = header["format"], header["tree"]
-        if version == FORMAT:
+        if version in (1, FORMAT):
             result = _unflatten(tree, arrays)
             if isinstance(result, dict):
-                return result
+                return from_format_1(result) if version == 1 else result
     except Exception as error:  # of many kinds: those of zipfile, zlib, NumPy and json
         raise ValueError(
             f"{path} is no file of a nanoae model, or it is damaged ({error})."
         ) from None
-    raise ValueError(f"{path} has format {version!r}, but this nanoae reads format {FORMAT}.")
+    raise ValueError(f"{path} has format {version!r}, but this nanoae reads 1 and {FORMAT}.")
 
 
 def _array(data: bytes) -> Array:
@@ -123,6 +125,11 @@ def _flatten(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         arrays[name] = value
         return {"array": name}
+    if isinstance(value, Architecture):
+        return {
+            "architecture": type(value).__name__,
+            "fields": _flatten(vars(value), name, arrays),
+        }
     if isinstance(value, np.random.Generator):
         return {"generator": _flatten(value.bit_generator.state, name, arrays)}
     if isinstance(value, np.generic):
@@ -143,7 +150,27 @@ def _unflatten(value: Any, arrays: dict[str, Array]) -> Any:
         return arrays[value["array"]]
     if value.keys() == {"generator"}:
         return generator(_unflatten(value["generator"], arrays))
-    return {key: _unflatten(part, arrays) for key, part in value.items()}
+    parts = {key: _unflatten(part, arrays) for key, part in value.items()}
+    if value.keys() == {"architecture", "fields"}:
+        return architecture(parts["architecture"], parts["fields"])
+    return parts
+
+
+def architecture(name: str, fields: dict[str, Any]) -> Architecture:
+    """The architecture of this name: one of ours, or of your own if it has been imported."""
+    known = derived(Architecture)
+    if name not in known:
+        raise ValueError(f"its architecture {name!r} is none of {', '.join(sorted(known))}")
+    return known[name](**fields)
+
+
+def derived(base: type[Class]) -> dict[str, type[Class]]:
+    """All classes derived from one, by name."""
+    return {
+        name: found
+        for direct in base.__subclasses__()
+        for name, found in {direct.__name__: direct, **derived(direct)}.items()
+    }
 
 
 def generator(state: dict[str, Any]) -> np.random.Generator:
@@ -166,7 +193,8 @@ class Checkpoint:
     every : int
         Epochs from one writing to the next.
     model_tree : callable
-        What `write` is to keep of the model, given the history and state of the loop.
+        What `write` is to keep of the model, given the outcome of its training so far and the
+        state of the loop.
 
     Attributes
     ----------
@@ -178,7 +206,7 @@ class Checkpoint:
         self,
         path: str | os.PathLike[str],
         every: int,
-        model_tree: Callable[[History, dict[str, Any]], dict[str, Any]],
+        model_tree: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
     ) -> None:
         check_integer("checkpoint_every", every, 1)
         self._path, self._every, self._model_tree = Path(path), every, model_tree
@@ -234,14 +262,13 @@ class Checkpoint:
         self._run, self.state = tree["run"], tree["loop"]
         rng.bit_generator.state = self._run["start"]
 
-    def save(self, state: dict[str, Any], history: History, *, is_last: bool) -> None:
+    def save(self, state: dict[str, Any], outcome: dict[str, Any], *, is_last: bool) -> None:
         """Write the file if it is time to. The last state waits for `finish`."""
         if is_last:
             self._last = copy.deepcopy(state)
-        elif len(history) % self._every == 0:
-            write(
-                self._path, {**self._model_tree(history, state), "run": self._run, "loop": state}
-            )
+        elif outcome["n_iter_"] % self._every == 0:
+            model = self._model_tree(outcome, state)
+            write(self._path, {**model, "run": self._run, "loop": state})
 
     def finish(self, tree: dict[str, Any]) -> None:
         """Write the file for the last time, with the model as it is now that it is trained."""

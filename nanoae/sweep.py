@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
 from nanoae.models import VAE
+from nanoae.models.vae import LatentGaussian
 from nanoae.training import progress_bar
 from nanoae.validation import check_real, check_samples
 
@@ -28,14 +29,14 @@ class BetaSweep(NamedTuple):
     elbo : ndarray of shape (m,)
         At β = 1, nats per sample.
     active_units : ndarray of int, shape (m,)
-    models : list of VAE
+    models : list of VAE or LinearVAE
         The trained models.
 
     Examples
     --------
-    >>> from nanoae import VAE, beta_sweep, datasets
+    >>> from nanoae import LinearVAE, beta_sweep, datasets
     >>> X = datasets.make_gaussian(50, [4.0, 2.0, 0.5], exact=True, random_state=0)
-    >>> sweep = beta_sweep(X, [1.0, 3.0], model=VAE(2, hidden_layer_sizes=(), random_state=0))
+    >>> sweep = beta_sweep(X, [1.0, 3.0], model=LinearVAE(2, random_state=0))
     >>> sweep.active_units.tolist()  # the level β σ² is 1, and then 3: above the second variance
     [2, 1]
     >>> sweep.models[1].beta
@@ -47,14 +48,14 @@ class BetaSweep(NamedTuple):
     distortion: Array
     elbo: Array
     active_units: Array
-    models: list[VAE]
+    models: list[LatentGaussian]
 
 
 def beta_sweep(
     X: ArrayLike,
     betas: ArrayLike,
     *,
-    model: VAE | None = None,
+    model: LatentGaussian | None = None,
     executor: Executor | None = None,
     verbose: bool = False,
 ) -> BetaSweep:
@@ -64,7 +65,7 @@ def beta_sweep(
     ----------
     X : array-like of shape (n_samples, n_features)
     betas : array-like of shape (m,)
-    model : VAE, optional
+    model : VAE or LinearVAE, optional
         All but its ``beta`` is kept; it is not changed. Default ``VAE()``.
     executor : concurrent.futures.Executor, optional
         Trains the copies side by side; the results are the same, bit for bit. On a cluster, with
@@ -85,9 +86,9 @@ def beta_sweep(
     --------
     A larger β says less of each digit, 0.67 nats instead of 2.06, and errs by more:
 
-    >>> from nanoae import VAE, beta_sweep, datasets
+    >>> from nanoae import LinearVAE, beta_sweep, datasets
     >>> X = datasets.load_digits().X[:100]
-    >>> model = VAE(2, hidden_layer_sizes=(), noise_variance=0.1, tol=1e-4, random_state=0)
+    >>> model = LinearVAE(2, noise_variance=0.1, tol=1e-4, random_state=0)
     >>> sweep = beta_sweep(X, [1.0, 4.0], model=model)
     >>> sweep.rate.round(2).tolist(), sweep.distortion.round(2).tolist()
     ([2.06, 0.67], [3.24, 3.84])
@@ -99,7 +100,7 @@ def beta_sweep(
         check_real("each of betas", beta, 0)
     betas = np.array(betas, dtype=np.float64)
     model = VAE() if model is None else model
-    if not isinstance(model, VAE):
+    if not isinstance(model, LatentGaussian):
         raise TypeError(f"model must be a VAE, such as VAE(n_components=2); got {model!r}.")
     params = model.get_params()
     if isinstance(params["random_state"], np.random.Generator):
@@ -118,8 +119,8 @@ def beta_sweep(
 
 
 def _fit_one(
-    X: Array, model_class: type[VAE], params: dict[str, object], beta: float
-) -> tuple[VAE, tuple[float, float, float, int]]:
-    model = model_class(**{**params, "beta": beta}).fit(X)  # type: ignore[arg-type]
+    X: Array, model_class: type[LatentGaussian], params: dict[str, object], beta: float
+) -> tuple[LatentGaussian, tuple[float, float, float, int]]:
+    model = model_class(**{**params, "beta": beta}).fit(X)
     rate, distortion = model.rate_distortion(X)
     return model, (rate, distortion, model.elbo(X), model.active_units(X))

@@ -1,4 +1,4 @@
-"""The training loop: mini-batches, history, progress, stopping."""
+"""The training loops, and the monitor that they all talk to."""
 
 from __future__ import annotations
 
@@ -11,72 +11,171 @@ from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array
 from nanoae.exceptions import TrainingDiverged
-from nanoae.optimizers import Optimizer, lbfgs
+from nanoae.lbfgs import LBFGS
+from nanoae.optimizers import Optimizer
+from nanoae.persistence import Checkpoint
 
 
 class Trainable(Protocol):
-    """What the loop knows of a model: its flat parameters, and its loss with the gradient."""
-
-    @property
-    def parameters_(self) -> Array: ...
+    """What the loop knows of a model: its loss, with the gradient in the flat vector."""
 
     def loss_and_gradient(
         self, X: Array, rng: np.random.Generator | None = None
     ) -> tuple[float, Array]: ...
 
 
-class History:
-    """Losses, one value an epoch, and which epoch's parameters were kept.
+class Monitor:
+    """What a training loop talks to: history, best parameters, stopping, progress, checkpoint.
+
+    A loop goes over the epochs that are still to come, and notes the loss at the end of each::
+
+        with monitor as state:
+            for epoch in monitor:
+                ...
+                monitor.note(loss)
+
+    With a checkpoint it goes on from there, and ``state`` is what the loop itself has kept in it;
+    otherwise it is None. However the loop ends, the parameters are then those of the epoch that
+    was kept: the last one, or the best.
 
     Parameters
     ----------
+    values : ndarray of shape (n_parameters,)
+        The parameters, live.
     curves : mapping from name to sequence of float, optional
-        Of the epochs before.
+        Losses of the epochs before.
     kept : int, default -1
-        Number of the epoch, from 0, whose parameters the model has; -1 for those of the start.
+        Number of the epoch, from 0, whose parameters these are; -1 for those of the start.
+    checkpoint : Checkpoint, optional
+        Where to go on from, and what to keep the state of the loop in.
+    title : str
+        Of the progress bar.
+    verbose : bool, default False
+        Whether to show it.
 
     Attributes
     ----------
+    max_iter : int
+        Number of epochs, or iterations, at which to stop, those before counted.
+    tol : float
+        An epoch is an improvement if its loss is below the best one by more than
+        ``tol · |best|``.
+    n_iter_no_change : float
+        Stop after so many epochs with no improvement.
+    watches : str
+        Name of the loss by which epochs are compared.
+    keeps_best : bool
+        Whether to keep the epoch with the least loss, not the last one.
     warning : str
         What is to be said of this training once it is over, if anything.
     """
 
-    def __init__(self, curves: Mapping[str, Iterable[float]] | None = None, kept: int = -1):
+    max_iter: int
+    tol = 0.0
+    n_iter_no_change = np.inf
+    watches = "loss"
+    keeps_best = False
+    warning = ""
+
+    def __init__(
+        self,
+        values: Array,
+        *,
+        curves: Mapping[str, Iterable[float]] | None = None,
+        kept: int = -1,
+        checkpoint: Checkpoint | None = None,
+        title: str = "",
+        verbose: bool = False,
+    ) -> None:
+        self.values, self.kept = values, kept
         self.curves = {name: list(curve) for name, curve in (curves or {}).items()}
-        self.kept = kept
-        self.warning = ""
+        self._kept_values, self._best, self._since_best = values.copy(), np.inf, 0
+        self._checkpoint, self._title, self._verbose = checkpoint, title, verbose
 
     def __len__(self) -> int:
         return len(self.curves.get("loss", ()))
 
-    def add(self, **losses: float) -> None:
-        """Note the losses of one more epoch."""
-        for name, loss in losses.items():
-            self.curves.setdefault(name, []).append(float(loss))
+    def __enter__(self) -> dict[str, Any] | None:
+        state = None if self._checkpoint is None else self._checkpoint.state
+        if state is not None:
+            self.values[...], self._kept_values[...] = state["values"], state["best_values"]
+            self._best, self._since_best = state["best"], state["epochs_since_best"]
+            self.curves = {name: list(curve) for name, curve in state["curves"].items()}
+            self.kept = state["kept"]
+        else:
+            self._kept_values[...] = self.values
+        self._bar = progress_bar(self.max_iter, self._verbose, self._title)
+        self._bar.__enter__()
+        return state
 
-    def arrays(self) -> dict[str, Array]:
-        """The curves as 1-D arrays."""
-        return {name: np.array(curve) for name, curve in self.curves.items()}
+    def __exit__(self, *error: object) -> None:
+        self._bar.__exit__(*error)
+        self.values[...] = self._kept_values
+
+    def __iter__(self) -> Iterator[int]:
+        while len(self) < self.max_iter and self._since_best < self.n_iter_no_change:
+            yield len(self)
+
+    def note(self, loss: float, *, is_final: bool = True, **others: float) -> None:
+        """An epoch or iteration is over, and these were its losses.
+
+        Parameters
+        ----------
+        loss : float
+        is_final : bool, default True
+            Whether the loss has its final form: those before that are compared with none after it.
+        **others : float
+            More curves of the history.
+        """
+        losses = {"loss": loss, **others}
+        for name, value in losses.items():
+            self.curves.setdefault(name, []).append(float(value))
+        watched = losses[self.watches]
+        if not self.keeps_best or watched < self._best:
+            self.kept = len(self) - 1
+            self._kept_values[...] = self.values
+        improved = np.isinf(self._best) or watched < self._best - self.tol * abs(self._best)
+        self._since_best = 0 if improved else self._since_best + 1
+        self._best = min(self._best, watched) if is_final else np.inf
+        self._bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
+        self._bar.update()
+
+    def diverged(self, unit: str, advice: str) -> TrainingDiverged:
+        """The error for a loss that has become infinite or NaN."""
+        return TrainingDiverged(
+            f"the loss is no longer finite in {unit} {len(self) + 1}: {advice}; "
+            f"the parameters from before that {unit} are kept."
+        )
+
+    def outcome(self) -> dict[str, Any]:
+        """What a model tells of its training: history, number of epochs, loss of the one kept."""
+        curves = {name: np.array(curve) for name, curve in self.curves.items()}
+        loss = float(curves["loss"][self.kept]) if curves else np.inf
+        return {
+            "history_": curves, "n_iter_": len(self), "loss_": loss, "_kept_epoch": self.kept,
+        }  # fmt: skip
+
+    def save(self, **loop: Any) -> None:
+        """Write the checkpoint, if there is one and it is time to, with what the loop adds."""
+        if self._checkpoint is None:
+            return
+        state = {
+            "values": self.values, "best_values": self._kept_values,
+            "best": self._best, "epochs_since_best": self._since_best,
+            "curves": {name: np.array(curve) for name, curve in self.curves.items()},
+            "kept": self.kept, **loop,
+        }  # fmt: skip
+        is_over = len(self) >= self.max_iter or self._since_best >= self.n_iter_no_change
+        self._checkpoint.save(state, self.outcome(), is_last=is_over)
 
 
-class Checkpoint(Protocol):
-    """What the loop knows of a file that it can go on from (`nanoae.persistence.Checkpoint`)."""
-
-    @property
-    def state(self) -> dict[str, Any] | None:
-        """What the loop knew when the file was written; None if there is no file yet."""
-
-    def save(self, state: dict[str, Any], history: History, *, is_last: bool) -> None:
-        """Keep what the loop knows, if it is time to, or if these are its last words."""
-
-
-def progress_bar(total: int, verbose: bool, description: str) -> Any:
+def progress_bar(total: int, verbose: bool, title: str) -> Any:
     """A tqdm bar over epochs, or something that takes the same calls and shows nothing."""
     if not verbose:
         return _NoBar()
     from tqdm import tqdm  # here, so that only those who look at it pay for it
 
-    return tqdm(total=total, desc=description)
+    return tqdm(total=total, desc=title)
 
 
 class _NoBar(nullcontext):  # type: ignore[type-arg]
@@ -123,25 +222,19 @@ def train(
     model: Trainable,
     X: Array,
     rng: np.random.Generator,
-    history: History,
-    *,
+    monitor: Monitor,
     optimizer: Optimizer,
+    *,
     batch_size: int,
-    max_iter: int,
-    tol: float,
-    n_iter_no_change: int,
-    early_stopping: bool = False,
-    validation_fraction: float = 0.1,
-    schedule: Callable[[int], bool] = lambda epoch: True,
+    validation_fraction: float = 0.0,
     mean: Array | None = None,
-    checkpoint: Checkpoint | None = None,
-    verbose: bool = False,
+    begin_epoch: Callable[[int], bool] | None = None,
 ) -> None:
-    """Train on shuffled mini-batches until the loss stops falling or ``max_iter`` epochs are over.
+    """Train on shuffled mini-batches.
 
     The loss of an epoch is the mean over its samples, each measured with the parameters as they
-    were when its batch came up. With ``early_stopping``, rows are held out, their loss decides
-    when to stop, and the parameters of the best epoch are put back.
+    were when its batch came up. With a ``validation_fraction``, rows are held out, and their loss
+    decides when to stop and which epoch's parameters are kept.
 
     Parameters
     ----------
@@ -150,109 +243,69 @@ def train(
         Batches are taken from it and converted one by one, so it may be a file mapped to memory.
     rng : Generator
         Holds out, shuffles, and feeds the model's own noise.
-    history : History
-        Filled as training goes, so that it survives an error.
+    monitor : Monitor
+        Has been told when to stop.
     optimizer : Optimizer
     batch_size : int
-    max_iter : int
-        Number of epochs at which to stop, those counted that the history has already.
-    tol : float
-        An epoch is an improvement if its loss is below the best one by more than
-        ``tol · |best|``.
-    n_iter_no_change : int
-        Stop after so many epochs with no improvement.
-    early_stopping : bool
-    validation_fraction : float in (0, 1)
-    schedule : callable
-        Called with the number of an epoch, from 0, before it begins. It may change the loss, and
-        says whether this is its final form: losses before that are compared with none after it.
+    validation_fraction : float in [0, 1), default 0
+        Part of the rows to hold out.
     mean : ndarray of shape (d,), optional
         Taken off every sample.
-    checkpoint : Checkpoint, optional
-        Where to go on from, and what to keep the state of the loop in.
-    verbose : bool
-        Show progress.
+    begin_epoch : callable, optional
+        Called with the number of an epoch, from 0, before it begins. It may change the loss, and
+        says whether this is its final form.
 
     Raises
     ------
     TrainingDiverged
-        The loss is no longer finite; the parameters of the last epoch (with early stopping: of
-        the best one) are put back, as they are after any other error or an interrupt.
+        The loss is no longer finite; the parameters of the last epoch (with rows held out: of the
+        best one) are put back, as they are after any other error or an interrupt.
     """
-    values = model.parameters_
-    rows = np.arange(len(X))
-    if early_stopping:
+    values, rows = monitor.values, np.arange(len(X))
+    if validation_fraction:
         order = rng.permutation(len(X))
         n_validation = min(max(1, round(validation_fraction * len(X))), len(X) - 1)
         held_out, rows = order[:n_validation], order[n_validation:]
         validation_seed = int(rng.integers(2**63))
-
-    best_values, best, epochs_since_best = values.copy(), np.inf, 0
-    state = None if checkpoint is None else checkpoint.state
-    if state is not None:
-        values[...], best_values[...] = state["values"], state["best_values"]
-        best, epochs_since_best = state["best"], state["epochs_since_best"]
-        history.curves, history.kept = History(state["curves"]).curves, state["kept"]
-        optimizer.restore(state["optimizer"])
-        rng.bit_generator.state = state["rng"]
-    try:
-        with progress_bar(max_iter, verbose, type(model).__name__) as bar:
-            for epoch in range(len(history), max_iter):
-                if epochs_since_best >= n_iter_no_change:
+        monitor.watches, monitor.keeps_best = "validation_loss", True
+    with monitor as state:
+        if state is not None:
+            optimizer.restore(state["optimizer"])
+            rng.bit_generator.state = state["rng"]
+        for epoch in monitor:
+            is_final = begin_epoch is None or begin_epoch(epoch)
+            total = 0.0
+            for batch in batches(X, rows, batch_size, values.dtype, mean=mean, rng=rng):
+                loss, gradient = model.loss_and_gradient(batch, rng)
+                optimizer.step(values, gradient)
+                total += loss * len(batch)  # a smaller last batch counts for fewer samples
+                if not np.isfinite(loss):
                     break
-                is_final = schedule(epoch)
-                total = 0.0
-                for batch in batches(X, rows, batch_size, values.dtype, mean=mean, rng=rng):
-                    loss, gradient = model.loss_and_gradient(batch, rng)
-                    optimizer.step(values, gradient)
-                    total += loss * len(batch)  # a smaller last batch counts for fewer samples
-                    if not np.isfinite(loss):
-                        break
-                losses = {"loss": total / len(rows)}
-                if early_stopping:
-                    unseen = batches(X, held_out, batch_size, values.dtype, mean=mean)
-                    # the same noise every time: epochs are compared, not draws
-                    noise = np.random.default_rng(validation_seed)
-                    losses["validation_loss"] = mean_loss(model, unseen, noise)
-                if not (np.isfinite(values).all() and np.isfinite([*losses.values()]).all()):
-                    advice = "scale the data or try a smaller learning_rate"
-                    raise diverged("epoch", epoch + 1, advice)
-                history.add(**losses)
-                bar.set_postfix_str(f"loss {losses['loss']:.6g}", refresh=False)
-                bar.update()
-
-                watched = losses["validation_loss" if early_stopping else "loss"]
-                if not early_stopping or watched < best:
-                    history.kept = epoch
-                    best_values[...] = values
-                improved = np.isinf(best) or watched < best - tol * abs(best)
-                epochs_since_best = 0 if improved else epochs_since_best + 1
-                best = min(best, watched) if is_final else np.inf
-                if checkpoint is not None:
-                    state = {
-                        "values": values, "best_values": best_values,
-                        "best": best, "epochs_since_best": epochs_since_best,
-                        "curves": history.arrays(), "kept": history.kept,
-                        "optimizer": optimizer.state(), "rng": rng.bit_generator.state,
-                    }  # fmt: skip
-                    is_last = epoch + 1 == max_iter or epochs_since_best >= n_iter_no_change
-                    checkpoint.save(state, history, is_last=is_last)
-    finally:  # after an error or an interrupt, too: the parameters are those of ``history.kept``
-        values[...] = best_values
+            losses = {"loss": total / len(rows)}
+            if validation_fraction:
+                unseen = batches(X, held_out, batch_size, values.dtype, mean=mean)
+                # the same noise every time: epochs are compared, not draws
+                noise = np.random.default_rng(validation_seed)
+                losses["validation_loss"] = mean_loss(model, unseen, noise)
+            if not (np.isfinite(values).all() and np.isfinite([*losses.values()]).all()):
+                raise monitor.diverged("epoch", "scale the data or try a smaller learning_rate")
+            monitor.note(**losses, is_final=is_final)
+            monitor.save(optimizer=optimizer.state(), rng=rng.bit_generator.state)
 
 
 def train_full_batch(
-    model: Trainable,
-    loss_and_gradient: Callable[[], tuple[float, Array]],
-    history: History,
-    *,
-    max_iter: int,
-    tol: float,
-    verbose: bool = False,
+    loss_and_gradient: Callable[[], tuple[float, Array]], monitor: Monitor
 ) -> None:
     """Train on all the data at once, by L-BFGS; the history has one value an iteration.
 
-    If it ends before it meets ``tol``, the history is left with a warning.
+    If it ends before it meets the monitor's ``tol``, the monitor is left with a warning.
+
+    Parameters
+    ----------
+    loss_and_gradient : callable
+        Loss and gradient at the monitor's ``values``.
+    monitor : Monitor
+        Has been told when to stop.
 
     Raises
     ------
@@ -260,34 +313,23 @@ def train_full_batch(
         The loss is no longer finite; the parameters of the last iteration are put back, as they
         are after any other error or an interrupt.
     """
-    values = model.parameters_
-    last_values, end = values.copy(), len(history) + max_iter
 
-    def checked() -> tuple[float, Array]:
+    def finite() -> tuple[float, Array]:
         loss, gradient = loss_and_gradient()
         if not np.isfinite(loss):
-            raise diverged("iteration", len(history) + 1, "scale the data")
+            raise monitor.diverged("iteration", "scale the data")
         return loss, gradient
 
-    with progress_bar(max_iter, verbose, type(model).__name__) as bar:
-
-        def note(loss: float) -> None:
-            last_values[...] = values
-            history.add(loss=loss)
-            history.kept = len(history) - 1
-            bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
-            bar.update()
-
-        try:
-            converged = lbfgs(checked, values, max_iter=max_iter, tol=tol, callback=note)
-        except BaseException:
-            values[...] = last_values
-            raise
-    if not converged and len(history) == end:
-        history.warning = not_converged(max_iter, tol)
+    max_iter = monitor.max_iter - len(monitor)
+    with monitor:
+        converged = LBFGS(
+            finite, monitor.values, max_iter=max_iter, tol=monitor.tol, callback=monitor.note
+        ).minimise()
+    if not converged and len(monitor) == monitor.max_iter:
+        monitor.warning = not_converged(max_iter, monitor.tol)
     elif not converged:
-        history.warning = (
-            f"stopped at iteration {len(history)}, before it met tol={tol:g}: "
+        monitor.warning = (
+            f"stopped at iteration {len(monitor)}, before it met tol={monitor.tol:g}: "
             "from there no step led to a finite loss; scale the data."
         )
 
@@ -295,11 +337,3 @@ def train_full_batch(
 def not_converged(max_iter: int, tol: float) -> str:
     """What to say of a solver of a deterministic loss that stopped at ``max_iter``."""
     return f"stopped at max_iter={max_iter}, before it met tol={tol:g}; raise max_iter or tol."
-
-
-def diverged(unit: str, number: int, advice: str) -> TrainingDiverged:
-    """The error for a loss that has become infinite or NaN."""
-    return TrainingDiverged(
-        f"the loss is no longer finite in {unit} {number}: {advice}; "
-        f"the parameters from before that {unit} are kept."
-    )

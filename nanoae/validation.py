@@ -13,7 +13,7 @@ from nanoae.arrays import Array, blocks
 
 
 def check_samples(
-    X: Any, *, n_features: int | None = None, minimum: int = 1, unit_interval: bool = False,
+    X: Any, *, n_features: int | None = None, minimum: int = 1,
     dtype: DTypeLike | None = None, name: str = "X", model: str = "the model",
 ) -> Array:  # fmt: skip
     """Samples in rows as a finite 2-D float array, in C order so that equal data give equal bits.
@@ -25,8 +25,6 @@ def check_samples(
         Number of columns that the fitted model expects.
     minimum : int, default 1
         Smallest number of rows.
-    unit_interval : bool, default False
-        Whether all values must lie in [0, 1].
     dtype : dtype, optional
         What to return; by default float32 if ``X`` is, otherwise float64.
     name, model : str
@@ -95,15 +93,31 @@ def check_samples(
             f"{name} has {array.shape[1]} features, but {model} is expecting {n_features} "
             "features as input."
         )
-    if unit_interval and array.min() >= 0 and array.max() <= 1:
-        return array
     _check_finite(array, np.dtype(dtype), name)
-    if unit_interval:
-        raise ValueError(
-            f"{name} must lie in [0, 1] under a Bernoulli likelihood; "
-            f"got values from {array.min():g} to {array.max():g}. Scale it first."
-        )
     return array
+
+
+def check_unit_interval(X: Array) -> Array:
+    """Samples for a Bernoulli likelihood, which must lie in [0, 1].
+
+    What lies outside by no more than rounding, as after scaling by minimum and maximum, is put
+    onto the edge, in a copy.
+
+    Raises
+    ------
+    ValueError
+        Something lies farther outside.
+    """
+    lowest, highest = X.min(), X.max()
+    if lowest >= 0 and highest <= 1:
+        return X
+    rounding = 8 * float(np.finfo(X.dtype).eps)
+    if lowest < -rounding or highest > 1 + rounding:
+        raise ValueError(
+            "X must lie in [0, 1] under a Bernoulli likelihood; "
+            f"got values from {lowest:.10g} to {highest:.10g}. Scale it first."
+        )
+    return np.clip(X, 0, 1)
 
 
 def _check_finite(array: Array, dtype: np.dtype[Any], name: str) -> None:

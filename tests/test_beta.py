@@ -13,7 +13,7 @@ from scipy.integrate import trapezoid
 from scipy.optimize import minimize
 from theory_report import verify
 
-from nanoae import VAE, beta_sweep, datasets, theory
+from nanoae import VAE, LinearVAE, beta_sweep, datasets, theory
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -69,18 +69,29 @@ def problems(draw, max_features=7):
 
 
 def linear_vae(problem, X, noise_variance=None):
-    return VAE(
-        problem.k, hidden_layer_sizes=(), beta=problem.beta, random_state=0,
+    return LinearVAE(
+        problem.k, beta=problem.beta, random_state=0,
         tol=1e-10, max_iter=40_000,  # an eigenvalue just under water is a flat direction
         noise_variance=problem.noise_variance if noise_variance is None else noise_variance,
     ).fit(X)  # fmt: skip
 
 
 def untrained(k, X, **params):
-    """A VAE with its first weights, to look at its loss anywhere."""
-    model = VAE(k, random_state=0, **params)
-    model._start(X)
+    """A linear VAE with its first weights, to look at its loss anywhere."""
+    model = LinearVAE(k, random_state=0, **params)
+    model.initialise(X)
     return model
+
+
+def sampled(model, X):
+    """The same VAE, with the same weights, whose loss is sampled."""
+    twin = VAE(
+        model.n_components, hidden_layer_sizes=(), beta=model.beta,
+        noise_variance=model.noise_variance, random_state=0,
+    )  # fmt: skip
+    twin.initialise(X)
+    twin.parameters_[...] = model.parameters_
+    return twin
 
 
 def set_linear(model, mean, W, V, log_var):
@@ -127,17 +138,15 @@ def test_best_encoder_of_a_given_decoder(problem):
     Sigma = np.cov(X.T, bias=True)
     W = np.sqrt(problem.eigenvalues[0]) * problem.rng.standard_normal((problem.d, k))
     V, variance = theory.linear_vae_encoder(W, theta)
-    model = untrained(
-        k, X, hidden_layer_sizes=(), beta=problem.beta, noise_variance=problem.noise_variance
-    )
+    model = untrained(k, X, beta=problem.beta, noise_variance=problem.noise_variance)
     set_linear(model, mean, W, V, np.log(variance))
 
     # backprop finds nothing to improve in the encoder; measured against a wrong one's gradient
-    model.exact_loss_and_gradient(X)
+    model.loss_and_gradient(X)
     layer = model.encoder_.layers[0]
     at_best = np.abs(layer.grad_weight).copy(), np.abs(layer.grad_bias).copy()
     set_linear(model, mean, W, 1.1 * V, np.log(1.1 * variance))
-    model.exact_loss_and_gradient(X)
+    model.loss_and_gradient(X)
     scale = np.abs(layer.grad_weight[:, :k]).max()
     verify("6.1b", at_best[0][:, :k].max() / scale, EXACT)
     verify("6.1a", at_best[1][k:].max() / np.abs(layer.grad_bias[k:]).max(), EXACT)
@@ -284,7 +293,7 @@ def digits():
 @pytest.mark.equation("6.3e")
 def test_linear_vae_on_digits_draws_shannons_curve(digits):
     _, U, eigenvalues = theory.pca(digits)
-    model = VAE(20, hidden_layer_sizes=(), noise_variance=0.05, tol=1e-5, random_state=0)
+    model = LinearVAE(20, noise_variance=0.05, tol=1e-5, random_state=0)
     sweep = beta_sweep(digits, [0.3, 2, 20], model=model)
     on_the_curve = 0
     for beta, rate, distortion, active, trained in zip(
@@ -315,8 +324,8 @@ def test_linear_vae_on_digits_draws_shannons_curve(digits):
 def test_linear_vae_on_digits_finds_every_axis_in_use(digits):
     _, U, eigenvalues = theory.pca(digits)
     for beta in (0.1, 0.5, 1, 2, 5):
-        model = VAE(
-            20, hidden_layer_sizes=(), noise_variance=0.05, beta=beta, tol=1e-8, max_iter=40_000,
+        model = LinearVAE(
+            20, noise_variance=0.05, beta=beta, tol=1e-8, max_iter=40_000,
             random_state=0,
         ).fit(digits)  # fmt: skip
         active = theory.linear_vae_optimum(eigenvalues, 20, beta, 0.05).active
@@ -375,7 +384,7 @@ def test_dimensions_beyond_those_of_the_data_stay_unused():
     assert optimum.active.tolist() == [True, True, False, False]
     assert optimum.distortion == 2  # θ for each that is in use, and nothing for the others
     assert optimum.rate == pytest.approx(0.5 * np.log(8), rel=1e-14)
-    model = VAE(4, hidden_layer_sizes=(), beta=2.0, noise_variance=0.5, tol=1e-8, random_state=0)
+    model = LinearVAE(4, beta=2.0, noise_variance=0.5, tol=1e-8, random_state=0)
     norms, _, order = in_order(model.fit(X))
     variance = np.exp(model.encode(X)[1][0, order])
     assert np.abs(norms - optimum.decoder_norms).max() < TRAINED
@@ -473,7 +482,7 @@ def test_slope_of_the_sweep():
     """Differences along trained models, between neighbouring β 10 % apart."""
     eigenvalues = np.array([4.0, 2.0, 0.9, 0.3])
     X = datasets.make_gaussian(40, eigenvalues, exact=True, random_state=0)
-    model = VAE(3, hidden_layer_sizes=(), noise_variance=0.1, tol=1e-7, random_state=0)
+    model = LinearVAE(3, noise_variance=0.1, tol=1e-7, random_state=0)
     betas = 0.5 * 1.05 ** np.arange(0, 44, 2)
     sweep = beta_sweep(X, betas, model=model)
     for i in range(len(betas) - 1):
@@ -573,9 +582,7 @@ def test_beta_to_zero():
     constant = 0.5 * np.log(lam[:k] / noise).sum()
     for beta in (0.5, 0.05):
         theta = beta * noise
-        model = VAE(
-            k, hidden_layer_sizes=(), noise_variance=noise, beta=beta, tol=1e-8, random_state=0
-        ).fit(X)
+        model = LinearVAE(k, noise_variance=noise, beta=beta, tol=1e-8, random_state=0).fit(X)
         norms, axes, order = in_order(model)
         rate, distortion = model.rate_distortion(X)
         variance = np.exp(model.encode(X)[1])[0, order]
@@ -596,7 +603,7 @@ def test_a_dimension_without_variance_stays_at_the_prior():
     """More dimensions than the data have: at no β > 0 do the idle ones become certain."""
     lam = np.array([2.0, 1.0, 0.0, 0.0])
     X = datasets.make_gaussian(30, lam, exact=True, random_state=0)
-    model = VAE(3, hidden_layer_sizes=(), noise_variance=0.1, beta=0.05, tol=1e-8, random_state=0)
+    model = LinearVAE(3, noise_variance=0.1, beta=0.05, tol=1e-8, random_state=0)
     model.fit(X)
     variance = np.sort(np.exp(model.encode(X)[1])[0])
     verify("6.5", abs(variance[-1] - 1), 1e-3)
@@ -734,9 +741,7 @@ class Fixed:
 def random_linear_vae(problem, noise_variance):
     X = problem.samples() / np.sqrt(problem.eigenvalues[0])
     k = min(problem.k, 4)
-    model = untrained(
-        k, X, hidden_layer_sizes=(), beta=problem.beta, noise_variance=noise_variance
-    )
+    model = untrained(k, X, beta=problem.beta, noise_variance=noise_variance)
     model.parameters_[...] = 0.5 * problem.rng.standard_normal(len(model.parameters_))
     return model, X
 
@@ -749,14 +754,15 @@ def test_exact_loss_is_the_mean_of_the_sampled_one(problem, noise_variance):
     """The sampled loss and gradient are quadratic in ε, so their mean over a normal ε is that
     over all sign vectors, which have the same first and second moments: 2^k terms, no chance."""
     model, X = random_linear_vae(problem, noise_variance)
-    sampled = [
+    twin = sampled(model, X)
+    draws = [
         (loss, gradient.copy())
         for signs in itertools.product((-1, 1), repeat=model.n_components)
-        for loss, gradient in [model.loss_and_gradient(X, Fixed(signs))]
+        for loss, gradient in [twin.loss_and_gradient(X, Fixed(signs))]
     ]
-    loss, gradient = model.exact_loss_and_gradient(X)
-    verify("6.7", abs(np.mean([s[0] for s in sampled]) / loss - 1), EXACT)
-    error = np.abs(np.mean([s[1] for s in sampled], axis=0) - gradient).max()
+    loss, gradient = model.loss_and_gradient(X)
+    verify("6.7", abs(np.mean([s[0] for s in draws]) / loss - 1), EXACT)
+    error = np.abs(np.mean([s[1] for s in draws], axis=0) - gradient).max()
     verify("6.7d", error / np.abs(gradient).max(), EXACT)
 
 
@@ -765,10 +771,11 @@ def test_sampled_gradient_is_unbiased():
     """With normal noise, a z-test of every component over 4,000 draws."""
     rng = np.random.default_rng(0)
     X = datasets.make_gaussian(20, [2.0, 1.0, 0.5], exact=True, random_state=0)
-    model = untrained(2, X, hidden_layer_sizes=(), beta=2.0, noise_variance="learned")
+    model = untrained(2, X, beta=2.0, noise_variance="learned")
     model.parameters_[...] = 0.5 * rng.standard_normal(len(model.parameters_))
-    exact = model.exact_loss_and_gradient(X)[1].copy()
-    draws = np.array([model.loss_and_gradient(X, rng)[1].copy() for _ in range(4000)])
+    exact = model.loss_and_gradient(X)[1].copy()
+    twin = sampled(model, X)
+    draws = np.array([twin.loss_and_gradient(X, rng)[1].copy() for _ in range(4000)])
     z = (draws.mean(axis=0) - exact) / (draws.std(axis=0, ddof=1) / np.sqrt(len(draws)))
     # 22 components: beyond 4.9 by chance in 2e-5 of all seeds
     verify("6.7d", np.abs(z).max(), 4.9)
@@ -782,22 +789,22 @@ def test_loss_sees_mean_and_covariance_only(problem):
     model, X = random_linear_vae(problem, 0.3)
     k = model.n_components
     model.encoder_.layers[0].weight[:, k:] = 0  # σ²(x) the same for every x
-    loss, gradient = model.exact_loss_and_gradient(X)
+    loss, gradient = model.loss_and_gradient(X)
     gradient = gradient.copy()
     # other samples, another number of them, the same mean and covariance: R and its mirror image
     mean = X.mean(axis=0)
     R = np.linalg.qr(X - mean, mode="r") * np.sqrt(X.shape[1] / len(X))
     other = np.vstack([R, -R]) + mean
-    other_loss, other_gradient = model.exact_loss_and_gradient(other)
+    other_loss, other_gradient = model.loss_and_gradient(other)
     verify("6.7a", abs(other_loss / loss - 1), EXACT)
     verify("6.7a", np.abs(other_gradient - gradient).max() / np.abs(gradient).max(), EXACT)
     # and on centred rows nothing moves the weights of log σ² away from 0
-    model.exact_loss_and_gradient(other - mean)
+    model.loss_and_gradient(other - mean)
     grad = model.encoder_.layers[0].grad_weight
     verify("6.7b", np.abs(grad[:, k:]).max() / np.abs(gradient).max(), EXACT)
     # without the first condition the claim is false
     model.encoder_.layers[0].weight[:, k:] = 0.5
-    losses = [model.exact_loss_and_gradient(rows)[0] for rows in (other, X)]
+    losses = [model.loss_and_gradient(rows)[0] for rows in (other, X)]
     assert abs(losses[0] / losses[1] - 1) > 1e-9
 
 
@@ -808,14 +815,11 @@ def test_training_on_all_rows_comes_to_the_same(problem):
     """σ²(x) free to vary from random weights on, all rows: it ends constant, and as good."""
     X = problem.samples()
     few = linear_vae(problem, X)
-    model = untrained(
-        problem.k, X, hidden_layer_sizes=(), beta=problem.beta,
-        noise_variance=problem.noise_variance,
-    )  # fmt: skip
+    model = untrained(problem.k, X, beta=problem.beta, noise_variance=problem.noise_variance)
 
     def loss_and_gradient(theta):
         model.parameters_[...] = theta
-        loss, gradient = model.exact_loss_and_gradient(X)
+        loss, gradient = model.loss_and_gradient(X)
         return loss, gradient.copy()
 
     result = minimize(
@@ -878,7 +882,7 @@ def test_small_beta_does_not_collapse():
     """Notes B have collapse at β → 0. There every unit is in use; large β empties them."""
     lam = np.array([3.0, 1.0, 0.5])
     X = datasets.make_gaussian(30, lam, exact=True, random_state=0)
-    model = VAE(2, hidden_layer_sizes=(), noise_variance=0.1, tol=1e-8, random_state=0)
+    model = LinearVAE(2, noise_variance=0.1, tol=1e-8, random_state=0)
     sweep = beta_sweep(X, [0.01, 1.0, 29.0, 31.0], model=model)
     assert list(sweep.active_units) == [2, 2, 1, 0]
     kl = [m.kl_per_dimension(X).min() for m in sweep.models]
@@ -891,13 +895,13 @@ def test_beta_to_zero_is_not_any_autoencoder():
     lam = np.array([3.0, 1.0, 0.2])
     X = datasets.make_gaussian(30, lam, exact=True, random_state=0)
     U = theory.pca(X).components[:, :2]
-    model = untrained(2, X, hidden_layer_sizes=(), noise_variance=0.1)
+    model = untrained(2, X, noise_variance=0.1)
     G = np.array([[2.0, 1.0], [0.0, 0.5]])
 
     def excess(beta, G, variance):  # over the autoencoder's least loss, times 2σ²
         model.beta = beta
         set_linear(model, X.mean(axis=0), U @ G, np.linalg.inv(G) @ U.T, np.log([variance] * 2))
-        loss = model.exact_loss_and_gradient(X)[0] - 1.5 * np.log(2 * np.pi * 0.1)
+        loss = model.loss_and_gradient(X)[0] - 1.5 * np.log(2 * np.pi * 0.1)
         return 0.2 * loss - lam[2]
 
     for basis in (np.eye(2), G):  # at β = 0 both come as near to 0 as the variance does
@@ -920,7 +924,7 @@ def test_no_beta_finds_factors_that_are_not_principal_axes(beta):
     s = datasets.make_gaussian(60, [1.0, 1.0], exact=True, random_state=1)
     X = s @ A.T
     U = theory.pca(X).components[:, :2]
-    model = VAE(2, hidden_layer_sizes=(), noise_variance=0.02, beta=beta, tol=1e-8, random_state=0)
+    model = LinearVAE(2, noise_variance=0.02, beta=beta, tol=1e-8, random_state=0)
     axes = in_order(model.fit(X))[1]
     factors = A / np.linalg.norm(A, axis=0)
     assert np.abs(np.sum(axes * U, axis=0)).min() > 0.999
@@ -932,7 +936,7 @@ def test_latent_space_has_the_priors_moments_at_every_beta():
     lam = np.array([3.0, 1.0, 0.2])
     X = datasets.make_gaussian(30, lam, exact=True, random_state=0)
     for beta in (0.01, 0.1, 1.0):
-        model = VAE(2, hidden_layer_sizes=(), noise_variance=0.1, beta=beta, tol=1e-8)
+        model = LinearVAE(2, noise_variance=0.1, beta=beta, tol=1e-8)
         mu, log_var = model.set_params(random_state=0).fit(X).encode(X)
         aggregate = np.cov(mu.T, bias=True) + np.diag(np.exp(log_var).mean(axis=0))
         assert np.abs(aggregate - np.eye(2)).max() < 1e-3

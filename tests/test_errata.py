@@ -148,7 +148,7 @@ def test_printed_decoder_gradient_is_wrong_where_it_adds(d, seed):
     X = rng.standard_normal((d + 5, d))
     Sigma = X.T @ X / len(X)
     model = LinearAutoencoder(d, random_state=rng)
-    model._start(X)
+    model.initialise(X)
     W_e, W_d = model.encoder_weight_, model.decoder_weight_
     model.loss_and_gradient(X)
     true = model.decoder_.layers[0].grad_weight.T
@@ -361,7 +361,7 @@ def test_without_centring_it_is_not_pca():
 
     def loss_and_gradient(axis):
         model = LinearAutoencoder(1, random_state=0)
-        model._start(X)
+        model.initialise(X)
         model.encoder_weight_[...], model.decoder_weight_[...] = axis[None, :], axis[:, None]
         loss, gradient = model.loss_and_gradient(X)  # X as it is: only `fit` centres
         return loss, np.abs(gradient).max()

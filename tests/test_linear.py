@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from theory_report import verify
 
-from nanoae import Autoencoder, LinearAutoencoder, datasets, gradient_check, theory
+from nanoae import Autoencoder, LinearAutoencoder, arrays, datasets, gradient_check, theory
+from nanoae.arrays import Moments
 from nanoae.exceptions import ConvergenceWarning
+from nanoae.lbfgs import LBFGS
 from nanoae.losses import squared_error
-from nanoae.models.linear import add_samples, scaled
-from nanoae.models.linear import triangular_factor as factor_of
 from nanoae.network import ACTIVATIONS, MLP, Parameters
-from nanoae.optimizers import SGD, Adam, lbfgs
+from nanoae.optimizers import SGD, Adam
 
 # Algebra that is exact on paper is held to 1e-12: some hundreds of roundings of 2.2e-16, and
 # room for sums of numbers of unlike size.
@@ -27,13 +27,15 @@ EXACT = 1e-12
 
 def triangular_factor(X, *, parts=1):
     """What training runs on in place of samples, which come in so many parts."""
-    n, mean, factor = 0, np.zeros(X.shape[1]), np.empty((0, X.shape[1]))
+    moments = Moments.of_nothing(X.shape[1], with_factor=True)
     for part in np.array_split(X, parts):
         if len(part):
-            n, mean, factor = add_samples(n, mean, factor, part)
-    np.testing.assert_allclose(mean, X.mean(axis=0), rtol=0, atol=1e-13 * np.abs(X).max())
-    assert n == len(X)
-    return scaled(factor, n)
+            moments.add(part)
+    rounding = 1e-13 * np.abs(X).max()
+    np.testing.assert_allclose(moments.mean, X.mean(axis=0), rtol=0, atol=rounding)
+    assert moments.n == len(X)
+    assert moments.variance == pytest.approx(X.var(axis=0).mean(), rel=1e-12)
+    return moments.few_rows
 
 
 # --- Problems -----------------------------------------------------------------------------
@@ -109,7 +111,7 @@ def relative(a, b, scale=None):
 def network(problem):
     """An untrained model, to look at its loss anywhere."""
     model = LinearAutoencoder(problem.k, random_state=0)
-    model._start(problem.X)
+    model.initialise(problem.X)
     return model
 
 
@@ -581,7 +583,7 @@ def after_sweeps(problem, n_sweeps, seed):
         problem.k, solver="alternating", max_iter=max(n_sweeps, 1), tol=0, random_state=seed
     )
     if n_sweeps == 0:
-        model._start(problem.X)
+        model.initialise(problem.X)
         return model.decoder_weight_.copy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopping short is the point
@@ -655,10 +657,10 @@ class Shallow:
 
     def train(self, X, rng):
         self.net.initialise(rng)
-        lbfgs(
+        LBFGS(
             lambda: self.loss_and_gradient(X), self.parameters.values,
             max_iter=300, tol=1e-6, callback=lambda loss: None,
-        )  # fmt: skip
+        ).minimise()  # fmt: skip
         return self.loss_and_gradient(X)[0]
 
 
@@ -842,7 +844,7 @@ def test_triangular_factor_has_the_singular_values_of_the_rows_however_small(
     rng = np.random.default_rng(0)
     left, right = (np.linalg.qr(rng.standard_normal((n, 4)))[0] for n in (30, 4))
     true = scale * 10.0 ** (-exponent / 3 * np.array(shape))
-    found = np.linalg.svd(factor_of(left * true @ right), compute_uv=False)
+    found = np.linalg.svd(arrays.triangular_factor(left * true @ right), compute_uv=False)
     np.testing.assert_allclose(found, true, rtol=1e-11 + 20 * 2.2e-16 * 10**exponent)
 
 
@@ -854,12 +856,14 @@ def test_alternation_knows_what_rounding_leaves_of_its_tol(dtype):
     assert 5 < model.n_iter_ < 2000
 
 
-def test_what_is_kept_of_float32_samples_is_float32():
+def test_what_is_kept_of_float32_samples_is_float64():
     X = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
-    n, mean, factor = 0, np.zeros(5, np.float32), np.empty((0, 5), np.float32)
+    moments = Moments.of_nothing(5, with_factor=True)
     for part in (X[:3], X[3:30], X[30:]):
-        n, mean, factor = add_samples(n, mean, factor, part)
-        assert mean.dtype == factor.dtype == scaled(factor, n).dtype == np.float32
+        moments.add(part)
+        assert moments.mean.dtype == moments.few_rows.dtype == np.float64
+    np.testing.assert_allclose(moments.mean, X.astype(np.float64).mean(axis=0), rtol=1e-14)
+    assert LinearAutoencoder(2, random_state=0).fit(X).mean_.dtype == np.float32
 
 
 def steps(solver, total):

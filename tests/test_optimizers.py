@@ -7,7 +7,8 @@ import pytest
 from scipy.optimize import OptimizeResult
 
 from nanoae.exceptions import TrainingDiverged
-from nanoae.optimizers import SGD, Adam, _follow_gradient, lbfgs
+from nanoae.lbfgs import LBFGS
+from nanoae.optimizers import SGD, Adam
 
 RNG = np.random.default_rng(0)
 
@@ -146,11 +147,11 @@ def test_each_reaches_the_minimum_of_an_ill_conditioned_quadratic(optimizer, ste
 
 
 def minimise(function, start, *, max_iter=2000, tol=1e-12):
-    """Run `lbfgs` on ``function(theta) -> loss, gradient`` and note what it reports."""
+    """Run `LBFGS` on ``function(theta) -> loss, gradient`` and note what it reports."""
     values, losses = np.array(start), []
-    converged = lbfgs(
+    converged = LBFGS(
         lambda: function(values), values, max_iter=max_iter, tol=tol, callback=losses.append
-    )
+    ).minimise()
     return values, np.array(losses), converged
 
 
@@ -286,10 +287,16 @@ def test_lbfgs_changes_float32_values_in_place_to_their_own_precision():
         g = U @ (eigenvalues * (U.T @ (values - minimum)))
         return np.float32(1) + (values - minimum) @ g / 2, g
 
-    assert lbfgs(function, values, max_iter=2000, tol=0.0, callback=lambda loss: None)
+    assert LBFGS(function, values, max_iter=2000, tol=0.0, callback=lambda loss: None).minimise()
     assert values.dtype == np.float32
     # ten units in the last place of numbers of order 1; √ε would be 3e-4
     assert np.abs(values - minimum).max() < 10 * np.finfo(np.float32).eps
+
+
+def last_stage(function, values, max_iter, rounding, losses):
+    """What follows where SciPy gives up, by itself and with no target."""
+    solver = LBFGS(function, values, max_iter=max_iter, tol=0.0, callback=losses.append)
+    return solver._follow_gradient(0.0, rounding)
 
 
 def test_last_stage_does_not_take_a_plateau_for_a_minimum():
@@ -301,14 +308,14 @@ def test_last_stage_does_not_take_a_plateau_for_a_minimum():
 
     values = np.array([0.999])
     start_loss, losses = bump(values)[0], []
-    _follow_gradient(lambda: bump(values), values, 50, 0.0, 1e-14, losses.append)
+    last_stage(lambda: bump(values), values, 50, 1e-14, losses)
     assert bump(values)[0] <= start_loss + 1e-14
     assert max(losses) <= start_loss + 1e-14
 
 
 @pytest.mark.parametrize("scale", [1e-10, 1.0, 1e10])
 def test_which_losses_are_the_same_depends_on_their_size(scale, monkeypatch):
-    """The plateau again, in any unit of the loss, by way of `lbfgs`: an L-BFGS that gives up at
+    """The plateau again, in any unit of the loss, by way of `LBFGS`: one that gives up at
     its start leaves all to the last stage."""
 
     def bump(x):
@@ -334,7 +341,7 @@ def test_callback_is_called_at_the_point_whose_loss_it_is_told():
         told.append(loss)
         shown.append(function(values)[0])
 
-    lbfgs(lambda: function(values), values, max_iter=2000, tol=0.0, callback=callback)
+    LBFGS(lambda: function(values), values, max_iter=2000, tol=0.0, callback=callback).minimise()
     assert len(told) > 200  # as long as the last stage waits before it gives up
     assert shown == told
 
@@ -350,7 +357,7 @@ def test_last_stage_gives_up_200_iterations_after_the_last_halving(start, halves
         sizes.append(np.abs(gradient).max())
         return np.abs(values[0]) + values[0] ** 2 / 2, gradient
 
-    assert _follow_gradient(function, values, 1000, 0.0, 0.0, losses.append)
+    assert last_stage(function, values, 1000, 0.0, losses)
     halved_at, halved_size = 0, sizes.pop(0)
     for i, best in enumerate(np.minimum.accumulate(sizes)):
         if best <= halved_size / 2:

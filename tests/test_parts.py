@@ -17,6 +17,7 @@ from nanoae import (
     Autoencoder,
     ConvergenceWarning,
     LinearAutoencoder,
+    LinearVAE,
     SparseAutoencoder,
     SparseCoding,
     TiedAutoencoder,
@@ -101,18 +102,16 @@ def test_sparse_coding_learns_from_a_stream_nearly_what_it_learns_from_the_whole
 
 
 def test_a_linear_vae_takes_parts_by_adam():
-    model = VAE(
-        2, hidden_layer_sizes=(), noise_variance=0.1, learning_rate=0.01, batch_size=10,
-        random_state=0,
+    model = LinearVAE(
+        2, solver="adam", noise_variance=0.1, learning_rate=0.01, batch_size=10, random_state=0
     )  # fmt: skip
     losses = [model.partial_fit(X).loss_ for _ in range(300)]
-    exact = VAE(2, hidden_layer_sizes=(), noise_variance=0.1, tol=1e-4, random_state=0).fit(X)
+    exact = LinearVAE(2, noise_variance=0.1, tol=1e-4, random_state=0).fit(X)
     assert exact.loss_ < losses[-1] < exact.loss_ + 0.3 < losses[0]
 
 
 @pytest.mark.parametrize("model, words", [
     (Autoencoder(solver="lbfgs"), ["solver must be 'adam' or 'sgd'", "'lbfgs'"]),
-    (VAE(hidden_layer_sizes=(), solver="lbfgs"), ["solver must be", "'lbfgs'"]),
     (LinearAutoencoder(solver="adam", batch_size=8), ["batch_size must be None", "got 8"]),
 ])  # fmt: skip
 def test_a_solver_that_parts_do_not_suit_says_so(model, words):
@@ -193,7 +192,7 @@ LARGE = {"hidden_layer_sizes": (8,), "max_iter": 1, "random_state": 0}
     (Autoencoder(2, **LARGE), "u1", "C"),
     (Autoencoder(2, early_stopping=True, **LARGE), "f4", "F"),
     (VAE(2, noise_variance="learned", **LARGE), "f4", "C"),
-    (VAE(2, hidden_layer_sizes=(), tol=1e-2, random_state=0), "f4", "F"),
+    (LinearVAE(2, tol=1e-2, random_state=0), "f4", "F"),
     (LinearAutoencoder(2, random_state=0), "f4", "F"),
     (LinearAutoencoder(2, random_state=0), "u1", "C"),
     (TiedAutoencoder(2, solver="adam", batch_size=100, max_iter=1, random_state=0), "u1", "C"),

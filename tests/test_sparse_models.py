@@ -18,7 +18,7 @@ from nanoae.exceptions import ConvergenceWarning
 from nanoae.gradient_check import central_difference, gradient_check
 from nanoae.losses import kl_sparsity, l1_norm
 from nanoae.models.sparse import redraw_atoms, update_atoms
-from nanoae.network import Dictionary, Parameters, Unrolled
+from nanoae.network import LISTA, Dictionary, Parameters
 from nanoae.proximal import fista, ista, soft_threshold
 
 seeds = st.integers(0, 2**32 - 1)
@@ -54,7 +54,7 @@ def recovered(atoms, dictionary):
 def test_gradients_through_the_threshold_away_from_its_kink(seed, d, k, n_steps, sparsity):
     rng = np.random.default_rng(seed)
     model = SparseAutoencoder(k, sparsity=sparsity, n_steps=n_steps, random_state=rng)
-    X = model._start(rng.standard_normal((6, d)))[0]
+    X = model.initialise(rng.standard_normal((6, d)))
     values = model.parameters_
     values += 0.1 * rng.standard_normal(values.shape)
     dictionary = model.decoder_.layers[0]
@@ -106,7 +106,7 @@ def test_gradient_of_sparse_coding_needs_no_derivative_of_the_codes():
 def test_at_the_kink_the_gradient_lies_between_the_two_sides(seed, sparsity, n_steps, sign):
     """One sample, one unit, ``|W x| = t`` to the last bit: W = 1, x = ±1, log t = 0."""
     model = SparseAutoencoder(1, sparsity=sparsity, n_steps=n_steps, random_state=seed % 1000)
-    model._start(np.array([[0.0], [1.0]]))
+    model.initialise(np.array([[0.0], [1.0]]))
     x, encoder = np.array([[sign]]), model.encoder_.layers[0]
     if n_steps > 1:
         encoder.recurrent_weight[...] = np.random.default_rng(seed).uniform(-0.5, 0.5)
@@ -133,13 +133,13 @@ def test_at_the_kink_the_gradient_lies_between_the_two_sides(seed, sparsity, n_s
 
 def test_a_single_step_has_no_recurrent_weight_and_no_number_of_steps_a_bias():
     shapes = {"weight": (3, 4), "log_threshold": (4,)}
-    assert Unrolled(3, 4).shapes == Unrolled(3, 4, 1).shapes == shapes
-    assert Unrolled(3, 4, 2).shapes == {**shapes, "recurrent_weight": (4, 4)}
+    assert LISTA(3, 4).shapes == LISTA(3, 4, 1).shapes == shapes
+    assert LISTA(3, 4, 2).shapes == {**shapes, "recurrent_weight": (4, 4)}
 
 
 LAYERS = {
     "dictionary": lambda: Dictionary(3, 4, bias=True),
-    **{f"{n_steps} steps": lambda n=n_steps: Unrolled(3, 4, n) for n_steps in (1, 2, 3)},
+    **{f"{n_steps} steps": lambda n=n_steps: LISTA(3, 4, n) for n_steps in (1, 2, 3)},
 }
 
 
@@ -255,7 +255,7 @@ def test_every_solver_lowers_the_loss_and_leaves_atoms_of_norm_one(solver, penal
 def test_an_untrained_encoder_is_ista(seed, n_steps, d, k, sparsity):
     rng = np.random.default_rng(seed)
     model = SparseAutoencoder(k, sparsity=sparsity, n_steps=n_steps, random_state=seed % 1000)
-    X = model._start(3 * rng.standard_normal((8, d)))[0]
+    X = model.initialise(3 * rng.standard_normal((8, d)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # that is the point of few steps
         steps = ista(X, model.components_.T, sparsity, max_iter=n_steps, tol=0)

@@ -52,7 +52,7 @@ def covariance(eigenvalues, rng):
 
 def at(model, X, W):
     """The model on data X, untrained, with weights W."""
-    model._start(X)
+    model.initialise(X)
     model.encoder_weight_[...] = W
     return model
 
@@ -231,7 +231,7 @@ def test_critical_for_tied_weights_is_critical_for_free_ones(point):
     W, _, Sigma, _, eigenvalues, _ = point
     X = np.linalg.cholesky(Sigma).T * np.sqrt(len(Sigma))  # XᵀX/n = Σ
     free = LinearAutoencoder(len(W))
-    free._start(X)
+    free.initialise(X)
     free.encoder_weight_[...], free.decoder_weight_[...] = W, W.T
     gradient = free.loss_and_gradient(X)[1]
     verify("3.2e", np.abs(gradient).max() / eigenvalues[0], 1e-13)

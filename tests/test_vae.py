@@ -14,9 +14,10 @@ from scipy.special import logit, logsumexp, xlogy
 from scipy.stats import binom, multivariate_normal, norm
 from theory_report import verify
 
-from nanoae import VAE, LinearAutoencoder, gradient_check, theory
+from nanoae import VAE, LinearAutoencoder, LinearVAE, gradient_check, theory
 from nanoae.datasets import load_digits, make_gaussian
 from nanoae.losses import (
+    LIKELIHOODS,
     bernoulli_nll,
     gaussian_kl,
     gaussian_nll,
@@ -91,8 +92,8 @@ def log_joint(model, x, z):
 
 def linear_vae(d, k, rng, **parameters):
     """A linear VAE with random parameters, untrained, and its decoder as a LinearGaussian."""
-    model = VAE(k, hidden_layer_sizes=(), random_state=0, **parameters)
-    model._start(rng.standard_normal((3, d)))
+    model = LinearVAE(k, random_state=0, **parameters)
+    model.initialise(rng.standard_normal((3, d)))
     model.parameters_[...] += 0.3 * rng.standard_normal(model.parameters_.shape)
     return model, linear_gaussian_of(model)
 
@@ -605,6 +606,14 @@ def train_on_digits(**parameters):
     ).fit(load_digits().X)
 
 
+def negative_log_likelihood(model, x_hat, X):
+    """One value a sample, and the gradient of their mean."""
+    likelihood, log_variance = LIKELIHOODS[model.likelihood], np.log(model.noise_variance_)
+    distortion = likelihood.distortion.per_sample(x_hat, X)
+    nll = likelihood.nll_of_distortion(distortion, X.shape[1], log_variance)
+    return nll, likelihood.nll(x_hat, X, log_variance)[1]
+
+
 def batch_gradients(model, X, n_draws, rng):
     """``∇ log p(x|z)`` by [μ, log σ²] of every sample, by both estimators, ``(n_draws, n, 2k)``.
 
@@ -616,8 +625,8 @@ def batch_gradients(model, X, n_draws, rng):
     for _ in range(n_draws):
         eps = rng.standard_normal(mu.shape)
         x_hat = model.decoder_.forward(mu + sigma * eps)
-        log_p.append(model._log_p_per_sample(X, x_hat))
-        _, grad_x_hat = model._likelihood(x_hat, X)
+        nll, grad_x_hat = negative_log_likelihood(model, x_hat, X)
+        log_p.append(-nll)
         grad_z = -len(X) * model.decoder_.backward(grad_x_hat)
         reparameterised.append(np.hstack([grad_z, grad_z * eps * sigma / 2]))
         scores.append(np.hstack([eps / sigma, (eps**2 - 1) / 2]))
@@ -704,7 +713,7 @@ def test_noise_variance_fitted_to_each_batch_flatters_the_loss(seed, batches, si
 def test_learned_noise_is_the_mean_squared_error_per_feature():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((300, 6)) * [3, 2, 1, 0.5, 0.5, 0.5]
-    model = VAE(2, hidden_layer_sizes=(), noise_variance="learned", random_state=0).fit(X)
+    model = LinearVAE(2, noise_variance="learned", random_state=0).fit(X)
     _, distortion = model.rate_distortion(X)
     # stationary in log σ²: the error is that of L-BFGS's gradient
     verify("5.4c", abs(model.noise_variance_ / (distortion / 6) - 1), 1e-5)
@@ -836,9 +845,7 @@ def test_gap_of_the_importance_weighted_bound_falls_as_one_over_K(seed):
 def trained(request):
     """A linear VAE at β ≠ 1: its q is not its model's posterior, so that there is a gap."""
     X = make_gaussian(60, [4, 2, 1, 0.5, 0.2, 0.1], exact=True, random_state=0)
-    vae = VAE(
-        3, hidden_layer_sizes=(), noise_variance=0.15, beta=request.param, random_state=0
-    ).fit(X)
+    vae = LinearVAE(3, noise_variance=0.15, beta=request.param, random_state=0).fit(X)
     return vae, linear_gaussian_of(vae), X[:20]
 
 
@@ -927,7 +934,7 @@ def test_gradient_by_mu_and_log_var_by_the_complex_step(seed, k, activation):
         noise_variance=noise_variance, random_state=0,
     )  # fmt: skip
     x = rng.standard_normal((1, 4))
-    model._start(rng.standard_normal((2, 4)))
+    model.initialise(rng.standard_normal((2, 4)))
     model.loss_and_gradient(x, np.random.default_rng(seed))
     grad = model.encoder_.layers[-1].grad_bias
     statistics = model.encoder_(x)[0]
@@ -1073,10 +1080,10 @@ def test_erratum_the_vae_loss_is_the_negative_elbo():
     """Notes C print the ELBO as the loss. Descend it, and the model forgets the data."""
     rng = np.random.default_rng(0)
     X = make_gaussian(100, [3, 1, 0.3], exact=True, random_state=rng)
-    model = VAE(2, hidden_layer_sizes=(), noise_variance=0.3, random_state=0)
-    model._start(X)
+    model = LinearVAE(2, noise_variance=0.3, random_state=0)
+    model.initialise(X)
     start = model.elbo(X)
-    loss, gradient = model.exact_loss_and_gradient(X)
+    loss, gradient = model.loss_and_gradient(X)
     assert loss == pytest.approx(-start, rel=1e-12)
     model.parameters_[...] += 1e-3 * gradient  # a descent step on the printed L_VAE = −loss
     assert model.elbo(X) < start
@@ -1100,7 +1107,7 @@ def test_erratum_clouds_are_far_from_the_centre_and_their_sum_is_the_prior():
     """At a linear VAE's optimum q(z) = N(0, I) exactly, and no q(z|x) is anywhere near it."""
     eigenvalues = [9, 4, 2, 0.1, 0.05]
     X = make_gaussian(200, eigenvalues, exact=True, random_state=0)
-    model = VAE(3, hidden_layer_sizes=(), noise_variance=0.1, random_state=0, tol=1e-8).fit(X)
+    model = LinearVAE(3, noise_variance=0.1, random_state=0, tol=1e-8).fit(X)
     mu, log_var = model.encode(X)
     aggregate = mu.T @ mu / len(X) + np.diag(np.exp(log_var).mean(axis=0))
     assert largest(mu.mean(axis=0)) < 1e-4
@@ -1194,21 +1201,22 @@ def test_learned_noise_starts_as_the_variance_of_a_feature():
     assert model.noise_variance_ == pytest.approx(X.var(axis=0).mean(), rel=1e-12)
 
 
-@pytest.mark.parametrize("hidden", [(), (4,)])
-def test_learned_noise_of_data_without_variance_is_finite(hidden):
-    model = VAE(1, hidden_layer_sizes=hidden, solver="adam", noise_variance="learned", max_iter=2,
-                random_state=0).fit(np.ones((10, 3)))  # fmt: skip
+@pytest.mark.parametrize(
+    "model", [LinearVAE(1, solver="adam"), VAE(1, hidden_layer_sizes=(4,))], ids=repr
+)
+def test_learned_noise_of_data_without_variance_is_finite(model):
+    model.set_params(noise_variance="learned", max_iter=2, random_state=0).fit(np.ones((10, 3)))
     assert np.isfinite(model.parameters_).all() and np.isfinite(model.loss_)
 
 
 def test_the_linear_vae_is_trained_on_few_rows_however_many_samples_there_are(monkeypatch):
-    model = VAE(2, hidden_layer_sizes=(), max_iter=500, tol=1e-3, random_state=0)
-    exact, sizes = model.exact_loss_and_gradient, set()
+    model = LinearVAE(2, max_iter=500, tol=1e-3, random_state=0)
+    exact, sizes = model.loss_and_gradient, set()
 
     def spy(X):
         sizes.add(len(X))
         return exact(X)
 
-    monkeypatch.setattr(model, "exact_loss_and_gradient", spy)
+    monkeypatch.setattr(model, "loss_and_gradient", spy)
     model.fit(np.random.default_rng(0).standard_normal((1000, 4)) * [4, 3, 2, 1])
     assert sizes == {2 * 4}  # the triangular factor of the samples and its mirror image

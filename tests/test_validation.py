@@ -13,6 +13,7 @@ from nanoae import (
     VAE,
     Autoencoder,
     LinearAutoencoder,
+    LinearVAE,
     NotFittedError,
     SparseAutoencoder,
     SparseCoding,
@@ -31,7 +32,7 @@ FITTED = {
     "mlp-bernoulli": Autoencoder(2, loss="bernoulli", **SMALL).fit(X),
     "vae": VAE(2, **SMALL).fit(X),
     "vae-bernoulli": VAE(2, likelihood="bernoulli", **SMALL).fit(X),
-    "vae-linear": VAE(2, hidden_layer_sizes=(), noise_variance="learned", random_state=0).fit(X),
+    "vae-linear": LinearVAE(2, noise_variance="learned", random_state=0).fit(X),
     "sparse": SparseAutoencoder(2, max_iter=2, random_state=0).fit(X),
     "sparse-coding": SparseCoding(2, sparsity=0.1, random_state=0).fit(X),
 }

@@ -1,16 +1,19 @@
 """What is learned. None of it knows the theory that it is held against."""
 
+from nanoae.models.autoencoder import Autoencoder
+from nanoae.models.beta import LinearVAE
 from nanoae.models.linear import LinearAutoencoder
 from nanoae.models.load import load
-from nanoae.models.mlp import Autoencoder
-from nanoae.models.sparse import SparseAutoencoder, SparseCoding
+from nanoae.models.sparse import LearnedISTA, SparseAutoencoder, SparseCoding
 from nanoae.models.tied import TiedAutoencoder
 from nanoae.models.vae import VAE
 
 __all__ = [
     "VAE",
     "Autoencoder",
+    "LearnedISTA",
     "LinearAutoencoder",
+    "LinearVAE",
     "SparseAutoencoder",
     "SparseCoding",
     "TiedAutoencoder",

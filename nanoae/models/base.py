@@ -7,23 +7,23 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nanoae.arrays import Array, map_rows
+from nanoae.arrays import Array, Moments, map_rows
 from nanoae.exceptions import ConvergenceWarning, NotFittedError
-from nanoae.network import Parameters, Sequential
+from nanoae.losses import LOSSES, Loss
+from nanoae.models.hyperparameters import check_fields, real
+from nanoae.network import Layer, Parameters
 from nanoae.persistence import Checkpoint, generator, write
-from nanoae.training import History
-from nanoae.validation import (
-    check_integer,
-    check_random_state,
-    check_samples,
-)
+from nanoae.training import Monitor
+from nanoae.validation import check_integer, check_random_state, check_samples
 
 Self = TypeVar("Self", bound="BaseAutoencoder")
+Objective = Callable[[Array, np.random.Generator | None], tuple[float, Array]]
 
 
 class BaseAutoencoder:
@@ -47,20 +47,28 @@ class BaseAutoencoder:
     ...         loss = (np.sum((x_hat - X) ** 2) + 0.1 * np.sum(h**2)) / len(X)
     ...         grad_h = self.decoder_.backward(grad_x_hat) + 0.2 * h / len(X)
     ...         self.encoder_.backward(grad_h)
-    ...         return loss, self._parameters.gradient
+    ...         return loss, self.layout_.gradient
     >>> X = np.random.default_rng(0).standard_normal((5, 3))
     >>> gradient_check(Shrunk(2, hidden_layer_sizes=()), X).error < 1e-7
     True
     """
 
     n_components: int
-    weight_decay: float
+    max_iter: int | None
     random_state: Any
+    verbose: bool
 
-    encoder_: Sequential
-    decoder_: Sequential
+    encoder_: Any  # Layers, of each model's own kinds
+    decoder_: Any
+    history_: dict[str, Array]
+    loss_: float
+    n_iter_: int
+    n_features_in_: int
     _parameters: Parameters
-    _kept = -1  # the epoch whose parameters these are
+    _moments: Moments
+    _fitted_params: dict[str, Any]
+    _training_state: dict[str, Any]
+    _kept_epoch: int
 
     # --- what a model must say of itself -------------------------------------------------
 
@@ -74,23 +82,33 @@ class BaseAutoencoder:
         """The training loss on a batch, and its gradient in the flat vector of parameters."""
         raise NotImplementedError
 
-    def _train(
-        self, X: Array, rng: np.random.Generator, history: History, checkpoint: Checkpoint | None
-    ) -> None:
-        """Minimise the loss over ``X``, noting its course in ``history``."""
+    def _train(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
+        """Minimise the loss over ``X``, noting its course with the monitor."""
         raise NotImplementedError
 
-    def _train_on_part(self, X: Array, rng: np.random.Generator, history: History) -> None:
+    def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
         """What `partial_fit` does with samples that it has checked."""
         raise NotImplementedError
 
-    def _check_parts_will_do(self) -> None:
+    def _check_partial_fit(self) -> None:
         """Raise if samples that come in parts are of no use to this solver."""
 
     @property
-    def _has_epochs(self) -> bool:
+    def _can_checkpoint(self) -> bool:
         """Whether training goes by epochs, between which it can be kept and taken up again."""
         return True
+
+    _keeps_covariance = False  # or the mean and the variance of the samples alone
+    _bound: tuple[str, ...] = ()  # views of the parameters that `_build` sets, beside networks
+
+    def objectives(self) -> dict[str, tuple[Objective, slice]]:
+        """The players: each one's loss and gradient, and the part of the vector that follows it.
+
+        Most models have one player, who moves all parameters. Where several share the flat vector,
+        ``loss_and_gradient`` puts the gradient of each into its own part, so that one optimizer
+        moves them all, and `gradient_check` looks at each part with its own loss.
+        """
+        return {"loss": (self.loss_and_gradient, slice(None))}
 
     # --- hyper-parameters ----------------------------------------------------------------
 
@@ -125,8 +143,8 @@ class BaseAutoencoder:
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def _check_hyperparameters(self, n_features: int) -> None:
-        """Raise if one of them is impossible."""
-        raise NotImplementedError
+        """Raise if one of them is impossible, by itself or beside the others."""
+        check_fields(self)
 
     # --- training --------------------------------------------------------------------------
 
@@ -172,15 +190,25 @@ class BaseAutoencoder:
         ConvergenceWarning
             A solver of a deterministic loss came to ``max_iter`` first, or Ctrl-C was pressed.
         """
+        X, rng = self._check_training(X)
         file = None
         if checkpoint is not None:
-            file = Checkpoint(checkpoint, checkpoint_every, self._tree)
-        X, rng = self._start(X, file)
-        history = History()
-        self._run(X, lambda: self._train(X, rng, history, file), history)
+            if not self._can_checkpoint:
+                raise ValueError(
+                    "checkpoint must be None with a solver that takes all samples at every step, "
+                    f"as {type(self).__name__} does here. Use solver='adam'."
+                )
+            file = Checkpoint(checkpoint, checkpoint_every, self._to_tree)
+            file.open({"model": type(self).__name__, **self.get_params()}, X, rng)
+        self._initialise(X, rng)
+        monitor = Monitor(
+            self._parameters.values, title=type(self).__name__, verbose=self.verbose,
+            checkpoint=file,
+        )  # fmt: skip
+        self._run(self._train, X, rng, monitor)
         if file is not None:
-            file.finish(self._tree())
-        self._warn(history)
+            file.finish(self._to_tree())
+        self._warn(monitor)
         return self
 
     def partial_fit(self: Self, X: ArrayLike, y: object = None) -> Self:
@@ -214,108 +242,130 @@ class BaseAutoencoder:
         ConvergenceWarning
             As in `fit`.
         """
-        self._check_parts_will_do()
-        X, rng, history = self._go_on(X)
-        self._run(X, lambda: self._train_on_part(X, rng, history), history)
-        self._warn(history)
+        self._check_partial_fit()
+        X, rng, monitor = self._resume(X)
+        self._run(self._partial_fit, X, rng, monitor)
+        self._warn(monitor)
         return self
 
-    def _start(
-        self, X: ArrayLike, checkpoint: Checkpoint | None = None
-    ) -> tuple[Array, np.random.Generator]:
-        """All of ``fit`` that comes before training: checks, networks, initial weights."""
-        X = self._check_samples(X, minimum=2)
+    def initialise(self, X: ArrayLike) -> Array:
+        """All of `fit` but the training: checks, networks, and their initial weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The samples as training sees them, but for what it takes off them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`.
+        """
+        X, rng = self._check_training(X)
+        self._initialise(X, rng)
+        return X
+
+    def _check_training(self, X: ArrayLike) -> tuple[Array, np.random.Generator]:
+        """What was handed in: the samples as an array, ``random_state`` as a generator."""
+        X = self._check_range(self._check_samples(X, minimum=2))
         self._check_hyperparameters(X.shape[1])
-        rng = check_random_state(self.random_state)
-        if checkpoint is not None:
-            if not self._has_epochs:
-                raise ValueError(
-                    "checkpoint must be None with a solver that takes all samples at every step, "
-                    f"as {type(self).__name__} does here. Use solver='adam'."
-                )
-            checkpoint.open({"model": type(self).__name__, **self.get_params()}, X, rng)
+        return X, check_random_state(self.random_state)
+
+    def _initialise(self, X: Array, rng: np.random.Generator) -> None:
         self.n_features_in_ = X.shape[1]
-        self._built_with = self.get_params()
-        dtype = np.float32 if X.dtype == np.float32 else np.float64
-        self._build(X.shape[1], dtype)
-        self._training: dict[str, Any] = {}
-        self.n_samples_seen_ = 0
-        self._see(X)
-        self._initialise(rng)
-        return X, rng
+        self._fitted_params, self._training_state = self.get_params(), {}
+        self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
+        self._moments.add(X)
+        self._build(X.shape[1], np.float32 if X.dtype == np.float32 else np.float64)
+        self._draw_weights(X, rng)
 
-    def _go_on(self, X: ArrayLike) -> tuple[Array, np.random.Generator, History]:
+    def _resume(self, X: ArrayLike) -> tuple[Array, np.random.Generator, Monitor]:
         """All of ``partial_fit`` that comes before training."""
+        past: dict[str, Any] = {}
         if "_parameters" not in vars(self):
-            return *self._start(X), History()
-        X = self._check_samples(X)
-        self._check_hyperparameters(self.n_features_in_)
-        self._see(X)
-        state = self._training.get("rng")
-        rng = check_random_state(self.random_state) if state is None else generator(state)
-        return X, rng, History(self.history_, self._kept)
+            X, rng = self._check_training(X)
+            self._initialise(X, rng)
+        else:
+            X = self._check_range(self._check_samples(X))
+            self._check_hyperparameters(self.n_features_in_)
+            self._moments.add(X)
+            state = self._training_state.get("rng")
+            rng = check_random_state(self.random_state) if state is None else generator(state)
+            past = {"curves": self.history_, "kept": self._kept_epoch}
+        monitor = Monitor(
+            self._parameters.values, title=type(self).__name__, verbose=self.verbose, **past
+        )
+        return X, rng, monitor
 
-    def _see(self, X: Array) -> None:
-        """Take in samples that training will come upon: their number, and what else a model needs
-        to know of all of them at once."""
-        self.n_samples_seen_ += len(X)
+    def _draw_weights(self, X: Array, rng: np.random.Generator) -> None:
+        """Draw initial weights; a model may start from the samples ``X``."""
+        for layer in self._parameters.layers:
+            layer.initialise(rng)
 
-    def _run(self, X: Array, train: Callable[[], None], history: History) -> None:
+    def _run(
+        self, train: Callable[..., None], X: Array, rng: np.random.Generator, monitor: Monitor
+    ) -> None:
         """Train on ``X``, and leave the model usable however that ends."""
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # the loop looks at the loss
-                train()
+                train(X, rng, monitor)
         except KeyboardInterrupt:
-            n = len(history)
-            history.warning = (
+            n = len(monitor)
+            monitor.warning = (
                 f"was interrupted after {n} epochs or iterations, and is as it was then."
             )
         finally:
-            self._note(history)
+            vars(self).update(monitor.outcome())
             for network in self._networks().values():
                 network.forget()
 
-    def _warn(self, history: History) -> None:
+    def _warn(self, monitor: Monitor) -> None:
         """Tell the caller of ``fit`` what there is to tell."""
-        if history.warning:
-            message = f"{type(self).__name__} {history.warning}"
+        if monitor.warning:
+            message = f"{type(self).__name__} {monitor.warning}"
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
-    def _note(self, history: History) -> None:
-        self.history_, self._kept = history.arrays(), history.kept
-        self.n_iter_ = len(history)
-        self.loss_ = float(self.history_["loss"][history.kept]) if self.n_iter_ else np.inf
-
-    def _networks(self) -> dict[str, Sequential]:
+    def _networks(self) -> dict[str, Layer]:
         """Encoder and decoder, or what there is of them, by name."""
-        return {name: part for name, part in vars(self).items() if isinstance(part, Sequential)}
-
-    def _initialise(self, rng: np.random.Generator) -> None:
-        for network in self._networks().values():
-            network.initialise(rng)
-
-    def _decay_weights(self) -> float:
-        """The penalty ``λ_w Σ ‖W‖²`` on all weights; adds ``2 λ_w W`` to the gradient (1.9)."""
-        if not self.weight_decay:
-            return 0.0
-        penalty = 0.0
-        for weight, grad_weight in self._parameters.weights():
-            penalty += self.weight_decay * np.sum(weight * weight)
-            grad_weight += 2 * self.weight_decay * weight
-        return penalty
+        return {name: part for name, part in vars(self).items() if isinstance(part, Layer)}
 
     # --- use -------------------------------------------------------------------------------
 
     @property
     def parameters_(self) -> Array:
         """All weights and biases, live, in one vector ``(n_parameters,)``."""
-        self._check_fitted()
         return self._parameters.values
+
+    @property
+    def layout_(self) -> Parameters:
+        """The same with its gradient, and where in both each weight stands, by name."""
+        return self._parameters
+
+    @property
+    def n_samples_seen_(self) -> int:
+        """How many samples training has come upon."""
+        return self._moments.n
+
+    # what is lost between samples and reconstructions
+    _loss: Loss = LOSSES["squared_error"]
+
+    # what is taken off every sample before it is encoded, and added to what is decoded
+    _offset: Array | None = None
+
+    def _codes(self, X: Array) -> Array:
+        """Codes of samples less the offset."""
+        return self.encoder_(X)
 
     def transform(self, X: ArrayLike) -> Array:
         """Codes ``(n_samples, n_components)`` of samples ``(n_samples, n_features)``."""
-        X = self._check_samples(X)
-        return map_rows(self.encoder_, X, self._dtype)
+        offset = self._offset
+        return self._map_rows(
+            lambda x: self._codes(x if offset is None else x - offset), self._check_samples(X)
+        )
 
     def fit_transform(self, X: ArrayLike, y: object = None) -> Array:
         """Train on samples, and return their codes."""
@@ -323,7 +373,10 @@ class BaseAutoencoder:
 
     def inverse_transform(self, codes: ArrayLike) -> Array:
         """Samples ``(n, n_features)`` that the decoder makes of codes ``(n, n_components)``."""
-        return map_rows(self.decoder_, self._check_codes(codes), self._dtype)
+        x_hat = self._map_rows(
+            lambda h: self._loss.to_data(self.decoder_(h)), self._check_codes(codes)
+        )
+        return x_hat if self._offset is None else x_hat + self._offset
 
     def reconstruct(self, X: ArrayLike) -> Array:
         """Samples after their way through the code and back."""
@@ -348,53 +401,44 @@ class BaseAutoencoder:
         part = np.linspace(0, 1, n_steps, dtype=first.dtype)[:, None]
         return self.inverse_transform((1 - part) * first + part * last)
 
-    def traverse(self, sample: ArrayLike, dimension: int, values: ArrayLike) -> Array:
-        """What one dimension of the code does: decoded codes of a sample with that one changed.
-
-        Parameters
-        ----------
-        sample : array-like of shape (n_features,)
-        dimension : int
-            Which of the code's dimensions, from 0.
-        values : array-like of shape (m,)
-            What to put there.
-
-        Returns
-        -------
-        ndarray of shape (m, n_features)
-        """
-        code = self.transform(np.asarray(sample)[None])
-        check_integer("dimension", dimension, 0, code.shape[1] - 1)
-        codes = np.repeat(code, len(np.atleast_1d(values)), axis=0)
-        codes[:, dimension] = values
-        return self.inverse_transform(codes)
-
     def reconstruction_error(self, X: ArrayLike) -> Array:
-        """``‖x − x̂‖²`` of each sample: high where the model has seen nothing like it."""
-        X = self._check_samples(X)
-        return map_rows(lambda x: np.sum((x - self.reconstruct(x)) ** 2, axis=1), X, self._dtype)
+        """One value a sample: ``‖x − x̂‖²``, or −log p(x|x̂) in nats under "bernoulli".
+
+        High where the model has seen nothing like it.
+        """
+        offset = self._offset
+
+        def error(x: Array) -> Array:
+            x = x if offset is None else x - offset
+            return self._loss.per_sample(self.decoder_(self._codes(x)), x)
+
+        return self._map_rows(error, self._check_samples(X))
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Minus the mean reconstruction error: higher is better."""
         return -float(np.mean(self.reconstruction_error(X)))
 
-    # --- checks and copies -----------------------------------------------------------------
+    def _map_rows(self, function: Callable[[Array], Array], X: Array) -> Array:
+        return map_rows(function, X, self._dtype, width=self._width)
 
     @property
-    def _needs_unit_interval(self) -> bool:
-        return False  # a Bernoulli likelihood does
+    def _width(self) -> int:
+        """Most numbers that a sample becomes on its way: what memory is to be counted by."""
+        return max(network.width for network in self._networks().values())
+
+    # --- checks ----------------------------------------------------------------------------
 
     if not TYPE_CHECKING:  # or mypy would believe in any attribute
 
         def __getattr__(self, name: str) -> Any:
             """Called for what is not there: ``encoder_``, and what is made of it, before fit."""
-            if (name.endswith("_") or name.startswith("_")) and not name.startswith("__"):
+            bases = type(self).__mro__
+            if hasattr(type(self), name) or any(name in inspect.get_annotations(b) for b in bases):
                 self._check_fitted()
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        self._check_fitted()
         return self._parameters.values.dtype
 
     def _check_fitted(self) -> None:
@@ -411,14 +455,17 @@ class BaseAutoencoder:
             self._check_fitted()
         return check_samples(
             X, minimum=minimum, n_features=None if training else self.n_features_in_,
-            unit_interval=self._needs_unit_interval, model=type(self).__name__,
-            dtype=None if training else self._dtype,
+            model=type(self).__name__, dtype=None if training else self._dtype,
         )  # fmt: skip
+
+    def _check_range(self, X: Array) -> Array:
+        """Samples to train on, if the loss is finite for all of them."""
+        return X
 
     def _check_codes(self, codes: ArrayLike) -> Array:
         self._check_fitted()
         return check_samples(
-            codes, n_features=self.decoder_.layers[0].n_in, dtype=self._dtype,
+            codes, n_features=self.decoder_.shape_in[0], dtype=self._dtype,
             name="codes", model=type(self).__name__,
         )  # fmt: skip
 
@@ -451,19 +498,45 @@ class BaseAutoencoder:
             The file cannot be written; an old one is left as it was.
         """
         self._check_fitted()
-        write(path, self._tree())
+        write(path, self._to_tree())
 
-    def _tree(
-        self, history: History | None = None, loop: dict[str, Any] | None = None
+    def _to_tree(
+        self, outcome: dict[str, Any] | None = None, loop: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """What is written of the model; from within the training loop, as if it ended here."""
-        if history is not None:
-            self._note(history)
         state = self.__getstate__()
-        if loop is not None:
-            state["_parameters"] = np.ravel(loop["best_values"])
-            state["_training"] = {key: loop[key] for key in ("optimizer", "rng") if key in loop}
+        if outcome is not None and loop is not None:
+            state |= outcome
+            state["_parameters"] = loop["best_values"].copy()
+            state["_training_state"] = {
+                key: loop[key] for key in ("optimizer", "rng") if key in loop
+            }
         return {"class": type(self).__name__, "state": state}
+
+    @classmethod
+    def _from_tree(cls: type[Self], state: dict[str, Any]) -> Self:
+        """A model in this state, after a look at what its use relies on."""
+        names = set(cls._parameter_names())
+        if not names < state.keys() or names != state["_fitted_params"].keys():
+            raise ValueError(f"these are not the parameters of {cls.__name__}")
+        if any(callable(getattr(cls, key, None)) for key in state):
+            raise ValueError("it would replace a method")
+        n_features = state["n_features_in_"]
+        check_integer("n_features_in_", n_features, 1)
+        for params in (state, state["_fitted_params"]):
+            model = cls(**{name: params[name] for name in names})
+            model._check_hyperparameters(n_features)
+            check_random_state(model.random_state)
+        model = cls()
+        model.__setstate__(state)
+        with np.errstate(all="ignore"):
+            works = np.isfinite(model.reconstruct(np.zeros((1, n_features)))).all()
+        if not (works and np.isfinite(model.parameters_).all()):
+            raise ValueError("its numbers are not finite")
+        for memory in state["_training_state"].get("optimizer", {}).values():
+            if np.shape(memory) not in ((), model.parameters_.shape):
+                raise ValueError("the optimizer's state does not fit")
+        return model
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copy: views of one vector do not survive either, so networks
@@ -471,7 +544,8 @@ class BaseAutoencoder:
         state = vars(self).copy()
         if "_parameters" in state:
             state["_parameters"] = state["_parameters"].values.copy()
-            for name in self._networks():
+            state["_moments"] = vars(state["_moments"]).copy()
+            for name in (*self._networks(), *self._bound):
                 del state[name]
         return state
 
@@ -479,11 +553,39 @@ class BaseAutoencoder:
         """Take up a state."""
         vars(self).update(state)
         if "_parameters" in state:
+            self._moments = Moments(**state["_moments"])
             values, present = state["_parameters"], self.get_params()
-            vars(self).update(self._built_with)  # set_params may have been called since fit
+            vars(self).update(self._fitted_params)  # set_params may have been called since fit
             self._build(self.n_features_in_, values.dtype)
             vars(self).update(present)
             if values.shape != self._parameters.values.shape:
                 n = self._parameters.values.size
                 raise ValueError(f"{values.size} parameters do not fit a model of {n}")
             self._parameters.values[...] = values
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class WeightDecay(BaseAutoencoder):
+    """For models with a penalty ``λ_w Σ ‖W‖²`` on their weights.
+
+    Examples
+    --------
+    >>> from nanoae import VAE, LinearAutoencoder, SparseCoding
+    >>> from nanoae.models.base import WeightDecay
+    >>> [issubclass(model, WeightDecay) for model in (VAE, LinearAutoencoder, SparseCoding)]
+    [True, True, False]
+    """
+
+    weight_decay: float = real(
+        0.0, "λ_w of the penalty ``λ_w Σ ‖W‖²`` on all weight matrices, not on biases.", 0
+    )
+
+    def _decay_weights(self) -> float:
+        """The penalty ``λ_w Σ ‖W‖²`` on all weights; adds ``2 λ_w W`` to the gradient (1.9)."""
+        if not self.weight_decay:
+            return 0.0
+        penalty = 0.0
+        for weight, grad_weight in self._parameters.weights():
+            penalty += self.weight_decay * np.sum(weight * weight)
+            grad_weight += 2 * self.weight_decay * weight
+        return penalty

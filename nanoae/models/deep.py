@@ -1,19 +1,31 @@
-"""What the deep models share: training by the loop's optimizers, or by L-BFGS."""
+"""What the deep models share: training by the loop's optimizers, or by L-BFGS, and networks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array
-from nanoae.models.base import BaseAutoencoder
+from nanoae.models.base import BaseAutoencoder, WeightDecay
+from nanoae.models.hyperparameters import (
+    choice,
+    flag,
+    integer,
+    layer_sizes,
+    networks,
+    real,
+    seed,
+)
+from nanoae.network import ACTIVATIONS, Architecture, FullyConnected, Parameters
 from nanoae.optimizers import SGD, Adam, Optimizer
-from nanoae.persistence import Checkpoint
-from nanoae.training import History, train, train_full_batch
-from nanoae.validation import check_bool, check_choice, check_integer, check_real
+from nanoae.training import Monitor, train, train_full_batch
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DeepAutoencoder(BaseAutoencoder):
     """A model with any number of layers, trained by the loop's optimizers or by L-BFGS.
 
@@ -28,105 +40,148 @@ class DeepAutoencoder(BaseAutoencoder):
     VAE(batch_size=32)
     """
 
-    solver: str
-    learning_rate: float
-    momentum: float
-    batch_size: int
-    max_iter: int | None
-    tol: float | None
-    n_iter_no_change: int
-    early_stopping: bool
-    validation_fraction: float
-    verbose: bool
+    solver: str = choice("adam", '"lbfgs" takes all data at every step.', ("adam", "sgd", "lbfgs"))
+    learning_rate: float = real(1e-3, 'Of "adam" and "sgd".', 0, open_ends=True)
+    momentum: float = real(0.9, 'Of "sgd", from 0 to 1.', 0, 1)
+    batch_size: int = integer(128, 'Samples a step of "adam" and "sgd".', 1)
+    max_iter: int | None = integer(
+        None, 'Largest number of epochs (None: 200), or of iterations of "lbfgs" (None: 5000).', 1
+    )
+    tol: float | None = real(
+        None,
+        '"adam" and "sgd" stop after ``n_iter_no_change`` epochs in a row in none of which the '
+        "loss (with early stopping: that of the rows held out) has fallen by more than ``tol`` "
+        'times itself (None: 1e-5); "lbfgs" when the gradient is down to ``tol`` times that at '
+        "the start (None: 1e-6).",
+        0,
+    )
+    n_iter_no_change: int = integer(10, "Epochs without such a fall, after which to stop.", 1)
+    early_stopping: bool = flag(
+        False, "Hold rows out and keep the parameters that are best on them."
+    )
+    validation_fraction: float = real(0.1, "Part of the rows to hold out.", 0, 1, open_ends=True)
+    random_state: Any = seed(
+        "the initial weights, the batches, the rows to hold out, and all noise"
+    )
+    verbose: bool = flag(False, "Show progress.")
 
     def _check_hyperparameters(self, n_features: int) -> None:
-        check_integer("n_components", self.n_components, 1)
-        check_choice("solver", self._solver, ("adam", "sgd", "lbfgs"))
-        check_real("learning_rate", self.learning_rate, 0, open_ends=True)
-        check_real("momentum", self.momentum, 0, 1)
-        check_integer("batch_size", self.batch_size, 1)
-        if self.max_iter is not None:
-            check_integer("max_iter", self.max_iter, 1)
-        if self.tol is not None:
-            check_real("tol", self.tol, 0)
-        check_integer("n_iter_no_change", self.n_iter_no_change, 1)
-        check_bool("early_stopping", self.early_stopping)
-        if self.early_stopping and self._solver == "lbfgs":
+        super()._check_hyperparameters(n_features)
+        if self.early_stopping and self.solver == "lbfgs":
             raise ValueError(
                 "early_stopping must be False with solver='lbfgs', which trains on all rows; "
                 "got True. Use solver='adam'."
             )
-        check_real("validation_fraction", self.validation_fraction, 0, 1, open_ends=True)
-        check_real("weight_decay", self.weight_decay, 0)
-        check_bool("verbose", self.verbose)
+
+    _outputs_per_component = 1  # of the encoder: a VAE has two
+
+    def _build(self, n_features: int, dtype: DTypeLike, **more: tuple[int, ...]) -> None:
+        networks = self._architecture
+        n_outputs = self._outputs_per_component * self.n_components
+        self.encoder_ = networks.encoder(n_features, n_outputs)
+        self.decoder_ = networks.decoder(self.n_components, n_features)
+        for name, network, shapes in (
+            ("encoder", self.encoder_, ((n_features,), (n_outputs,))),
+            ("decoder", self.decoder_, ((self.n_components,), (n_features,))),
+        ):
+            if (network.shape_in, network.shape_out) != shapes:
+                raise ValueError(
+                    f"the {name} of {networks!r} must lead from {shapes[0]} to {shapes[1]}; "
+                    f"it leads from {network.shape_in} to {network.shape_out}."
+                )
+        self._parameters = Parameters(
+            {"encoder_": self.encoder_, "decoder_": self.decoder_, **more}, dtype
+        )
+
+    @property
+    def _architecture(self) -> Architecture:
+        raise NotImplementedError
 
     def _train(
-        self, X: Array, rng: np.random.Generator, history: History, checkpoint: Checkpoint | None
-    ) -> None:
-        if self._solver == "lbfgs":
+        self, X: Array, rng: np.random.Generator, monitor: Monitor,
+        *, is_part: bool = False, begin_epoch: Callable[[int], bool] | None = None,
+    ) -> None:  # fmt: skip
+        if self.solver == "lbfgs":
+            max_iter = 5000 if self.max_iter is None else self.max_iter
+            monitor.max_iter = len(monitor) + max_iter
+            monitor.tol = 1e-6 if self.tol is None else self.tol
             X = np.asarray(X, self._dtype)
             X = X if self._offset is None else X - self._offset
-            train_full_batch(
-                self, lambda: self._full_batch_loss_and_gradient(X), history,
-                max_iter=5000 if self.max_iter is None else self.max_iter,
-                tol=1e-6 if self.tol is None else self.tol,
-                verbose=self.verbose,
-            )  # fmt: skip
+            train_full_batch(lambda: self.loss_and_gradient(X), monitor)
+            return
+        held_out = 0.0
+        if is_part:
+            monitor.max_iter = len(monitor) + 1
         else:
-            self._train_in_batches(
-                X, rng, history,
-                max_iter=200 if self.max_iter is None else self.max_iter,
-                tol=1e-5 if self.tol is None else self.tol,
-                n_iter_no_change=self.n_iter_no_change, early_stopping=self.early_stopping,
-                validation_fraction=self.validation_fraction, checkpoint=checkpoint,
+            monitor.max_iter = 200 if self.max_iter is None else self.max_iter
+            monitor.tol = 1e-5 if self.tol is None else self.tol
+            monitor.n_iter_no_change = self.n_iter_no_change
+            held_out = self.validation_fraction if self.early_stopping else 0.0
+        optimizer: Optimizer = Adam(self.learning_rate)
+        if self.solver == "sgd":
+            optimizer = SGD(self.learning_rate, self.momentum)
+        if "optimizer" in self._training_state:
+            optimizer.restore(self._training_state["optimizer"])
+        try:
+            train(
+                self, X, rng, monitor, optimizer, batch_size=self.batch_size,
+                validation_fraction=held_out, mean=self._offset, begin_epoch=begin_epoch,
             )  # fmt: skip
+        finally:
+            self._training_state = {"optimizer": optimizer.state(), "rng": rng.bit_generator.state}
 
-    def _train_on_part(self, X: Array, rng: np.random.Generator, history: History) -> None:
-        one_more = len(history) + 1
-        self._train_in_batches(X, rng, history, max_iter=one_more, tol=0, n_iter_no_change=1)
+    def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
+        self._train(X, rng, monitor, is_part=True)
 
-    def _check_parts_will_do(self) -> None:
+    def _check_partial_fit(self) -> None:
         if self.solver == "lbfgs":
             raise ValueError(
                 "solver must be 'adam' or 'sgd' for partial_fit, since 'lbfgs' needs all samples "
                 "at every step; got 'lbfgs'."
             )
 
-    def _train_in_batches(
-        self, X: Array, rng: np.random.Generator, history: History, **stopping: Any
-    ) -> None:
-        optimizer = self._optimizer()
-        optimizer.restore(self._training.get("optimizer", {}))
-        try:
-            train(
-                self, X, rng, history, optimizer=optimizer, batch_size=self.batch_size,
-                schedule=self._schedule, mean=self._offset, verbose=self.verbose, **stopping,
-            )  # fmt: skip
-        finally:
-            self._training = {"optimizer": optimizer.state(), "rng": rng.bit_generator.state}
+    @property
+    def _can_checkpoint(self) -> bool:
+        return self.solver != "lbfgs"
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
+    """A deep model whose encoder and decoder may be any networks: by default two MLPs.
+
+    Examples
+    --------
+    >>> from nanoae import VAE, datasets
+    >>> from nanoae.network import FullyConnected
+    >>> X = datasets.make_gaussian(20, [2.0, 1.0, 1.0], random_state=0)
+    >>> one = VAE(1, hidden_layer_sizes=(5,), max_iter=2, random_state=0).fit(X)
+    >>> same = VAE(1, architecture=FullyConnected((5,)), max_iter=2, random_state=0).fit(X)
+    >>> bool((one.parameters_ == same.parameters_).all())
+    True
+    """
+
+    hidden_layer_sizes: Sequence[int] = layer_sizes(
+        (64,),
+        "Widths of the encoder's hidden layers; the decoder has them in reverse. Code and output "
+        "layer are linear.",
+    )
+    activation: str = choice("relu", "Of the hidden layers.", tuple(ACTIVATIONS))
+    architecture: Architecture | None = networks(
+        "Networks other than these two MLPs, in place of ``hidden_layer_sizes`` and "
+        "``activation``."
+    )
 
     @property
-    def _has_epochs(self) -> bool:
-        return self._solver != "lbfgs"
+    def _architecture(self) -> Architecture:
+        return self.architecture or FullyConnected(self.hidden_layer_sizes, self.activation)
 
-    @property
-    def _offset(self) -> Array | None:
-        """What is taken off every sample before training on it."""
-        return None
-
-    def _schedule(self, epoch: int) -> bool:
-        """What `train` asks before each epoch; a loss that changes on the way says so here."""
-        return True
-
-    @property
-    def _solver(self) -> str:
-        return self.solver
-
-    def _full_batch_loss_and_gradient(self, X: Array) -> tuple[float, Array]:
-        """What L-BFGS minimises; it must be free of noise."""
-        return self.loss_and_gradient(X)
-
-    def _optimizer(self) -> Optimizer:
-        if self._solver == "sgd":
-            return SGD(self.learning_rate, self.momentum)
-        return Adam(self.learning_rate)
+    def _check_hyperparameters(self, n_features: int) -> None:
+        super()._check_hyperparameters(n_features)
+        fields = type(self).__dataclass_fields__
+        for name in ("hidden_layer_sizes", "activation"):
+            value, default = getattr(self, name), fields[name].default
+            if self.architecture is not None and value != default:
+                raise ValueError(
+                    f"{name} must be left at {default!r} beside an architecture, which has layers "
+                    f"of its own; got {value!r}."
+                )

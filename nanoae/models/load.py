@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
-
-import numpy as np
 
 from nanoae.models.base import BaseAutoencoder
-from nanoae.persistence import read
-from nanoae.validation import check_integer, check_random_state
+from nanoae.persistence import derived, read
 
 
 def load(path: str | os.PathLike[str]) -> BaseAutoencoder:
@@ -46,43 +42,10 @@ def load(path: str | os.PathLike[str]) -> BaseAutoencoder:
     """
     tree = read(path)
     try:
-        return _revive(tree["class"], tree["state"])
+        name, classes = tree["class"], derived(BaseAutoencoder)
+        if name not in classes:
+            known = ", ".join(sorted(classes))
+            raise ValueError(f"its class is {name!r}, which is none of {known}")
+        return classes[name]._from_tree(tree["state"])
     except Exception as error:  # of many kinds: whatever a made-up state may cause
         raise ValueError(f"{path} does not hold a usable model ({error}).") from None
-
-
-def _revive(name: str, state: dict[str, Any]) -> BaseAutoencoder:
-    """The model of this class in this state, after a look at what its use relies on."""
-    if name not in (classes := _derived(BaseAutoencoder)):
-        raise ValueError(f"its class is {name!r}, which is none of {', '.join(sorted(classes))}")
-    model_class = classes[name]
-    names = set(model_class._parameter_names())
-    if not names < state.keys() or names != state["_built_with"].keys():
-        raise ValueError(f"these are not the parameters of {name}")
-    if any(callable(getattr(model_class, key, None)) for key in state):
-        raise ValueError("it would replace a method")
-    n_features = state["n_features_in_"]
-    check_integer("n_features_in_", n_features, 1)
-    for params in (state, state["_built_with"]):
-        model = model_class(**{name: params[name] for name in names})
-        model._check_hyperparameters(n_features)
-        check_random_state(model.random_state)
-    model = model_class()
-    model.__setstate__(state)
-    with np.errstate(all="ignore"):
-        works = np.isfinite(model.reconstruct(np.zeros((1, n_features)))).all()
-    if not (works and np.isfinite(model.parameters_).all()):
-        raise ValueError("its numbers are not finite")
-    for memory in state["_training"].get("optimizer", {}).values():
-        if np.shape(memory) not in ((), model.parameters_.shape):
-            raise ValueError("the optimizer's state does not fit")
-    return model
-
-
-def _derived(base: type[BaseAutoencoder]) -> dict[str, type[BaseAutoencoder]]:
-    """All classes derived from one, by name."""
-    return {
-        name: found
-        for direct in base.__subclasses__()
-        for name, found in {direct.__name__: direct, **_derived(direct)}.items()
-    }

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
-from nanoae.arrays import Array, blocks, map_rows
+from nanoae.arrays import Array, blocks
 from nanoae.losses import kl_sparsity, l1_norm, squared_error
 from nanoae.models.base import BaseAutoencoder
 from nanoae.models.deep import DeepAutoencoder
-from nanoae.network import Dense, Dictionary, Parameters, Sequential, Unrolled
-from nanoae.persistence import Checkpoint
+from nanoae.models.hyperparameters import (
+    anything,
+    choice,
+    documented,
+    flag,
+    integer,
+    real,
+    seed,
+)
+from nanoae.network import LISTA, Dense, Dictionary, Layer, Parameters, Sequential
 from nanoae.proximal import fista
-from nanoae.training import History, progress_bar
-from nanoae.validation import check_bool, check_choice, check_integer, check_real
+from nanoae.training import Monitor
+from nanoae.validation import check_integer, check_real
 
 
 class _DictionaryModel(BaseAutoencoder):
     """What the sparse models share: centred samples, and atoms of norm 1 to rebuild them from."""
 
+    active_fraction_: float
+
     @property
     def components_(self) -> Array:
         """The atoms, rows of norm 1, of shape (k, d)."""
-        self._check_fitted()
         return self._dictionary.atoms
 
     @property
@@ -34,32 +43,18 @@ class _DictionaryModel(BaseAutoencoder):
         assert isinstance(layer, Dictionary)
         return layer
 
-    def transform(self, X: ArrayLike) -> Array:
-        """Codes ``(n_samples, k)`` of samples ``(n_samples, d)``."""
-        X = self._check_samples(X)
-        return map_rows(lambda x: self._codes(x - self.mean_), X, self._dtype)
-
-    def inverse_transform(self, codes: ArrayLike) -> Array:
-        """Samples ``D h + mean``, of shape (n, d), for codes ``(n, k)``."""
-        return super().inverse_transform(codes) + self.mean_
-
-    def _codes(self, X: Array) -> Array:
-        """Codes of centred samples."""
-        return self.encoder_(X)
-
-    def _see(self, X: Array) -> None:
-        if self.n_samples_seen_ == 0:
-            self.active_fraction_ = np.nan  # until training is over
-            self.mean_ = np.zeros(X.shape[1], self._dtype)
-        for x in blocks(X, self._dtype):
-            self.n_samples_seen_ += len(x)
-            self.mean_ += (x.mean(axis=0) - self.mean_) * (len(x) / self.n_samples_seen_)
+    @property
+    def mean_(self) -> Array:
+        """Of all samples seen, of shape (d,)."""
+        return self._moments.mean.astype(self._dtype)
 
     @property
-    def _offset(self) -> Array:
+    def _offset(self) -> Array:  # type: ignore[override]
         return self.mean_
 
 
+@documented
+@dataclass(eq=False, repr=False)
 class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
     """An encoder trained to give sparse codes, and a dictionary to decode them.
 
@@ -73,43 +68,6 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
     Atoms have norm 1, without which both penalties would be void (4.5), (4.8c). A code of "kl"
     stays below 1, so its data should be scaled to about that size. Samples are centred: then a
     code of zero, which costs nothing, stands for their mean.
-
-    Parameters
-    ----------
-    n_components : int, default 2
-        Number k of atoms, which may exceed the number of features.
-    penalty : {"l1", "kl"}, default "l1"
-    sparsity : float or None, default None
-        λ of "l1" (None: 0.3), in the units of the squared error over those of the code, or ρ of
-        "kl", in (0, 1) (None: 0.05).
-    n_steps : int, default 1
-        Steps of the encoder of "l1".
-    kl_weight : float, default 1.0
-        Weight of the KL term of "kl".
-    solver : {"adam", "sgd", "lbfgs"}, default "adam"
-        "lbfgs" takes all data at every step.
-    learning_rate : float, default 3e-3
-        Of "adam" and "sgd".
-    momentum : float in [0, 1], default 0.9
-        Of "sgd".
-    batch_size : int, default 128
-        Samples a step of "adam" and "sgd"; "kl" takes each unit's mean over them.
-    max_iter : int or None, default None
-        Largest number of epochs (None: 200), or of iterations of "lbfgs" (None: 5000).
-    tol : float or None, default None
-        "adam" and "sgd" stop after ``n_iter_no_change`` epochs in a row in none of which the loss
-        (with early stopping: that of the rows held out) has fallen by more than ``tol`` times
-        itself (None: 1e-5); "lbfgs" when the gradient is down to ``tol`` times that at the start
-        (None: 1e-6).
-    n_iter_no_change : int, default 10
-    early_stopping : bool, default False
-        Hold rows out and keep the parameters that are best on them.
-    validation_fraction : float in (0, 1), default 0.1
-        Part of the rows to hold out.
-    random_state : int, Generator or None, default None
-        Draws the initial weights, the batches and the rows to hold out.
-    verbose : bool, default False
-        Show progress.
 
     Attributes
     ----------
@@ -141,51 +99,33 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
     True
     """
 
-    weight_decay = 0.0  # atoms have norm 1 in any case
+    n_components: int = integer(2, "Number k of atoms, which may exceed that of features.", 1)
+    _: KW_ONLY
+    penalty: str = choice("l1", "What keeps codes sparse.", ("l1", "kl"))
+    sparsity: float | None = real(
+        None,
+        'λ of "l1" (None: 0.3), in the units of the squared error over those of the code, or ρ of '
+        '"kl", in (0, 1) (None: 0.05).',
+        0,
+        open_ends=True,
+    )
+    n_steps: int = integer(1, 'Steps of the encoder of "l1".', 1)
+    kl_weight: float = real(1.0, 'Weight of the KL term of "kl".', 0)
+    learning_rate: float = 3e-3
+    batch_size: int = integer(
+        128,
+        'Samples a step of "adam" and "sgd"; "kl" takes each unit\'s mean over them.',
+        1,
+    )
 
-    def __init__(
-        self,
-        n_components: int = 2,
-        *,
-        penalty: str = "l1",
-        sparsity: float | None = None,
-        n_steps: int = 1,
-        kl_weight: float = 1.0,
-        solver: str = "adam",
-        learning_rate: float = 3e-3,
-        momentum: float = 0.9,
-        batch_size: int = 128,
-        max_iter: int | None = None,
-        tol: float | None = None,
-        n_iter_no_change: int = 10,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        random_state: Any = None,
-        verbose: bool = False,
+    def _build(  # type: ignore[override]
+        self, n_features: int, dtype: DTypeLike
     ) -> None:
-        self.n_components = n_components
-        self.penalty = penalty
-        self.sparsity = sparsity
-        self.n_steps = n_steps
-        self.kl_weight = kl_weight
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _build(self, n_features: int, dtype: DTypeLike) -> None:
         k, is_l1 = self.n_components, self.penalty == "l1"
         default = 0.3 if is_l1 else 0.05
         self.sparsity_ = default if self.sparsity is None else float(self.sparsity)
-        encoder = (
-            Unrolled(n_features, k, self.n_steps) if is_l1 else Dense(n_features, k, "sigmoid")
+        encoder: Layer = (
+            LISTA(n_features, k, self.n_steps) if is_l1 else Dense(n_features, k, "sigmoid")
         )
         self.encoder_ = Sequential([encoder])
         self.decoder_ = Sequential([Dictionary(k, n_features, bias=not is_l1)])
@@ -193,12 +133,13 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
             {"encoder_": self.encoder_, "decoder_": self.decoder_}, dtype
         )
 
-    def _initialise(self, rng: np.random.Generator) -> None:
-        super()._initialise(rng)
+    def _draw_weights(self, X: Array, rng: np.random.Generator) -> None:
+        super()._draw_weights(X, rng)
+        self.active_fraction_ = np.nan  # until training is over
         encoder = self.encoder_.layers[0]
-        if isinstance(encoder, Unrolled):
+        if isinstance(encoder, LISTA):
             encoder.start_as_ista(self._dictionary.atoms, self.sparsity_)
-        elif encoder.bias is not None:
+        else:
             encoder.bias.fill(np.log(self.sparsity_ / (1 - self.sparsity_)))  # σ(b) = ρ
 
     def loss_and_gradient(
@@ -223,7 +164,7 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         """
         h = self.encoder_.forward(X)  # h = S(W_e x, θ), or σ(W_e x + b)
         x_hat = self.decoder_.forward(h)  # x̂ = D h
-        error, grad_x_hat = squared_error(x_hat, X, out=x_hat)
+        error, grad_x_hat = squared_error(x_hat, X)
         if self.penalty == "l1":
             penalty, penalty_grad_h = l1_norm(h)
             weight = self.sparsity_
@@ -236,26 +177,73 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         self.encoder_.backward(grad_h, input_gradient=False)
         return error + weight * penalty, self._parameters.gradient
 
-    def _run(self, X: Array, train: Callable[[], None], history: History) -> None:
+    def _run(self, train: Any, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
         try:
-            super()._run(X, train, history)
+            super()._run(train, X, rng, monitor)
         finally:
-            active = 0.0
-            for x in blocks(X, self._dtype):
-                h = self._codes(x - self.mean_)
+            active, offset = 0.0, self.mean_
+            for x in blocks(X, self._dtype, width=self._width):
+                h = self._codes(x - offset)
                 active += np.sum(h != 0 if self.penalty == "l1" else h)
             self.active_fraction_ = float(active / (len(X) * self.n_components))
 
     def _check_hyperparameters(self, n_features: int) -> None:
         super()._check_hyperparameters(n_features)
-        check_choice("penalty", self.penalty, ("l1", "kl"))
-        if self.sparsity is not None:
-            highest = np.inf if self.penalty == "l1" else 1
-            check_real("sparsity", self.sparsity, 0, highest, open_ends=True)
-        check_integer("n_steps", self.n_steps, 1, None if self.penalty == "l1" else 1)
-        check_real("kl_weight", self.kl_weight, 0)
+        if self.penalty == "kl":
+            check_integer("n_steps", self.n_steps, 1, 1)
+            if self.sparsity is not None:
+                check_real("sparsity", self.sparsity, 0, 1, open_ends=True)
 
 
+@documented
+@dataclass(eq=False, repr=False, kw_only=True)
+class LearnedISTA(SparseAutoencoder):
+    """The encoder of `SparseAutoencoder` alone, for a dictionary that stays (Gregor & LeCun 2010).
+
+    Minimises ``(1/n) Σ ‖x − D h‖² + λ ‖h‖₁`` over W_e, M and θ of ``n_steps`` steps (4.6a), from
+    where they are those of ISTA: so it says how well so many steps can do.
+
+    Attributes
+    ----------
+    components_, mean_, sparsity_, active_fraction_, encoder_, decoder_, loss_, n_iter_, history_
+        As in `SparseAutoencoder`.
+    parameters_ : ndarray of shape (n_parameters,)
+        Those of the encoder.
+
+    Examples
+    --------
+    Three learned steps come nearer to the exact codes than three of ISTA:
+
+    >>> from nanoae import LearnedISTA, datasets
+    >>> X, codes, D = datasets.make_sparse_codes(500, 10, 15, n_active=2, random_state=0)
+    >>> model = LearnedISTA(15, dictionary=D, sparsity=0.2, n_steps=3, max_iter=30, random_state=0)
+    >>> ista = model.loss_and_gradient(model.initialise(X) - model.mean_)[0]
+    >>> bool(model.fit(X).loss_ < 0.8 * ista)
+    True
+    """
+
+    dictionary: Any = anything(
+        None, "D, of shape (d, k), with columns of norm 1.", kind="array-like"
+    )
+    penalty: str = choice("l1", "What keeps codes sparse.", ("l1",))
+
+    def _build(self, n_features: int, dtype: DTypeLike) -> None:  # type: ignore[override]
+        super()._build(n_features, dtype)
+        self._parameters = Parameters({"encoder_": self.encoder_}, dtype)
+        Parameters({"decoder_": self.decoder_}, dtype)  # memory of its own, which nothing moves
+        self._dictionary.weight[...] = np.transpose(self.dictionary)
+
+    def _check_hyperparameters(self, n_features: int) -> None:
+        super()._check_hyperparameters(n_features)
+        if np.shape(self.dictionary) != (n_features, self.n_components):
+            raise ValueError(
+                f"dictionary must have the shape (d, k) = {(n_features, self.n_components)}; "
+                f"got {np.shape(self.dictionary)}."
+            )
+
+
+@documented
+@dataclass(eq=False, repr=False)
 class SparseCoding(_DictionaryModel):
     """A dictionary, and for each sample the best sparse code on it (Olshausen & Field 1996).
 
@@ -264,22 +252,6 @@ class SparseCoding(_DictionaryModel):
     problem, which FISTA finds. Training alternates between the codes and the dictionary, taking
     the atoms one by one (Mairal et al. 2009); two that come closer than a cosine of 0.9 are taken
     for one, and the second is drawn anew. So it finds a planted dictionary again (4.7b).
-
-    Parameters
-    ----------
-    n_components : int, default 2
-        Number k of atoms, which may exceed the number of features.
-    sparsity : float, default 0.3
-        λ, in the units of the squared error over those of the code.
-    max_iter : int, default 200
-        Largest number of rounds.
-    tol : float, default 1e-4
-        Training stops after 10 rounds in which the loss has not fallen by more than ``tol``
-        times itself.
-    random_state : int, Generator or None, default None
-        Draws the samples that the atoms start from.
-    verbose : bool, default False
-        Show progress.
 
     Attributes
     ----------
@@ -309,22 +281,20 @@ class SparseCoding(_DictionaryModel):
     1.0
     """
 
-    def __init__(
-        self,
-        n_components: int = 2,
-        *,
-        sparsity: float = 0.3,
-        max_iter: int = 200,
-        tol: float = 1e-4,
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self.n_components = n_components
-        self.sparsity = sparsity
-        self.max_iter = max_iter
-        self.tol = tol
-        self.random_state = random_state
-        self.verbose = verbose
+    n_components: int = integer(2, "Number k of atoms, which may exceed that of features.", 1)
+    _: KW_ONLY
+    sparsity: float = real(
+        0.3, "λ, in the units of the squared error over those of the code.", 0, open_ends=True
+    )
+    max_iter: int = integer(200, "Largest number of rounds.", 1)
+    tol: float = real(
+        1e-4,
+        "Training stops after 10 rounds in which the loss has not fallen by more than ``tol`` "
+        "times itself.",
+        0,
+    )
+    random_state: Any = seed("the samples that the atoms start from")
+    verbose: bool = flag(False, "Show progress.")
 
     def _build(self, n_features: int, dtype: DTypeLike) -> None:
         self.sparsity_ = float(self.sparsity)
@@ -353,7 +323,7 @@ class SparseCoding(_DictionaryModel):
         """
         h = self._codes(X)  # argmin ‖x − D h‖² + λ ‖h‖₁
         x_hat = self.decoder_.forward(h)  # x̂ = D h
-        error, grad_x_hat = squared_error(x_hat, X, out=x_hat)
+        error, grad_x_hat = squared_error(x_hat, X)
         penalty, _ = l1_norm(h)
 
         self.decoder_.backward(grad_x_hat, input_gradient=False)
@@ -362,80 +332,54 @@ class SparseCoding(_DictionaryModel):
     def _codes(self, X: Array, *, tol: float = 1e-8, start: Array | None = None) -> Array:
         return fista(X, self._dictionary.atoms.T, self.sparsity_, tol=tol, codes=start)
 
-    def _start(
-        self, X: ArrayLike, checkpoint: Checkpoint | None = None
-    ) -> tuple[Array, np.random.Generator]:
-        X, rng = super()._start(X, checkpoint)
-        atoms = self._dictionary.weight
+    def _draw_weights(self, X: Array, rng: np.random.Generator) -> None:
+        super()._draw_weights(X, rng)
+        self.active_fraction_ = np.nan  # until training is over
+        atoms, offset = self._dictionary.weight, self.mean_
         atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
         for atom, i in zip(atoms, rng.permutation(len(X)), strict=False):
-            turn_to(atom, X[i] - self.mean_)
+            turn_to(atom, X[i] - offset)
         self._HH, self._HX = np.zeros((len(atoms), len(atoms)), atoms.dtype), np.zeros_like(atoms)
-        return X, rng
 
-    def _train(
-        self, X: Array, rng: np.random.Generator, history: History, checkpoint: Checkpoint | None
-    ) -> None:
-        X, atoms = np.asarray(X, self._dtype) - self.mean_, self._dictionary.weight
-        H, best, best_atoms, rounds_since_best = None, np.inf, atoms.copy(), 0
-        state = None if checkpoint is None else checkpoint.state
-        if state is not None:
-            H, best, rounds_since_best = state["H"], state["best"], state["rounds_since_best"]
-            atoms[...], best_atoms[...] = state["values"], state["best_values"]
-            history.curves, history.kept = History(state["curves"]).curves, state["kept"]
+    def _train(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
+        X, atoms, H = np.asarray(X, self._dtype) - self.mean_, self._dictionary.weight, None
+        monitor.max_iter, monitor.tol, monitor.n_iter_no_change = self.max_iter, self.tol, 10
+        monitor.keeps_best = True
         try:
-            with progress_bar(self.max_iter, self.verbose, type(self).__name__) as bar:
-                for i in range(len(history), self.max_iter):
-                    if rounds_since_best >= 10:
-                        break
+            with monitor as state:
+                if state is not None:
+                    H = state["H"]
+                for _ in monitor:
                     H = self._codes(X, tol=1e-2, start=H)
-                    loss = squared_error(H @ atoms, X)[0] + self.sparsity_ * l1_norm(H)[0]
-                    history.add(loss=loss)
-                    bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
-                    bar.update()
-
-                    rounds_since_best += 1
-                    if loss < best * (1 - self.tol):
-                        rounds_since_best = 0
-                    if loss < best:
-                        best, history.kept, best_atoms[...] = loss, i, atoms
+                    monitor.note(self._loss_of(H, X))
                     update_atoms(atoms, H.T @ H, H.T @ X)
                     redraw_atoms(atoms, H, X, used=np.any(H != 0, axis=0))
-                    if checkpoint is not None:
-                        state = {
-                            "values": atoms, "H": H, "best_values": best_atoms, "best": best,
-                            "rounds_since_best": rounds_since_best,
-                            "curves": history.arrays(), "kept": history.kept,
-                        }  # fmt: skip
-                        is_last = i + 1 == self.max_iter or rounds_since_best >= 10
-                        checkpoint.save(state, history, is_last=is_last)
+                    monitor.save(H=H)
         finally:
-            atoms[...] = best_atoms
             H = self._codes(X)
             self._HH, self._HX = H.T @ H, H.T @ X
             self.active_fraction_ = float(np.mean(H != 0))
 
-    def _train_on_part(self, X: Array, rng: np.random.Generator, history: History) -> None:
+    def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
         X = np.asarray(X, self._dtype) - self.mean_
         atoms, H = self._dictionary.weight, self._codes(X)
-        loss = squared_error(H @ atoms, X)[0] + self.sparsity_ * l1_norm(H)[0]
-        history.add(loss=loss)
-        history.kept = len(history) - 1
+        loss = self._loss_of(H, X)
         self.active_fraction_ = float(np.mean(H != 0))
         # codes of the first rounds are on atoms that have moved since: they fade as Mairal's do
-        fading = (1 - 1 / len(history)) ** 2
+        fading = (1 - 1 / (len(monitor) + 1)) ** 2
         self._HH = fading * self._HH + H.T @ H
         self._HX = fading * self._HX + H.T @ X
-        update_atoms(atoms, self._HH, self._HX)
-        for j in redraw_atoms(atoms, H, X, used=np.diag(self._HH) > 0):
-            self._HH[j], self._HH[:, j], self._HX[j] = 0, 0, 0
+        monitor.max_iter = len(monitor) + 1
+        with monitor:
+            update_atoms(atoms, self._HH, self._HX)
+            for j in redraw_atoms(atoms, H, X, used=np.diag(self._HH) > 0):
+                self._HH[j], self._HH[:, j], self._HX[j] = 0, 0, 0
+            monitor.note(loss)
 
-    def _check_hyperparameters(self, n_features: int) -> None:
-        check_integer("n_components", self.n_components, 1)
-        check_real("sparsity", self.sparsity, 0, open_ends=True)
-        check_integer("max_iter", self.max_iter, 1)
-        check_real("tol", self.tol, 0)
-        check_bool("verbose", self.verbose)
+    def _loss_of(self, H: Array, X: Array) -> float:
+        """That of given codes."""
+        error, _ = squared_error(H @ self._dictionary.weight, X)
+        return error + self.sparsity_ * l1_norm(H)[0]
 
 
 def update_atoms(atoms: Array, HH: Array, HX: Array) -> None:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array
 from nanoae.losses import squared_error
+from nanoae.models.hyperparameters import choice, documented
 from nanoae.models.linear import LinearAutoencoder
 from nanoae.network import MLP, Parameters
 
 
+@documented
+@dataclass(eq=False, repr=False, kw_only=True)
 class TiedAutoencoder(LinearAutoencoder):
     """Linear autoencoder whose decoder is the transpose of its encoder.
 
     Minimises ``(1/n) Σ ‖x − WᵀW x‖² + λ_w ‖W‖²`` over centred samples. Orthonormal rows of W are
     what it finds, not what it is told: without weight decay, ``W = Q V_kᵀ`` with V_k the first k
     principal axes and Q any orthogonal matrix (3.2).
-
-    Parameters
-    ----------
-    n_components : int, default 2
-        Width k of the code, at most the number of features.
-    solver : {"lbfgs", "sgd", "adam"}, default "lbfgs"
-    learning_rate, batch_size, weight_decay, max_iter, tol, random_state, verbose
-        As in `LinearAutoencoder`.
 
     Attributes
     ----------
@@ -49,7 +46,9 @@ class TiedAutoencoder(LinearAutoencoder):
     True
     """
 
-    _solvers = ("lbfgs", "sgd", "adam")
+    solver: str = choice(
+        "lbfgs", "All follow the hand-written gradient.", ("lbfgs", "sgd", "adam")
+    )
 
     def _build(self, n_features: int, dtype: DTypeLike) -> None:
         self.encoder_ = MLP((n_features, self.n_components), bias=False)
@@ -58,9 +57,6 @@ class TiedAutoencoder(LinearAutoencoder):
         encoder, decoder = self.encoder_.layers[0], self.decoder_.layers[0]
         decoder.weight = encoder.weight.T  # the same memory, read the other way
         decoder.grad_weight = np.empty_like(decoder.weight)
-
-    def _initialise(self, rng: np.random.Generator) -> None:
-        self.encoder_.initialise(rng)
 
     def loss_and_gradient(
         self, X: Array, rng: np.random.Generator | None = None
@@ -81,7 +77,7 @@ class TiedAutoencoder(LinearAutoencoder):
         """
         h = self.encoder_.forward(X)  # h = W x
         x_hat = self.decoder_.forward(h)  # x̂ = Wᵀ h
-        loss, grad_x_hat = squared_error(x_hat, X, out=x_hat)
+        loss, grad_x_hat = squared_error(x_hat, X)
 
         grad_h = self.decoder_.backward(grad_x_hat)
         self.encoder_.backward(grad_h, input_gradient=False)

@@ -1,10 +1,15 @@
 """Ground floor: how a network computes, and how it passes gradients back."""
 
 from nanoae.network.activations import ACTIVATIONS
+from nanoae.network.architecture import Architecture
 from nanoae.network.dense import Dense
 from nanoae.network.dictionary import Dictionary
-from nanoae.network.mlp import MLP, Sequential
+from nanoae.network.layer import Layer
+from nanoae.network.lista import LISTA
+from nanoae.network.mlp import MLP, FullyConnected, Sequential
 from nanoae.network.parameters import Parameters
-from nanoae.network.unrolled import Unrolled
 
-__all__ = ["ACTIVATIONS", "MLP", "Dense", "Dictionary", "Parameters", "Sequential", "Unrolled"]
+__all__ = [
+    "ACTIVATIONS", "LISTA", "MLP", "Architecture", "Dense", "Dictionary", "FullyConnected",
+    "Layer", "Parameters", "Sequential",
+]  # fmt: skip

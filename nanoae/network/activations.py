@@ -1,7 +1,7 @@
 """Activations, each with its derivative written in terms of its own output.
 
-Both functions work in place: they overwrite the array that they are given and return it.
-The derivative takes the output ``y = f(a)``, not ``a``, so a layer keeps one array, not two.
+The value works in place: it overwrites the array that it is given and returns it. The derivative
+takes the output ``y = f(a)``, not ``a``, so a layer keeps one array, not two, and leaves it alone.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class Activation(NamedTuple):
     value : callable
         Turns ``a`` into ``f(a)``, in place.
     derivative : callable
-        Turns ``y = f(a)`` into ``f'(a)``, in place.
+        Makes of ``y = f(a)`` a new array, ``f'(a)``.
     gain : float
         Factor on the initial weights of a layer with this activation (1.10c).
 
     Examples
     --------
-    Both functions overwrite their argument, so the derivative is taken of what the value left:
+    The value overwrites its argument, and the derivative is taken of what it left there:
 
     >>> import numpy as np
     >>> from nanoae.network import ACTIVATIONS
@@ -68,8 +68,7 @@ def identity(a: Array) -> Array:
 
 
 def _identity_derivative(y: Array) -> Array:
-    y.fill(1)
-    return y
+    return np.ones_like(y)
 
 
 def relu(a: Array) -> Array:
@@ -96,7 +95,7 @@ def relu(a: Array) -> Array:
 
 
 def _relu_derivative(y: Array) -> Array:
-    return np.greater(y, 0, out=y)
+    return (y > 0).astype(y.dtype)
 
 
 def tanh(a: Array) -> Array:
@@ -125,8 +124,8 @@ def tanh(a: Array) -> Array:
 
 
 def _tanh_derivative(y: Array) -> Array:
-    np.multiply(y, y, out=y)
-    return np.subtract(1, y, out=y)
+    y_squared = y * y
+    return np.subtract(1, y_squared, out=y_squared)
 
 
 def sigmoid(a: Array) -> Array:
@@ -160,13 +159,14 @@ def sigmoid(a: Array) -> Array:
 
 
 def _sigmoid_derivative(y: Array) -> Array:
-    return np.multiply(y, 1 - y, out=y)
+    return y * (1 - y)
 
 
 def softplus(a: Array) -> Array:
     """``f(a) = log(1 + e^a)``, ``f' = 1 − e^−y`` (1.2d).
 
-    Computed as ``max(a, 0) + log(1 + e^−|a|)``: the exponent is never positive.
+    Computed as ``max(a, 0) + log(1 + e^−|a|)``, with ``−|a| = min(a, −a)``: the exponent is never
+    positive.
 
     Parameters
     ----------
@@ -185,16 +185,14 @@ def softplus(a: Array) -> Array:
     >>> softplus(np.array([-1000.0, 0.0, 1000.0])).round(4).tolist()  # log 2 in the middle
     [0.0, 0.6931, 1000.0]
     """
-    tail = np.log1p(np.exp(-np.abs(a)))
+    tail = np.log1p(np.exp(np.minimum(a, -a)))
     np.maximum(a, 0, out=a)
     a += tail
     return a
 
 
 def _softplus_derivative(y: Array) -> Array:
-    np.negative(y, out=y)
-    np.expm1(y, out=y)
-    return np.negative(y, out=y)
+    return -np.expm1(-y)
 
 
 # relu halves the second moment of a signal (1.10a) and of a gradient (1.10b); sqrt(2) makes up

@@ -52,24 +52,20 @@ class Dictionary(Dense):
         return np.linalg.norm(self.weight, axis=1, keepdims=True)
 
     def __call__(self, x: Array) -> Array:
-        """Outputs ``(n, n_out)`` for inputs ``(n, n_in)``."""
-        return self._activate(x @ self.atoms)
-
-    def forward(self, x: Array) -> Array:
-        """The same, keeping ``x`` for `backward`."""
-        self.x = x
-        return self(x)
+        """Outputs ``(…, n_out)`` for inputs ``(…, n_in)``."""
+        x_hat = x @ self.atoms
+        return x_hat if self.bias is None else x_hat + self.bias
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
         """Turn ∂L/∂y into ∂L/∂W, ∂L/∂b and ∂L/∂x.
 
-        A longer ``w_j`` is the same atom, so of ∂L/∂d_j only the part across d_j reaches it:
+        The atoms are a dense layer's weights. A longer ``w_j`` is the same atom, so of ∂L/∂d_j
+        only the part across d_j reaches it:
         ``∂L/∂w_j = (∂L/∂d_j − ⟨∂L/∂d_j, d_j⟩ d_j) / ‖w_j‖``.
         """
         atoms = self.atoms
-        grad_atoms = self.x.T @ grad_y
-        along = np.sum(grad_atoms * atoms, axis=1, keepdims=True)
-        np.divide(grad_atoms - along * atoms, self._norms, out=self.grad_weight)
-        if self.grad_bias is not None:
-            np.sum(grad_y, axis=0, out=self.grad_bias)
+        super().backward(grad_y, input_gradient=False)
+        grad_atoms = self.grad_weight
+        grad_atoms -= np.sum(grad_atoms * atoms, axis=1, keepdims=True) * atoms
+        grad_atoms /= self._norms
         return grad_y @ atoms.T if input_gradient else None

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from nanoae.arrays import Array
+from nanoae.network.architecture import Architecture
 from nanoae.network.dense import Dense
-from nanoae.network.parameters import Parameters
+from nanoae.network.layer import Layer
 
 
-class Sequential:
+class Sequential(Layer):
     """Layers, one behind the other.
 
     Parameters
     ----------
-    layers : sequence of Dense
-        Each as wide at its input as the one before at its output.
+    layers : sequence of Layer
 
     Attributes
     ----------
-    layers : list of Dense
-    shapes : dict from name to shape
-        Of all parameters, for `Parameters`.
+    layers : list of Layer
+
+    Raises
+    ------
+    ValueError
+        A layer does not take what the one before it gives.
 
     Examples
     --------
@@ -38,55 +42,41 @@ class Sequential:
     [[3.0], [2.0]]
     """
 
-    def __init__(self, layers: Sequence[Dense]) -> None:
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        for i, (below, above) in enumerate(pairwise(layers)):
+            if below.shape_out != above.shape_in:
+                raise ValueError(
+                    f"layers[{i + 1}] must take rows of shape {below.shape_out}, which "
+                    f"layers[{i}] gives; it takes {above.shape_in}."
+                )
         self.layers = list(layers)
-        self.shapes = {
-            f"layers[{i}].{name}": shape
-            for i, layer in enumerate(self.layers)
-            for name, shape in layer.shapes.items()
-        }
-
-    def bind(self, parameters: Parameters, prefix: str) -> None:
-        """Hand every layer its views of the flat vectors."""
-        for i, layer in enumerate(self.layers):
-            layer.bind(parameters, f"{prefix}layers[{i}].")
-
-    def initialise(self, rng: np.random.Generator) -> None:
-        """Draw all weights anew."""
-        for layer in self.layers:
-            layer.initialise(rng)
+        parts = {f"layers[{i}]": layer for i, layer in enumerate(layers)}
+        super().__init__(layers[0].shape_in, layers[-1].shape_out, parts=parts)
 
     def __call__(self, x: Array) -> Array:
-        """Outputs for inputs ``(n, n_in)``; keeps nothing, so threads may share a network."""
+        """Outputs for inputs; keeps nothing."""
         for layer in self.layers:
             x = layer(x)
         return x
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> Array:
         """The same, with every layer keeping what `backward` needs."""
         for layer in self.layers:
-            x = layer.forward(x)
+            x = layer.forward(x, rng)
         return x
 
-    def backward(self, grad: Array, *, input_gradient: bool = True) -> Any:
+    def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
         """From ∂L/∂output to the gradients of all parameters and, if wanted, ∂L/∂input (1.2e).
 
-        ``grad`` is overwritten. Last layer first: so a layer has used its input before the layer
-        below, whose output that is, writes its derivative over it. About twice the
-        multiplications of ``forward`` (1.2f).
+        Last layer first. About twice the multiplications of ``forward`` (1.2f).
         """
         for layer in reversed(self.layers[1:]):
-            grad = layer.backward(grad)
-        return self.layers[0].backward(grad, input_gradient=input_gradient)
-
-    def forget(self) -> None:
-        """Let go of the last batch and of the work arrays."""
-        for layer in self.layers:
-            layer.forget()
+            grad_y = layer.backward(grad_y)
+        return self.layers[0].backward(grad_y, input_gradient=input_gradient)
 
 
 class MLP(Sequential):
-    """Dense layers between the given widths, with a linear last one.
+    """Dense layers between the given widths.
 
     Parameters
     ----------
@@ -94,6 +84,8 @@ class MLP(Sequential):
         Widths from input to output; two of them make a single linear layer.
     activation : str, default "relu"
         Of every layer but the last.
+    last : str, default "identity"
+        Activation of the last layer.
     bias : bool, default True
 
     Examples
@@ -108,12 +100,54 @@ class MLP(Sequential):
     """
 
     def __init__(
-        self, sizes: Sequence[int], activation: str = "relu", *, bias: bool = True
+        self,
+        sizes: Sequence[int],
+        activation: str = "relu",
+        *,
+        last: str = "identity",
+        bias: bool = True,
     ) -> None:
-        last = len(sizes) - 2
+        activations = [activation] * (len(sizes) - 2) + [last]
         super().__init__(
             [
-                Dense(n_in, n_out, activation if i < last else "identity", bias=bias)
-                for i, (n_in, n_out) in enumerate(pairwise(sizes))
+                Dense(n_in, n_out, its_own, bias=bias)
+                for (n_in, n_out), its_own in zip(pairwise(sizes), activations, strict=True)
             ]
         )
+
+
+@dataclass(frozen=True)
+class FullyConnected(Architecture):
+    """An MLP to the code, and its mirror image back: what ``architecture=None`` stands for.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default (64,)
+        Widths of the encoder's hidden layers; the decoder has them in reverse, and linear outputs.
+    activation : {"identity", "relu", "tanh", "sigmoid", "softplus"}, default "relu"
+        Of the hidden layers.
+    code_activation : the same words, default "identity"
+        Of the code.
+
+    Examples
+    --------
+    >>> from nanoae.network import FullyConnected
+    >>> networks = FullyConnected((16, 4))
+    >>> [layer.shape_out for layer in networks.encoder(64, 2).layers]
+    [(16,), (4,), (2,)]
+    >>> [layer.shape_out for layer in networks.decoder(2, 64).layers]
+    [(4,), (16,), (64,)]
+    """
+
+    hidden_layer_sizes: Sequence[int] = (64,)
+    activation: str = "relu"
+    code_activation: str = "identity"
+
+    def encoder(self, n_in: int, n_out: int) -> MLP:
+        """From samples ``(n, n_in)`` to codes ``(n, n_out)``."""
+        sizes = (n_in, *self.hidden_layer_sizes, n_out)
+        return MLP(sizes, self.activation, last=self.code_activation)
+
+    def decoder(self, n_in: int, n_out: int) -> MLP:
+        """From codes ``(n, n_in)`` to samples ``(n, n_out)``."""
+        return MLP((n_in, *reversed(self.hidden_layer_sizes), n_out), self.activation)

@@ -4,42 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array
 
-
-class Network(Protocol):
-    """Anything that holds views of parameters.
-
-    Attributes
-    ----------
-    shapes : dict from name to shape
-        Of its parameters.
-
-    Examples
-    --------
-    The least that `Parameters` asks of one:
-
-    >>> from nanoae.network import Parameters
-    >>> class Scale:
-    ...     shapes = {"factor": (3,)}
-    ...
-    ...     def bind(self, parameters, prefix):
-    ...         self.factor, self.grad_factor = parameters[prefix + "factor"]
-    >>> scale = Scale()
-    >>> parameters = Parameters({"scale": scale})
-    >>> scale.factor[...] = 2
-    >>> parameters.names, parameters.values.tolist()
-    (['scale.factor'], [2.0, 2.0, 2.0])
-    """
-
-    shapes: dict[str, tuple[int, ...]]
-
-    def bind(self, parameters: Parameters, prefix: str) -> None: ...
+if TYPE_CHECKING:
+    from nanoae.network.layer import Layer
 
 
 class Parameters:
@@ -50,9 +23,9 @@ class Parameters:
 
     Parameters
     ----------
-    parts : mapping from name to network or shape
-        Laid out one behind the other in this order. A network is bound: its layers are handed
-        their views. A bare shape, such as ``()`` for a scalar, is one parameter.
+    parts : mapping from name to Layer or shape
+        Laid out one behind the other in this order. A layer, such as a network, is bound: it is
+        handed its views. A bare shape, such as ``()`` for a scalar, is one parameter.
     dtype : dtype, default float64
 
     Attributes
@@ -60,6 +33,8 @@ class Parameters:
     values, gradient : ndarray of shape (n_parameters,)
     names : list of str
         ``'encoder_.layers[0].weight'``: the way to each parameter from the model.
+    layers : list of Layer
+        Those of the parts that are one.
 
     Examples
     --------
@@ -76,7 +51,7 @@ class Parameters:
     """
 
     def __init__(
-        self, parts: Mapping[str, Network | tuple[int, ...]], dtype: DTypeLike = np.float64
+        self, parts: Mapping[str, Layer | tuple[int, ...]], dtype: DTypeLike = np.float64
     ) -> None:
         shapes: dict[str, tuple[int, ...]] = {}
         for name, part in parts.items():
@@ -89,9 +64,11 @@ class Parameters:
         self._starts = np.cumsum([0, *(math.prod(shape) for shape in self._shapes)])
         self.values = np.zeros(self._starts[-1], dtype)
         self.gradient = np.zeros_like(self.values)
+        self.layers = []
         for name, part in parts.items():
             if not isinstance(part, tuple):
                 part.bind(self, f"{name}.")
+                self.layers.append(part)
 
     def __getitem__(self, name: str) -> tuple[Array, Array]:
         """Views of one parameter's values and gradient, in its own shape."""

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from nanoae.arrays import Array
-from nanoae.network.dense import Dense
-from nanoae.network.parameters import Parameters
+from nanoae.network.activations import ACTIVATIONS
+from nanoae.network.dense import draw
+from nanoae.network.layer import Layer, Shape
 from nanoae.proximal import soft_threshold
 
 
-class Unrolled(Dense):
+class LISTA(Layer):
     """``h ← S(W_e x + M h, θ)``, begun at ``h = 0`` and done ``n_steps`` times (4.6a).
 
     The learned ISTA of Gregor & LeCun (2010), with one W_e, M and θ for all steps; S is the soft
@@ -37,9 +38,9 @@ class Unrolled(Dense):
     As many steps, as many iterations of ISTA. Here x is the first atom, and its code (0.9, 0):
 
     >>> import numpy as np
-    >>> from nanoae.network import Parameters, Unrolled
+    >>> from nanoae.network import LISTA, Parameters
     >>> for n_steps in (1, 2, 100):
-    ...     layer = Unrolled(2, 2, n_steps)
+    ...     layer = LISTA(2, 2, n_steps)
     ...     parameters = Parameters({"encoder_": layer})
     ...     layer.start_as_ista(atoms=np.array([[1.0, 0.0], [0.6, 0.8]]), sparsity=0.2)
     ...     print(layer(np.array([[1.0, 0.0]])).round(2).tolist())
@@ -48,26 +49,30 @@ class Unrolled(Dense):
     [[0.9, 0.0]]
     """
 
+    remembers = ("x", "codes")
+    x: Array
+    codes: list[Array]
+    weight: Array
+    grad_weight: Array
     recurrent_weight: Array
     grad_recurrent_weight: Array
     log_threshold: Array
     grad_log_threshold: Array
-    codes: list[Array]
 
     def __init__(self, n_in: int, n_out: int, n_steps: int = 1) -> None:
-        super().__init__(n_in, n_out, bias=False)
-        self.n_steps = n_steps
+        shapes: dict[str, Shape] = {"weight": (n_in, n_out)}
         if n_steps > 1:
-            self.shapes["recurrent_weight"] = (n_out, n_out)
-        self.shapes["log_threshold"] = (n_out,)
+            shapes["recurrent_weight"] = (n_out, n_out)
+        shapes["log_threshold"] = (n_out,)
+        super().__init__((n_in,), (n_out,), shapes=shapes)
+        self.n_in, self.n_out, self.n_steps = n_in, n_out, n_steps
 
-    def bind(self, parameters: Parameters, prefix: str) -> None:
-        """Take this layer's views of the flat vectors."""
-        super().bind(parameters, prefix)
-        for name in self.shapes:
-            value, gradient = parameters[prefix + name]
-            setattr(self, name, value)
-            setattr(self, f"grad_{name}", gradient)
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Draw W_e as a linear layer's; M is 0 and θ is 1, until `start_as_ista`."""
+        draw(rng, self.weight, ACTIVATIONS["identity"].gain)
+        self.log_threshold.fill(0)
+        if self.n_steps > 1:
+            self.recurrent_weight.fill(0)
 
     def start_as_ista(self, atoms: Array, sparsity: float) -> None:
         """Set W_e, M and θ so that the steps are those of ISTA.
@@ -89,13 +94,12 @@ class Unrolled(Dense):
         self.log_threshold.fill(np.log(sparsity / lipschitz))
 
     def __call__(self, x: Array) -> Array:
-        """Codes ``(n, n_out)`` for inputs ``(n, n_in)``."""
+        """Codes ``(…, n_out)`` for inputs ``(…, n_in)``."""
         return self._codes(x)[-1]
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array, rng: np.random.Generator | None = None) -> Array:
         """The same, keeping ``x`` and the code after every step for `backward`."""
-        self.x = x
-        self.codes = self._codes(x)
+        self.x, self.codes = x, self._codes(x)
         return self.codes[-1]
 
     def _codes(self, x: Array) -> list[Array]:
@@ -112,24 +116,19 @@ class Unrolled(Dense):
         For ``h = S(a, θ)``, ``∂h/∂a = 1`` and ``∂h/∂θ = −sign(a)`` where ``|a| > θ``, and both
         are 0 where ``|a| < θ`` (4.1d). At the kink, ``|a| = θ``, we take 0 as well.
         """
-        grad_h = grad_y
+        x, *codes = (a.reshape(-1, a.shape[-1]) for a in (self.x, *self.codes))
+        grad_h = grad_y.reshape(-1, self.n_out)
         grad_W_e_x = np.zeros_like(grad_h)
         grad_theta = np.zeros_like(self.log_threshold)
         if self.n_steps > 1:
             self.grad_recurrent_weight.fill(0)
         for step in reversed(range(self.n_steps)):
-            h = self.codes[step]
-            grad_a = np.where(h != 0, grad_h, 0)
-            grad_theta -= np.sum(grad_a * np.sign(h), axis=0)
+            grad_a = np.where(codes[step] != 0, grad_h, 0)
+            grad_theta -= np.sum(grad_a * np.sign(codes[step]), axis=0)
             grad_W_e_x += grad_a  # W_e x enters at every step
             if step > 0:
-                self.grad_recurrent_weight += self.codes[step - 1].T @ grad_a
+                self.grad_recurrent_weight += codes[step - 1].T @ grad_a
                 grad_h = grad_a @ self.recurrent_weight.T
-        np.matmul(self.x.T, grad_W_e_x, out=self.grad_weight)
+        np.matmul(x.T, grad_W_e_x, out=self.grad_weight)
         np.multiply(grad_theta, np.exp(self.log_threshold), out=self.grad_log_threshold)
-        return grad_W_e_x @ self.weight.T if input_gradient else None
-
-    def forget(self) -> None:
-        """Let go of the last batch."""
-        super().forget()
-        self.codes = []
+        return (grad_W_e_x @ self.weight.T).reshape(self.x.shape) if input_gradient else None

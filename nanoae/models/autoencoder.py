@@ -1,0 +1,86 @@
+"""The autoencoder in general: any two networks, one behind the other."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+
+from nanoae.arrays import Array
+from nanoae.losses import LOSSES, Loss
+from nanoae.models.deep import NetworkAutoencoder
+from nanoae.models.hyperparameters import choice, documented, integer
+from nanoae.validation import check_unit_interval
+
+
+@documented
+@dataclass(eq=False, repr=False)
+class Autoencoder(NetworkAutoencoder):
+    """An MLP to the code and a mirrored MLP back, or any other two networks.
+
+    Attributes
+    ----------
+    encoder_, decoder_ : MLP, or what the architecture makes
+        ``model.encoder_.layers[i].weight`` of shape (n_in, n_out), and ``.bias``.
+    parameters_ : ndarray of shape (n_parameters,)
+    loss_ : float
+        Training loss of the epoch whose parameters were kept.
+    n_iter_ : int
+    history_ : dict of ndarray
+        ``"loss"`` and, with early stopping, ``"validation_loss"``, one value an epoch.
+    n_features_in_, n_samples_seen_ : int
+
+    Examples
+    --------
+    >>> from nanoae import Autoencoder, LinearAutoencoder, datasets
+    >>> X = datasets.make_curve(300, noise=0.05, random_state=0)
+    >>> line = LinearAutoencoder(1, random_state=0).fit(X)
+    >>> curve = Autoencoder(
+    ...     1, hidden_layer_sizes=(32, 32), activation="tanh", solver="lbfgs", max_iter=300,
+    ...     tol=1e-2, random_state=0,
+    ... ).fit(X)
+    >>> curve.loss_ < line.loss_ / 5
+    True
+    >>> curve.transform(X).shape
+    (300, 1)
+    """
+
+    n_components: int = integer(2, "Width k of the code.", 1)
+    _: KW_ONLY
+    loss: str = choice(
+        "squared_error",
+        '"bernoulli" takes the decoder\'s output for logits, and data in [0, 1].',
+        tuple(LOSSES),
+    )
+
+    def loss_and_gradient(
+        self, X: Array, rng: np.random.Generator | None = None
+    ) -> tuple[float, Array]:
+        """The reconstruction loss of a batch and its gradient by backprop.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        rng : Generator, optional
+            For networks that draw noise in training.
+
+        Returns
+        -------
+        loss : float
+        gradient : ndarray of shape (n_parameters,)
+            The live vector: it is overwritten by the next call.
+        """
+        h = self.encoder_.forward(X, rng)  # h = f(x)
+        x_hat = self.decoder_.forward(h, rng)  # x̂ = g(h), or the logits of x̂
+        loss, grad_x_hat = LOSSES[self.loss].value(x_hat, X)
+
+        grad_h = self.decoder_.backward(grad_x_hat)
+        self.encoder_.backward(grad_h, input_gradient=False)
+        return loss + self._decay_weights(), self._parameters.gradient
+
+    @property
+    def _loss(self) -> Loss:  # type: ignore[override]
+        return LOSSES[self.loss]
+
+    def _check_range(self, X: Array) -> Array:
+        return check_unit_interval(X) if LOSSES[self.loss].needs_unit_interval else X
