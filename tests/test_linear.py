@@ -852,6 +852,18 @@ def test_weight_decay_with_equal_eigenvalues(seed):
     assert theory.largest_principal_angle(axes[:, 1:], U[:, 1:3]) <= 1e-5
 
 
+@pytest.mark.parametrize("k", [4, 6])
+def test_weight_decay_alone_does_not_keep_a_wide_code_from_copying(k):
+    X = datasets.make_gaussian(20, [3.0, 2.0, 1.0, 0.5], exact=True, random_state=0)
+    model = Autoencoder(
+        k, hidden_layer_sizes=(), solver="lbfgs", weight_decay=0.1, max_iter=5000, tol=1e-13,
+        random_state=0,
+    ).fit(X)  # fmt: skip
+    product = (model.encoder_.layers[0].weight @ model.decoder_.layers[0].weight).T
+    copied = np.eye(4) - 0.1 * np.linalg.inv(X.T @ X / len(X))
+    np.testing.assert_allclose(product, copied, rtol=0, atol=1e-6)
+
+
 def test_weight_decay_beyond_every_eigenvalue_leaves_nothing():
     X = datasets.make_gaussian(50, [2.0, 1.0, 0.5], exact=True, random_state=0)
     model = LinearAutoencoder(2, weight_decay=2.1, random_state=0).fit(X)
