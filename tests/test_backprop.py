@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 from theory_report import verify
 
 from nanoae import (
@@ -461,6 +462,65 @@ def test_central_differences_err_no_more_than_the_sum_of_both(kind, c, x, p, m):
     verify("1.5b", error / (truncation + rounding), 1)
 
 
+def bound_of_central_differences(h, M0, M1, M3, x):
+    """The right-hand side of (1.5b)."""
+    return h**2 / 6 * M3 + EPS * (M0 + abs(x) / 2 * M1) / h + 1.5 * EPS * M1
+
+
+@pytest.mark.equation("1.5b")
+@given(
+    kind=KINDS, c=st.integers(-2, 1).map(lambda i: 2.0**i), x=st.floats(-40, 40),
+    exponent=st.floats(-12, -1),
+)  # fmt: skip
+@settings(max_examples=200)
+def test_central_differences_where_the_arguments_are_rounded(kind, c, x, exponent):
+    f, h = kind(c, 0.0), 10.0**exponent  # c is a power of 2: c (x ± h) is not rounded once more
+    error = abs(simple_difference(f, x, h) - f.derivative(1, x))
+    M0, M1, M3 = (f.largest(m, x, h) for m in (0, 1, 3))
+    # 1 EPS for that of f' itself
+    verify("1.5b", error / (bound_of_central_differences(h, M0, M1, M3, x) + EPS * M1), 1)
+
+
+def test_the_rounding_of_the_arguments_is_not_for_nothing():
+    """Without it the bound of (1.5b) is broken, four times over."""
+    f, x, h = Exponential(1.0, 0.0), 30.1, 1e-6
+    error = abs(simple_difference(f, x, h) - f.derivative(1, x))
+    M0, M1, M3 = (f.largest(m, x, h) for m in (0, 1, 3))
+    assert error > 4 * bound_of_central_differences(h, M0, M1, M3, 0.0)
+
+
+@pytest.mark.equation("1.5b")
+@pytest.mark.parametrize(
+    "offset, c, centre", [(2.0**10, 1, 0), (2.0**24, 8, 0), (0, 1, 1000), (0, 4, 1e6)]
+)
+def test_the_best_step(offset, c, centre):
+    """Of K + sin(cx): far up the values' rounding decides, far out that of the arguments."""
+    sizes = M0, M1, M3 = offset + 1, c, c**3
+    M = M0 + abs(centre) / 2 * M1
+    best = (3 * EPS * M / M3) ** (1 / 3)
+    least = minimize_scalar(
+        lambda log_h: bound_of_central_differences(math.exp(log_h), *sizes, centre),
+        bracket=(math.log(best / 10), math.log(best * 10)),
+    )
+    # of a flat minimum, known to a few EPS, the place is known to their root
+    verify("1.5b", abs(least.x - math.log(best)), 1e-6)
+    expected = (9 * M**2 * M3) ** (1 / 3) / 2 * EPS ** (2 / 3) + 1.5 * EPS * M1
+    assert least.fun == pytest.approx(expected, rel=1e-12)
+
+    # and the bound is not merely safe: on both sides of that step the errors come near it
+    rng = np.random.default_rng(0)
+    x = centre + rng.uniform(-1, 1, 2000) * math.pi / c
+    steps = best * np.geomspace(1 / 100, 100, 41)
+    shares = []
+    # each point has a step of its own: neighbours round the same step in the same way
+    for h in steps[:, None] * rng.uniform(0.98, 1.02, (41, 2000)):
+        error = simple_difference(lambda x: offset + np.sin(c * x), x, h) - c * np.cos(c * x)
+        shares.append(np.max(np.abs(error) / bound_of_central_differences(h, *sizes, abs(x))))
+    verify("1.5b", max(shares), 1)
+    # a value is off by half of ε |f|; so is an argument by half of ½ ε |x|, near a power of 2
+    assert min(shares) > 0.4
+
+
 def root_mean_square_errors(difference, steps):
     """Of the derivative of sin, over 500 points where its values lie in [½, 1)."""
     points = np.random.default_rng(0).integers(560, 1600, 500) / 1024
@@ -508,25 +568,35 @@ def test_combined_differences_err_as_h_to_the_fourth(kind, c, x, p, m):
     verify("1.5c", difference / (remainder + rounding), 1)
 
 
+def complex_difference(f, x, h):
+    inner = f.c * (x + 1j * h)
+    value = np.exp(inner) if isinstance(f, Exponential) else np.sin(inner + f.p)
+    return value.imag / h
+
+
 @pytest.mark.equation("1.6")
 @given(kind=KINDS, c=COEFFICIENTS, x=POINTS, p=POINTS, exponent=st.integers(-300, -9))
 @settings(max_examples=100)
 def test_the_complex_step_has_no_rounding_floor(kind, c, x, p, exponent):
     f, h = kind(c, p), 10.0**exponent
-    value = np.exp(c * (x + 1j * h)) if kind is Exponential else np.sin(c * (x + 1j * h) + p)
-    error = abs(value.imag / h - f.derivative(1, x))
+    error = abs(complex_difference(f, x, h) - f.derivative(1, x))
     # h² is below 1e-18, so what remains is the rounding of a handful of operations
     verify("1.6", error / f.largest(1, x, h), 8 * EPS)
 
 
-def test_a_long_complex_step_errs_as_h_squared():
-    # with the sign opposite to that of (1.5a); sinh(x + ih) = sinh x cos h + i cosh x sin h
-    for m in range(3, 11):
-        h = 2.0**-m
-        leading = -(h**2) / 6 * math.cosh(1.0)
-        error = np.sinh(1 + 1j * h).imag / h - math.cosh(1.0)
-        # the next term of sin h is h²/20 of this one, with the other sign
-        assert abs(error / leading - 1) <= h**2 / 20 + 8 * EPS / (h**2 / 6)
+@pytest.mark.equation("1.6")
+@given(kind=KINDS, c=COEFFICIENTS, x=POINTS, p=POINTS, m=st.integers(3, 10))
+@settings(max_examples=100)
+def test_a_long_complex_step_errs_as_h_squared(kind, c, x, p, m):
+    """With the sign opposite to that of (1.5a)."""
+    f, h = kind(c, p), 2.0**-m
+    leading = -(h**2) / 6 * f.derivative(3, x)
+    assume(abs(leading) > 0.1 * h**2 / 6 * f.largest(3, x, h))  # the term may have a zero there
+    error = complex_difference(f, x, h) - f.derivative(1, x)
+    # Taylor's next term; on the way up to ih a sine grows by cosh(ch)
+    next_term = h**4 / 120 * f.largest(5, x, h) * math.cosh(c * h)
+    rounding = 8 * EPS * f.largest(1, x, h)
+    verify("1.6", abs(error / leading - 1), (next_term + rounding) / abs(leading))
 
 
 @pytest.mark.equation("1.5a")
@@ -881,6 +951,15 @@ def test_sizes_of_signal_and_gradient(seed, n_in, n_out):
     verify("1.10a", z_score(forward, n_out * variance / 2 * np.sum(x**2)), Z_BOUND)
     verify("1.10b", z_score(backward, n_in * variance / 2 * np.sum(grad_y**2)), Z_BOUND)
     assert len(parameters.values) == (n_in + 1) * n_out
+
+
+def test_weights_without_a_density_may_close_the_gate():
+    """The exception that the text makes of (1.10b): all four weights ±1 on x = (1, −1)."""
+    x = np.array([1.0, -1.0])
+    weights = np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
+    passed = np.mean(np.sum(((weights @ x > 0)[:, None] * weights) ** 2, axis=1))
+    by_formula = 2 * 1 / 2  # n_in v / 2
+    assert passed == by_formula / 2
 
 
 # --- Calls, work arrays, parameters -----------------------------------------------------------

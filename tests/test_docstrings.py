@@ -79,5 +79,7 @@ def test_the_programs_of_the_readme_run(tmp_path, monkeypatch, capsys):
         exec(program, {})
     out = capsys.readouterr().out
     assert "gradient right" in out
+    lost, by_pca = map(float, re.search(r"lost .*: ([0-9.]+)%; by PCA: ([0-9.]+)%", out).groups())
+    assert 10 * lost < by_pca
     loss, pca = (re.search(rf"{word} +([0-9.]+)", out).group(1) for word in ("loss", "PCA"))
     assert float(loss) == pytest.approx(float(pca), rel=1e-11)

@@ -355,6 +355,17 @@ def test_first_order_training_finds_the_principal_subspace(solver, problem):
     verify("2.3c", distance_to_pca(problem, solver=solver)[0], 1e-2)
 
 
+@pytest.mark.equation("2.3c")
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_first_order_training_where_the_other_eigenvalues_are_equal(solver):
+    """The worst spectrum that we know, with a gap just above the limit."""
+    eigenvalues = np.r_[1.0345, np.ones(29)]
+    assert 1e-3 < (eigenvalues[0] - eigenvalues[1]) / eigenvalues.sum() < 1.2e-3
+    X = datasets.make_gaussian(90, eigenvalues, exact=True, random_state=0)
+    angle, _ = distance_to_pca(Problem(X, 1, np.random.default_rng(0)), solver=solver)
+    verify("2.3c", angle, 1e-2)
+
+
 def test_with_a_small_eigengap_first_order_training_runs_out_of_epochs():
     """The exception that the text makes of (2.3c)."""
     eigenvalues = np.array([1, 0.8, 0.7, 0.6, 0.5, 0.45, 0.3, 0.0177, 0.0167])
@@ -825,6 +836,34 @@ def test_weight_decay_ties_the_weights_at_every_critical_point(problem):
         W_e, W_d = found.x[: k * d].reshape(k, d), found.x[k * d :].reshape(d, k)
         # (S + λ_w)(W_d − W_eᵀ) is the gradient's antisymmetric part: 1e-12 / λ_w
         verify("2.9", np.abs(W_e - W_d.T).max(), 1e-9)
+
+
+@pytest.mark.equation("2.9a")
+@pytest.mark.equation("2.9c")
+@pytest.mark.parametrize("seed", range(3))
+def test_weight_decay_with_equal_eigenvalues(seed):
+    """Sizes and loss are as ever; the singular vectors are told no further than to a plane."""
+    X = datasets.make_gaussian(20, [3.0, 2.0, 2.0, 1.0], exact=True, random_state=seed)
+    model = LinearAutoencoder(3, weight_decay=0.5, tol=1e-13, random_state=seed).fit(X)
+    axes, singular_values, _ = np.linalg.svd(model.decoder_weight_, full_matrices=False)
+    expected = np.sqrt(1 - 0.5 / np.array([3, 2, 2]))
+    verify("2.9a", np.abs(singular_values - expected).max(), 1e-6)
+    kept = 2.5**2 / 3 + 2 * 1.5**2 / 2
+    verify("2.9c", abs(model.loss_ / (8 - kept) - 1), 1e-10)
+    U = theory.pca(X).components
+    assert theory.largest_principal_angle(axes[:, 1:], U[:, 1:3]) <= 1e-5
+
+
+@pytest.mark.parametrize("k", [4, 6])
+def test_weight_decay_alone_does_not_keep_a_wide_code_from_copying(k):
+    X = datasets.make_gaussian(20, [3.0, 2.0, 1.0, 0.5], exact=True, random_state=0)
+    model = Autoencoder(
+        k, hidden_layer_sizes=(), solver="lbfgs", weight_decay=0.1, max_iter=5000, tol=1e-13,
+        random_state=0,
+    ).fit(X)  # fmt: skip
+    product = (model.encoder_.layers[0].weight @ model.decoder_.layers[0].weight).T
+    copied = np.eye(4) - 0.1 * np.linalg.inv(X.T @ X / len(X))
+    np.testing.assert_allclose(product, copied, rtol=0, atol=1e-6)
 
 
 def test_weight_decay_beyond_every_eigenvalue_leaves_nothing():

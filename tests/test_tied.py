@@ -152,7 +152,7 @@ def test_gradient_of_a_shared_parameter_is_the_sum_over_its_uses(uses, width, se
 
 @st.composite
 def critical_points(draw, max_d=7):
-    """``W = B V_Sᵀ`` for a random choice S of at most k eigenvectors."""
+    """``W = B U_Sᵀ`` for a random choice S of at most k eigenvectors."""
     d, k, eigenvalues, rng = draw(problems(max_d=max_d))
     r = draw(st.integers(0, k))
     chosen = np.sort(rng.choice(d, size=r, replace=False))
@@ -245,12 +245,12 @@ def test_training_finds_a_rotation_of_the_leading_eigenvectors(problem):
     d, k, eigenvalues, rng = problem  # the gap at k is at least 5 % of λ_k
     X = make_gaussian(d + 5, eigenvalues, exact=True, random_state=rng)
     model = TiedAutoencoder(k, random_state=rng).fit(X)
-    W, V_k = model.encoder_weight_, pca(X).components[:, :k]
-    angle = largest_principal_angle(W.T, V_k)
+    W, U_k = model.encoder_weight_, pca(X).components[:, :k]
+    angle = largest_principal_angle(W.T, U_k)
     # the project's promise; the stopping rule alone would give: gradient 1e-11 times that of
     # the start, over the least curvature 2 (λ_k − λ_{k+1}) of (3.4)
     verify("3.2", max(angle, np.abs(W @ W.T - np.eye(k)).max()), 1e-6)
-    Q = W @ V_k
+    Q = W @ U_k
     verify("3.2", np.abs(Q @ Q.T - np.eye(k)).max(), 1e-6)
     verify("3.2", abs(model.loss_ / eigenvalues[k:].sum() - 1), 1e-10)
 
@@ -330,7 +330,7 @@ def test_a_direction_without_data_can_block_tied_weights_but_not_free_ones(n):
 
 @st.composite
 def aligned_starts(draw):
-    """Weights ``Q diag(w) V_Sᵀ`` with small w; S need not be the leading eigenvectors."""
+    """Weights ``Q diag(w) U_Sᵀ`` with small w; S need not be the leading eigenvectors."""
     d, k, eigenvalues, rng = draw(problems(max_d=6, falls=(0.7, 0.95)))
     X = make_gaussian(d + 5, eigenvalues, exact=True, random_state=rng)
     _, U, eigenvalues = pca(X)

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import conftest
 import pytest
-from traceability import ROOT, citations, claims, marks, tags, with_index
+from traceability import ROOT, citations, claims, index, marks, tags, with_index
 
 
 def test_every_tag_is_unique():
@@ -21,7 +21,7 @@ def test_every_tagged_equation_has_a_claim_in_words():
 
 
 def test_every_tagged_equation_has_a_test_and_every_mark_an_equation():
-    assert {number for number, _ in tags()} == {number for number, _, _ in marks()}
+    assert {number for number, _ in tags()} == {number for number, *_ in marks()}
 
 
 def test_the_text_names_only_tests_that_exist():
@@ -36,6 +36,24 @@ def test_the_text_names_only_tests_that_exist():
 def test_code_cites_only_equations_that_exist():
     numbers = {number for number, _ in tags()}
     assert [citation for citation in citations() if citation[0] not in numbers] == []
+
+
+def test_links_of_the_index_lead_to_the_line():
+    def line_of(file, line):
+        return (ROOT / file).read_text("utf-8").splitlines()[line - 1]
+
+    for number, file, name, line in citations():
+        assert f"({number})" in line_of(file, line), (file, name)
+    for _, file, name, line in marks():
+        assert line_of(file, line).startswith(f"def {name}("), file
+
+
+def test_the_index_says_which_claims_are_measured():
+    marked = {number for number, words in claims().items() if words.endswith(" *measured*")}
+    assert {"2.3c", "2.8c", "4.7b", "5.3g", "6.6d"} <= marked
+    assert claims()["2.5e"].endswith(". *partly measured*")
+    assert f"{claims()['2.3c']}<br>" in index()
+    assert not claims()["2.3"].endswith("*")  # proved: no mark
 
 
 def test_the_index_of_equations_is_up_to_date():

@@ -27,18 +27,23 @@ def tags() -> list[tuple[str, str]]:
 
 
 def claims() -> dict[str, str]:
-    """What each equation says, in words: the bold line that introduces it."""
-    line = re.compile(rf'^<a id="({NUMBER})"></a>\*\*\(\1\) (.+)\*\*$', re.MULTILINE)
+    """What each equation says, in words: the bold line that introduces it.
+
+    Behind the bold words may stand ``*measured*`` or ``*partly measured*``; it goes with them.
+    """
+    line = re.compile(
+        rf'^<a id="({NUMBER})"></a>\*\*\(\1\) (.+)\*\*( \*(?:partly )?measured\*)?$', re.MULTILINE
+    )
     return {
-        number: words
+        number: words + mark
         for chapter in sorted((ROOT / "derivations").glob("*.md"))
-        for number, words in line.findall(chapter.read_text("utf-8"))
+        for number, words, mark in line.findall(chapter.read_text("utf-8"))
     }
 
 
 @cache
-def citations() -> list[tuple[str, str, str]]:
-    """Every ``(2.3)`` in a comment or docstring of the package: number, file, definition."""
+def citations() -> list[tuple[str, str, str, int]]:
+    """Every ``(2.3)`` in a comment or docstring of the package: number, file, definition, line."""
     found = []
     for path in sorted((ROOT / "nanoae").rglob("*.py")):
         source = path.read_text("utf-8")
@@ -48,38 +53,44 @@ def citations() -> list[tuple[str, str, str]]:
                 continue
             for offset, line in enumerate(token.string.splitlines()):
                 for number in re.findall(rf"\(({NUMBER})\)", line):
-                    where = _enclosing(definitions, token.start[0] + offset)
-                    found.append((number, path.relative_to(ROOT).as_posix(), where))
+                    place = token.start[0] + offset
+                    where = _enclosing(definitions, place)
+                    found.append((number, path.relative_to(ROOT).as_posix(), where, place))
     return found
 
 
 @cache
-def marks() -> list[tuple[str, str, str]]:
-    """Every ``@pytest.mark.equation``: number, file, test."""
+def marks() -> list[tuple[str, str, str, int]]:
+    """Every ``@pytest.mark.equation``: number, file, test and its line."""
     found = []
     for path in sorted((ROOT / "tests").glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             for decorator in getattr(node, "decorator_list", ()):
                 if ast.unparse(decorator).startswith("pytest.mark.equation("):
+                    file = path.relative_to(ROOT).as_posix()
                     for argument in decorator.args:
-                        found.append(
-                            (argument.value, path.relative_to(ROOT).as_posix(), node.name)
-                        )
+                        found.append((argument.value, file, node.name, node.lineno))
     return found
 
 
 def index() -> str:
-    """The table of equations, with links to text, code and test."""
-    rows = ["| equation | claim | code | test |", "|---|---|---|---|"]
-    words, cited, marked = claims(), citations(), marks()
+    """The table of equations, with links to text, code and test, to the line."""
+    rows = ["| equation | claim, code and tests |", "|---|---|"]
+    words = claims()
     for number, chapter in sorted(tags(), key=lambda tag: order(tag[0])):
-        code = {f"[`{w or f}`](../{f})": None for n, f, w in cited if n == number}
-        test = {f"[`{w}`](../{f})": None for n, f, w in marked if n == number}
-        rows.append(
-            f"| [({number})]({chapter}#{number}) | {words.get(number, '')} "
-            f"| {', '.join(code)} | {', '.join(test)} |"
-        )
+        lines = [words.get(number, ""), *_links(citations(), number), *_links(marks(), number)]
+        # one below the other: beside each other they are wider than a page
+        rows.append(f"| [({number})]({chapter}#{number}) | {'<br>'.join(lines)} |")
     return "\n".join(rows)
+
+
+def _links(places: list[tuple[str, str, str, int]], number: str) -> list[str]:
+    """To the first place of an equation in each definition."""
+    first: dict[tuple[str, str], int] = {}
+    for n, file, name, line in places:
+        if n == number:
+            first.setdefault((file, name), line)
+    return [f"[`{name or file}`](../{file}#L{line})" for (file, name), line in first.items()]
 
 
 def order(number: str) -> tuple[int, int, str]:
