@@ -11,9 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import trapezoid
 from scipy.optimize import minimize
+from scipy.special import logsumexp
+from scipy.stats import norm
 from theory_report import verify
 
 from nanoae import VAE, beta_sweep, datasets, theory
+from nanoae.losses import gaussian_kl
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -925,6 +928,49 @@ def test_no_beta_finds_factors_that_are_not_principal_axes(beta):
     factors = A / np.linalg.norm(A, axis=0)
     assert np.abs(np.sum(axes * U, axis=0)).min() > 0.999
     assert np.abs(axes.T @ factors).max(axis=1).min() < 0.9  # one axis is no factor
+
+
+def test_the_kl_charges_a_bounded_price_for_memorising():
+    """A staircase that shows each of n samples of noise on its own part of the prior."""
+    n, d = 20, 3
+    X, unseen = np.random.default_rng(0).standard_normal((2, n, d))
+    edges = norm.ppf(np.arange(n + 1) / n)
+    mu = norm.ppf((np.arange(n) + 0.5) / n)
+    s = np.minimum(mu - edges[:-1], edges[1:] - mu) / 9  # 2e-19 is outside
+    rate = gaussian_kl(mu[:, None], 2 * np.log(s)[:, None])[0]
+    z = mu + s * np.random.default_rng(1).standard_normal((1000, n))
+    assert np.all(np.searchsorted(edges, z) - 1 == np.arange(n))  # so the distortion is 0
+
+    truth = [norm.logpdf(rows).sum(axis=1).mean() for rows in (X, unseen)]
+    seen, others = [], []
+    for noise in (0.1, 0.01, 1e-4):
+        # the model's density is known: the steps have equal mass
+        likelihood = [
+            logsumexp(norm.logpdf(rows[:, None], X, noise).sum(axis=2), axis=1) - np.log(n)
+            for rows in (X, unseen)
+        ]
+        seen.append(-0.5 * d * np.log(2 * np.pi * noise**2) - rate)
+        others.append(likelihood[1].mean())
+        assert seen[-1] < likelihood[0].mean()  # it is a bound
+    assert np.all(np.diff(seen) > 5) and np.all(np.diff(others) < -1000)
+    assert seen[-1] > truth[0] + 10  # better than what made the data, on these rows alone
+    assert others[0] < truth[1]
+
+
+def test_the_kl_does_not_prevent_overfitting_on_digits(digits):
+    seen, unseen = digits[:200], digits[200:]
+    elbos = []
+    for epochs in (40, 200, 1000):
+        model = VAE(
+            8, noise_variance="learned", learning_rate=5e-3, batch_size=50, max_iter=epochs,
+            n_iter_no_change=epochs, random_state=0,
+        ).fit(seen)  # fmt: skip
+        elbos.append((model.elbo(seen), model.elbo(unseen)))
+    assert model.rate_distortion(seen)[0] > 2 * np.log(200)  # it pays more than a name takes
+    # the more it is trained the better what it has seen, and the worse all else, by far
+    (first, _), (second, others), (third, last) = elbos
+    assert third > second + 5 > first + 10
+    assert last < others - 50 < second - 100
 
 
 def test_latent_space_has_the_priors_moments_at_every_beta():

@@ -597,7 +597,7 @@ def test_steps_of_ista_are_layers(problem):
 
 @pytest.mark.equation("4.6b")
 def test_twins_use_up_nearly_half_of_the_amortisation_bound():
-    """So its constant is halved at best. The worst case found, of a family that the text describes:
+    """So its constant is halved at best. The worst case found, of a family that the text has:
     after the first step all twins share the work, and all but the longest lose it at a constant
     pace, all the way to 0."""
     k, K, delta = 30, 600, 0.081
