@@ -671,7 +671,7 @@ def test_nonlinear_rate_falls_and_distortion_rises_with_beta(digits):
 
 
 class Measured(NamedTuple):
-    """Of a code z = gain x + noise: I(x; z), KL(q(z) ‖ p(z)), and the distortion of two decoders."""
+    """Of a code z = gain x + noise: I(x; z), KL(q(z) ‖ p(z)), the distortion of two decoders."""
 
     information: float
     kl_to_prior: float
@@ -719,7 +719,7 @@ def test_gaussian_source_is_the_hardest(seed, n, theta):
     # the trapezium rule on a smooth function that is 0 at both ends errs by rounding alone
     verify("6.6b", abs(code.information + code.kl_to_prior - gaussian), 1e-9)
     verify("6.6b", code.information - gaussian, 0)  # strictly less: no mixture is a Gaussian
-    verify("6.6b", code.best - code.linear, 0)  # and R_x(D) is less still: there are better decoders
+    verify("6.6b", code.best - code.linear, 0)  # R_x(D) is less still: other decoders are better
 
 
 @pytest.mark.equation("6.6c")
