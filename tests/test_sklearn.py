@@ -92,7 +92,7 @@ def test_they_are_told_to_be_transformers_of_either_precision():
 
 @pytest.mark.filterwarnings("ignore:Objective did not converge")  # to 1e-14, of the peer
 @pytest.mark.parametrize("seed", range(12))
-def test_lasso_finds_the_same_codes(seed):
+def test_scikit_learn_finds_the_same_codes(seed):
     """(4.4e): one of our samples is one of its problems, with α = λ/2d."""
     rng = np.random.default_rng(seed)
     d, k = rng.integers(1, 9, 2)
