@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("sklearn", minversion="1.6", reason="pip install 'nanoae[sklearn]'")
 
 from sklearn.base import clone, is_clusterer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Lasso, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -24,7 +24,9 @@ from nanoae import (
     SparseCoding,
     TiedAutoencoder,
     datasets,
+    theory,
 )
+from nanoae.proximal import fista
 
 CLASSES = [
     LinearAutoencoder, TiedAutoencoder, Autoencoder, SparseAutoencoder, SparseCoding, VAE,
@@ -86,6 +88,19 @@ def test_they_are_told_to_be_transformers_of_either_precision():
         tags = model_class().__sklearn_tags__()
         assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
         assert not tags.target_tags.required and not is_clusterer(model_class())
+
+
+@pytest.mark.filterwarnings("ignore:Objective did not converge")  # to 1e-14, of the peer
+@pytest.mark.parametrize("seed", range(12))
+def test_scikit_learn_finds_the_same_codes(seed):
+    """(4.4e): one of our samples is one of its problems, with α = λ/2d."""
+    rng = np.random.default_rng(seed)
+    d, k = rng.integers(1, 9, 2)
+    samples, D = rng.standard_normal((3, d)), rng.standard_normal((d, k)) * rng.uniform(0.3, 3, k)
+    sparsity = rng.uniform(0.05, 0.95) * theory.lasso_max_sparsity(samples, D).min()
+    peer = Lasso(alpha=sparsity / (2 * d), fit_intercept=False, tol=1e-14, max_iter=1_000_000)
+    for x, h in zip(samples, fista(samples, D, sparsity), strict=True):
+        assert h.any() and np.abs(peer.fit(D, x).coef_ - h).max() < 1e-6
 
 
 def test_a_model_is_shown_as_scikit_learn_shows_its_own():

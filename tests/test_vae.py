@@ -172,6 +172,13 @@ def test_the_bound_is_tight_at_the_posterior_and_nowhere_near_it(case):
     expected = 0.5 * np.sum(delta * np.linalg.solve(covariance, delta.T).T)
     assert expected > 0
     verify("5.1b", largest(gap - expected) / max(1, expected), 1e-10)
+    # its covariance changed, with the same mean: ½ (tr S⁻¹S' − k − log |S'|/|S|)
+    for other in (0.5 * covariance, random_covariance(len(covariance), rng)):
+        gap = log_p - model.elbo(x, mean, other)
+        relative = np.linalg.eigvals(np.linalg.solve(covariance, other)).real
+        expected = 0.5 * np.sum(relative - 1 - np.log(relative))
+        assert expected > 0
+        verify("5.1b", largest(gap - expected) / max(1, expected), 1e-10)
 
 
 @pytest.mark.equation("5.1c")
@@ -598,6 +605,59 @@ def test_the_best_baseline_leaves_half_of_k_plus_two(seed, k):
         -(sigma**2) * (k + 2) / 2, 0 * mu, np.eye(k), 0 * mu, sigma
     )
     verify("5.3f", abs(f.score_function / f.reparameterised / ((k + 2) / 2) - 1), 1e-12)
+
+
+def total_variances(f, mu, sigma, units):
+    """Of both gradients by μ, component j times ``units[j]``: the score function's with its best
+    constant baseline, and the reparameterised one's. By quadrature: degree 6, four nodes."""
+    k, mean = len(mu), f.gradient(mu) * units
+
+    def average(g):
+        return expectation(g, np.zeros(k), np.eye(k), 4)
+
+    def square(eps):
+        return np.sum((eps / sigma * units) ** 2, axis=1)
+
+    def at(eps):
+        return f(mu + sigma * eps)
+
+    # E (f − b)² ‖s‖² is a parabola in b
+    baseline = average(lambda eps: at(eps) * square(eps)) / average(square)
+    score = average(lambda eps: (at(eps) - baseline) ** 2 * square(eps)) - mean @ mean
+    slopes = average(
+        lambda eps: np.sum((f.gradient(mu + sigma * eps) * units - mean) ** 2, axis=1)
+    )
+    return score, slopes
+
+
+@pytest.mark.equation("5.3f")
+@given(seeds, st.integers(1, 4), st.booleans())
+@settings(max_examples=40)
+def test_with_unequal_sigmas_it_holds_in_their_units_only(seed, k, narrow):
+    rng = np.random.default_rng(seed)
+    f, mu = random_quadratic(k, rng), rng.standard_normal(k)
+    sigma = np.exp(rng.uniform(-2, 2, k))
+    if narrow:  # f depends on the narrowest direction alone, which in other units is too little
+        f, mu = Quadratic(0.0, np.zeros(k), np.diag(1.0 * (sigma == sigma.min()))), np.zeros(k)
+    score, reparameterised = total_variances(f, mu, sigma, sigma)
+    verify("5.3f", (k + 2) / 2 * reparameterised / score, 1 + 1e-12)
+    # and with one σ in any units, the same one for all
+    score, reparameterised = total_variances(f, mu, np.full(k, sigma[0]), np.ones(k))
+    verify("5.3f", (k + 2) / 2 * reparameterised / score, 1 + 1e-12)
+
+
+@pytest.mark.parametrize("k, others, ratio", [(2, 10.0, 1.5149), (4, 3.0, 1.9167)])
+def test_with_unequal_sigmas_half_of_k_plus_two_is_too_much(k, others, ratio):
+    """f = ½ z_k², σ_k = 1: the other dimensions, if wide, bring the score function no noise."""
+    sigma, A = np.append(np.full(k - 1, others), 1.0), np.zeros((k, k))
+    A[-1, -1] = 1
+    f, mu = Quadratic(0.0, np.zeros(k), A), np.zeros(k)
+    score, reparameterised = total_variances(f, mu, sigma, np.ones(k))
+    assert reparameterised == pytest.approx(1, rel=1e-12)
+    tau = (k - 1) / others**2
+    assert score == pytest.approx(15 / 4 + 0.75 * tau - (3 + tau) ** 2 / (4 + 4 * tau), rel=1e-12)
+    assert score == pytest.approx(ratio, abs=1e-4)
+    assert score < (k + 2) / 2
 
 
 def train_on_digits(**parameters):
@@ -1073,6 +1133,44 @@ def test_exercise_a_diagonal_q_is_too_narrow(case):
             assert model.elbo(x, mean, np.diag(other)) < elbo
 
 
+@pytest.mark.parametrize("H", [0.0, 3.0, 1000.0])
+def test_exercise_log_variance(H):
+    """½ H σ² + KL in one dimension: its curvature at the minimum by σ, log σ², and softplus."""
+
+    def slope(log_var):
+        """By log σ²; the KL's part is the model's own."""
+        zero, v = np.zeros((1, 1)), np.full((1, 1), log_var)
+        return 0.5 * H * np.exp(log_var) + gaussian_kl(zero, v)[2].item()
+
+    def curvature(log_var_of, at, step):
+        def by_parameter(p):  # the chain rule, by differences too
+            chain = (log_var_of(p + step) - log_var_of(p - step)) / (2 * step)
+            return slope(log_var_of(p)) * chain
+
+        return (by_parameter(at + step) - by_parameter(at - step)) / (2 * step)
+
+    best = -np.log(1 + H)
+    sigma = np.exp(best / 2)
+    assert slope(best) == pytest.approx(0, abs=1e-13)
+    assert curvature(lambda v: v, best, 1e-4) == pytest.approx(0.5, rel=1e-6)
+    by_sigma = curvature(lambda s: 2 * np.log(s), sigma, 1e-4 * sigma)
+    assert by_sigma == pytest.approx(2 * (1 + H), rel=1e-6)
+    if H == 1000:  # softplus(a) is eᵃ but for a part σ/2
+        inverse = np.log(np.expm1(sigma))
+        by_a = curvature(lambda a: 2 * np.log(np.logaddexp(0, a)), inverse, 1e-4)
+        assert by_a == pytest.approx(2, rel=0.05)
+    # by log σ² the rate 3.9 is right for every H, by σ only what is below 1/(1 + H)
+    v = best + 0.1
+    for _ in range(300):
+        v -= 3.9 * slope(v)
+    assert v == pytest.approx(best, abs=1e-3)
+    for factor, falls in ((0.9, True), (1.1, False)):
+        s = 1.01 * sigma
+        for _ in range(20):
+            s -= factor / (1 + H) * 2 * slope(2 * np.log(s)) / s
+        assert (abs(s / sigma - 1) < 0.01) == falls
+
+
 # --- errata ------------------------------------------------------------------------------------
 
 
@@ -1160,6 +1258,29 @@ def test_erratum_sampling_has_a_gradient_without_the_trick():
         mu += 0.01 * theory.score_function_gradients(f, mu, 0.5, 200, rng).mean(axis=0)
     # stationary noise: step · variance/2 of an estimate with a variance of about 0.5
     assert largest(mu - target) < 0.3
+
+
+def test_erratum_covering_averages_only_where_modes_share_a_code():
+    """Two sharp modes at ±1. With one place and one peak for both, to cover is to average."""
+    s, x = 0.2, np.linspace(-4, 4, 4001)
+    m = np.linspace(-1.5, 1.5, 301)
+
+    def log_mixture(centres):
+        return logsumexp([norm.logpdf(x, c, s) for c in centres], axis=0) - np.log(len(centres))
+
+    def divergence(log_p, log_q):  # by the trapezoid rule, 10 points a deviation
+        return np.sum(np.exp(log_p) * (log_p - log_q)) * (x[1] - x[0])
+
+    data = log_mixture([-1, 1])
+    models = [norm.logpdf(x, centre, s) for centre in m]
+    covering = np.array([divergence(data, model) for model in models])
+    seeking = np.array([divergence(model, data) for model in models])
+    assert abs(m[covering.argmin()]) < 1e-12
+    assert covering - covering.min() == pytest.approx(m**2 / (2 * s**2), abs=1e-9)
+    assert abs(m[seeking.argmin()]) == pytest.approx(1, abs=0.01)
+    assert seeking[150] > seeking.min() + 5  # m = 0, where no data are, in nats
+    # two places, each with one peak: nothing is lost, and neither peak is an average
+    assert divergence(data, log_mixture([-1, 1])) == 0 < covering.min()
 
 
 @given(seeds)
