@@ -905,7 +905,8 @@ def test_only_the_product_of_beta_and_noise_counts(seed, beta, noise_variance):
     theta = beta * noise_variance
     losses, gradients = [], []
     for b, s2 in ((beta, noise_variance), (1.0, theta)):
-        model = untrained(2, X, hidden_layer_sizes=(5,), beta=b, noise_variance=s2)
+        model = VAE(2, hidden_layer_sizes=(5,), beta=b, noise_variance=s2, random_state=0)
+        model.initialise(X)
         loss, gradient = model.loss_and_gradient(X, np.random.default_rng(seed))
         losses.append(loss - 2 * np.log(2 * np.pi * s2))  # ½ d log 2πσ², d = 4
         gradients.append(gradient.copy())

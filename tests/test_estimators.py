@@ -493,9 +493,9 @@ def test_a_float32_vae_computes_in_float32(monkeypatch):
     model = VAE(2, hidden_layer_sizes=(4,), max_iter=1, random_state=0).fit(X)
     forward, dtypes = model.decoder_.forward, set()
 
-    def spy(z):
+    def spy(z, rng):
         dtypes.add(z.dtype)
-        return forward(z)
+        return forward(z, rng)
 
     monkeypatch.setattr(model.decoder_, "forward", spy)
     model.loss_and_gradient(X, np.random.default_rng(0))

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from theory_report import verify
 
-from figures.sparse_tradeoff import LearnedISTA
-from nanoae import NotFittedError, SparseAutoencoder, SparseCoding, datasets, theory
+from nanoae import LearnedISTA, NotFittedError, SparseAutoencoder, SparseCoding, datasets, theory
 from nanoae.exceptions import ConvergenceWarning
 from nanoae.gradient_check import central_difference, gradient_check
 from nanoae.losses import kl_sparsity, l1_norm
@@ -277,14 +276,21 @@ def test_amortisation_gap():
 
     h = fista(X, atoms.T, sparsity, tol=1e-4)
     exact = objective(h)
-    untrained = {n: objective(LearnedISTA(atoms, sparsity, n).encoder(X)) for n in (1, 3)}
+    models = {
+        n: LearnedISTA(
+            96, dictionary=atoms.T, sparsity=sparsity, n_steps=n, max_iter=60, random_state=0
+        )
+        for n in (1, 3)
+    }
+    for model in models.values():
+        model.initialise(X)
+    untrained = {n: objective(model.transform(X)) for n, model in models.items()}
     for n in (1, 3):
         bound = np.linalg.norm(atoms, 2) ** 2 / n * np.mean(np.sum(h**2, axis=1))  # L/2 = ‖D‖²
         verify("4.6b", (untrained[n] - exact) / bound, 1)
-    learned = {
-        n: objective(LearnedISTA(atoms, sparsity, n).fit(X, max_iter=60).encoder(X))
-        for n in (1, 3)
-    }
+    learned = {n: objective(model.fit(X).transform(X)) for n, model in models.items()}
+    for model in models.values():
+        np.testing.assert_allclose(model.components_, atoms, rtol=1e-14)  # which stay
     assert exact < learned[3] < learned[1] < untrained[3] < untrained[1]
 
 

@@ -108,7 +108,7 @@ def test_history_is_the_mean_over_samples_not_over_batches():
             theta = theta + 0.1 * 2 * (batch - theta).mean(axis=0)
         expected.append(np.dot(losses, sizes) / 23)
         unweighted.append(np.mean(losses))
-    history = model.history.outcome()["history_"]["loss"]
+    history = model.history.curves["loss"]
     np.testing.assert_allclose(history, expected, rtol=1e-13)  # the same sums in the same order
     np.testing.assert_allclose(model.parameters_, theta, rtol=1e-13)
     assert np.abs(np.array(unweighted) / expected - 1).max() > 1e-3  # the difference shows

@@ -21,6 +21,7 @@ from nanoae import (
     gradient_check,
     theory,
 )
+from nanoae.network import FullyConnected
 from nanoae.validation import check_samples
 
 X = np.random.default_rng(0).uniform(size=(20, 4))
@@ -163,13 +164,38 @@ def test_one_sample_is_too_few_to_fit_but_not_to_use(models):
 
 @pytest.mark.parametrize("name", ["mlp-bernoulli", "vae-bernoulli"])
 @pytest.mark.parametrize("value", [-1e-9, 1 + 1e-9, 255.0])
-def test_bernoulli_data_must_lie_between_0_and_1(name, value):
+def test_bernoulli_data_to_train_on_must_lie_between_0_and_1(name, value):
     bernoulli = copy.deepcopy(FITTED[name])
-    for method in [*TRAIN, *uses(bernoulli)]:
-        with rejects(ValueError, "X", "[0, 1]", "Bernoulli", f"{value:g}"):
+    for method in TRAIN:
+        with rejects(ValueError, "X", "[0, 1]", "Bernoulli", f"{value:.10g}"):
             getattr(bernoulli, method)(with_value(value))
     edges = np.array([[0.0, 1.0, 0.0, 1.0]] * 5)
     assert np.isfinite(bernoulli.fit(edges).score(edges))
+
+
+@pytest.mark.parametrize("name", ["mlp-bernoulli", "vae-bernoulli"])
+@pytest.mark.parametrize("value", [-3.0, 1.5, 255.0])
+def test_a_bernoulli_model_answers_for_rows_outside_of_0_and_1(name, value):
+    """The encoder needs no likelihood, and the loss is finite for any finite row."""
+    bernoulli = FITTED[name]
+    for method in uses(bernoulli):
+        assert np.isfinite(getattr(bernoulli, method)(with_value(value))).all()
+
+
+@pytest.mark.parametrize("name", ["mlp-bernoulli", "vae-bernoulli"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_scaling_leaves_outside_by_rounding_is_put_onto_the_edge(name, dtype):
+    """As min-max scaling does: ``(x − low) · (1 / (high − low))`` may be 1 + ε."""
+    new = type(FITTED[name])(**FITTED[name].get_params())
+    inside = X.astype(dtype)
+    inside[3, 1], inside[2, 2] = 1, 0
+    outside = inside.copy()
+    outside[3, 1], outside[2, 2] = 1 + np.finfo(dtype).eps, -np.finfo(dtype).eps
+    given = outside.copy()
+    np.testing.assert_array_equal(
+        new.fit(outside).parameters_, copy.deepcopy(new).fit(inside).parameters_
+    )
+    np.testing.assert_array_equal(outside, given)  # which stay the caller's
 
 
 def test_float32_model_refuses_what_float32_cannot_hold():
@@ -224,8 +250,8 @@ BAD_HYPERPARAMETERS = [
             (model, "n_components", True, TypeError, "integer"),
             (model, "n_components", "2", TypeError, "integer"),
             (model, "n_components", None, TypeError, "integer"),
-            (model, "solver", "newton", ValueError, "'sgd'", "'lbfgs'"),
-            (model, "solver", None, ValueError, "'sgd'", "'lbfgs'"),
+            (model, "solver", "newton", ValueError, "'sgd'", "'adam'"),
+            (model, "solver", None, ValueError, "'sgd'", "'adam'"),
             (model, "learning_rate", 0.0, ValueError, "greater than 0"),
             (model, "learning_rate", -1e-3, ValueError, "greater than 0"),
             (model, "learning_rate", np.nan, ValueError, "greater than 0"),
@@ -316,11 +342,13 @@ def test_impossible_hyper_parameters_are_refused_by_fit(model_class, name, value
     "bad, words",
     [
         (L(solver="alternating", weight_decay=0.1), ["weight_decay", "alternating", "0.1"]),
-        (V(solver="lbfgs"), ["solver='lbfgs'", "hidden_layer_sizes=()", "(64,)"]),
+        (V(solver="lbfgs"), ["solver must be 'adam' or 'sgd'", "'lbfgs'", "LinearVAE"]),
+        (V(solver="auto"), ["solver must be 'adam' or 'sgd'", "'auto'", "LinearVAE"]),
         (
-            V(solver="lbfgs", hidden_layer_sizes=(), likelihood="bernoulli"),
-            ["solver='lbfgs'", "likelihood='gaussian'", "'bernoulli'"],
+            A(architecture=FullyConnected((3,)), hidden_layer_sizes=(5,)),
+            ["hidden_layer_sizes", "(64,)", "architecture", "(5,)"],
         ),
+        (V(architecture=FullyConnected((3,)), activation="tanh"), ["activation", "'tanh'"]),
         (A(solver="lbfgs", early_stopping=True), ["early_stopping", "solver='lbfgs'", "True"]),
     ],
 )
@@ -419,8 +447,9 @@ def test_sample_cannot_be_drawn_before_fit():
 
 def test_misspelt_attribute_is_no_matter_of_fitting():
     for model in (VAE(), FITTED["vae"]):
-        with pytest.raises(AttributeError, match="'VAE' object has no attribute 'encode_X'"):
-            _ = model.encode_X
+        for name in ("encode_X", "encodr_", "_paramters"):
+            with pytest.raises(AttributeError, match=f"'VAE' object has no attribute '{name}'"):
+                getattr(model, name)
 
 
 def test_fit_that_refuses_leaves_a_new_model_new():

@@ -271,9 +271,9 @@ class BaseAutoencoder:
 
     def _check_training(self, X: ArrayLike) -> tuple[Array, np.random.Generator]:
         """What was handed in: the samples as an array, ``random_state`` as a generator."""
-        X = self._check_range(self._check_samples(X, minimum=2))
+        X = self._check_samples(X, minimum=2)
         self._check_hyperparameters(X.shape[1])
-        return X, check_random_state(self.random_state)
+        return self._check_range(X), check_random_state(self.random_state)
 
     def _initialise(self, X: Array, rng: np.random.Generator) -> None:
         self.n_features_in_ = X.shape[1]
@@ -290,8 +290,9 @@ class BaseAutoencoder:
             X, rng = self._check_training(X)
             self._initialise(X, rng)
         else:
-            X = self._check_range(self._check_samples(X))
+            X = self._check_samples(X)
             self._check_hyperparameters(self.n_features_in_)
+            X = self._check_range(X)
             self._moments.add(X)
             state = self._training_state.get("rng")
             rng = check_random_state(self.random_state) if state is None else generator(state)

@@ -31,6 +31,7 @@ class _DictionaryModel(BaseAutoencoder):
     """What the sparse models share: centred samples, and atoms of norm 1 to rebuild them from."""
 
     active_fraction_: float
+    sparsity_: float
 
     @property
     def components_(self) -> Array:

@@ -1,0 +1,201 @@
+"""Networks other than the MLP, and several players in one vector: seams that chapters to come use."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from test_layers import Residual
+
+import nanoae
+from nanoae import VAE, Autoencoder, datasets, gradient_check
+from nanoae.losses import squared_error
+from nanoae.network import Architecture, Dense, FullyConnected, Sequential
+from nanoae.optimizers import SGD, Adam
+from nanoae.training import Monitor, train
+
+X = datasets.make_gaussian(40, [4.0, 2.0, 1.0, 0.5], random_state=0)
+SMALL = {"max_iter": 3, "random_state": 0}
+
+
+@dataclass(frozen=True)
+class Skip(Architecture):
+    """A residual layer between two dense ones, in both networks."""
+
+    width: int = 4
+    activation: str = "tanh"
+
+    def encoder(self, n_in, n_out):
+        middle = Residual(Dense(self.width, self.width, self.activation))
+        return Sequential([Dense(n_in, self.width), middle, Dense(self.width, n_out)])
+
+    decoder = encoder
+
+
+MODELS = [
+    Autoencoder(2, architecture=Skip(), **SMALL),
+    VAE(2, architecture=Skip(width=3), beta=0.5, noise_variance="learned", **SMALL),
+    Autoencoder(2, architecture=FullyConnected((5,), code_activation="tanh"), **SMALL),
+]
+every_model = pytest.mark.parametrize("model", MODELS, ids=repr)
+
+
+@every_model
+def test_gradient(model):
+    assert gradient_check(model, X[:6]).error < 1e-7
+
+
+@every_model
+def test_training_falls_and_codes_have_the_width_asked_for(model):
+    model = type(model)(**{**model.get_params(), "max_iter": 40, "learning_rate": 0.01}).fit(X)
+    assert model.history_["loss"][-1] < model.history_["loss"][0]
+    assert model.transform(X).shape == (40, 2) and model.reconstruct(X).shape == X.shape
+
+
+@every_model
+def test_repr_copies_and_files(model, tmp_path):
+    model = type(model)(**model.get_params()).fit(X)
+    assert eval(repr(model)).get_params() == model.get_params()
+    model.save(tmp_path / "model.npz")
+    for other in (nanoae.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(model))):
+        assert other.get_params() == model.get_params() and repr(other) == repr(model)
+        assert other.transform(X).tobytes() == model.transform(X).tobytes()
+    run = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": 1}
+    checkpointed = type(model)(**model.get_params()).fit(X, **run)
+    assert np.array_equal(checkpointed.parameters_, model.parameters_)
+    with pytest.raises(ValueError, match="architecture was"):
+        checkpointed.set_params(architecture=Skip(width=9)).fit(X, **run)
+
+
+def test_scikit_learn_clones_it_and_searches_over_it():
+    base = pytest.importorskip("sklearn.base")
+    selection = pytest.importorskip("sklearn.model_selection")
+    model = Autoencoder(2, architecture=Skip(), **SMALL)
+    assert base.clone(model).get_params() == model.get_params()
+    grid = {"architecture": [None, Skip(), Skip(width=6)]}
+    search = selection.GridSearchCV(model, grid, cv=2).fit(X)
+    assert search.best_params_["architecture"] in grid["architecture"]
+
+
+def test_files_name_an_architecture_and_know_only_those_that_derive_from_it(tmp_path):
+    model = Autoencoder(2, architecture=Skip(), **SMALL).fit(X)
+
+    @dataclass(frozen=True)
+    class Gone(Skip):
+        pass
+
+    model.set_params(architecture=Gone())
+    model.save(tmp_path / "model.npz")
+    assert nanoae.load(tmp_path / "model.npz").architecture == Gone()
+    Gone.__name__ = "Renamed"
+    with pytest.raises(ValueError, match=r"its architecture 'Gone' is none of .*FullyConnected"):
+        nanoae.load(tmp_path / "model.npz")
+
+
+def test_what_is_no_architecture_or_has_other_widths_is_one_sentence():
+    with pytest.raises(TypeError, match="architecture must be None or an Architecture; got 'mlp'"):
+        Autoencoder(architecture="mlp").fit(X)
+
+    @dataclass(frozen=True)
+    class Wide(FullyConnected):
+        def encoder(self, n_in, n_out):
+            return super().encoder(n_in, n_out + 1)
+
+    with pytest.raises(ValueError, match=r"encoder of .*Wide.* must lead from \(4,\) to \(2,\)"):
+        Autoencoder(architecture=Wide()).fit(X)
+
+
+# --- several players ---------------------------------------------------------------------------
+
+
+class Dirac:
+    """A game of two: θ descends ``θ ψ``, ψ ascends it (Mescheder et al. 2018)."""
+
+    def __init__(self, values=(1.0, 0.5)):
+        self.parameters_ = np.array(values)
+
+    def loss_and_gradient(self, X, rng=None):
+        theta, psi = self.parameters_
+        return theta * psi, np.array([psi, -theta])
+
+
+def play(model, optimizer, n_epochs=5):
+    monitor = Monitor(model.parameters_)
+    monitor.max_iter = n_epochs
+    train(model, np.zeros((4, 1)), np.random.default_rng(0), monitor, optimizer, batch_size=4)
+    return model.parameters_
+
+
+@pytest.mark.parametrize("make", [Adam, lambda rate: SGD(rate, momentum=0.5)])
+@pytest.mark.parametrize("rates", [(0.1, 0.1), (0.01, 0.3)])
+def test_one_optimizer_on_one_vector_is_two_on_its_parts_bit_for_bit(make, rates):
+    rate = rates[0] if rates[0] == rates[1] else np.array(rates)
+    together = play(Dirac(), make(rate))
+    theta, psi = np.array([1.0]), np.array([0.5])
+    players = [make(rate) for rate in rates]
+    for _ in range(5):
+        gradients = psi.copy(), -theta.copy()
+        for part, gradient, player in zip((theta, psi), gradients, players, strict=True):
+            player.step(part, gradient)
+    assert np.array_equal(together, np.concatenate([theta, psi]))
+
+
+class Game(Autoencoder):
+    """Encoder and decoder as players: the first wants short codes, too, and the second does not
+    hear of it."""
+
+    wrong = 1.0
+
+    def loss_and_gradient(self, X, rng=None):
+        loss, gradient = self._encoder_objective(X, rng)
+        kept = gradient[self._part].copy()
+        _, gradient = self._decoder_objective(X, rng)
+        gradient[self._part] = self.wrong * kept
+        return loss, gradient
+
+    def objectives(self):
+        rest = slice(self._part.stop, None)
+        return {
+            "encoder": (self._encoder_objective, self._part),
+            "decoder": (self._decoder_objective, rest),
+        }
+
+    @property
+    def _part(self):
+        return slice(0, sum(np.prod(shape) for shape in self.encoder_.shapes.values()))
+
+    def _encoder_objective(self, X, rng):
+        return self._objective(X, 1.0)
+
+    def _decoder_objective(self, X, rng):
+        return self._objective(X, 0.0)
+
+    def _objective(self, X, weight):
+        h = self.encoder_.forward(X)
+        loss, grad_x_hat = squared_error(self.decoder_.forward(h), X)
+        grad_h = self.decoder_.backward(grad_x_hat) + weight * 2 * h / len(X)
+        self.encoder_.backward(grad_h)
+        return loss + weight * np.sum(h**2) / len(X), self.layout_.gradient
+
+
+def test_gradient_check_walks_the_objectives():
+    model = Game(2, hidden_layer_sizes=(3,), activation="tanh")
+    assert gradient_check(model, X[:6]).error < 1e-7
+    # the gradient of neither loss alone, so that one objective for all would be found wrong
+    one = type("One", (Game,), {"objectives": Autoencoder.objectives})
+    assert gradient_check(one(2, hidden_layer_sizes=(3,), activation="tanh"), X[:6]).error > 1e-3
+
+
+@pytest.mark.parametrize("player", ["encoder", "decoder"])
+def test_gradient_check_finds_the_player_with_the_wrong_gradient(player):
+    class Wrong(Game):
+        def loss_and_gradient(self, X, rng=None):
+            loss, gradient = super().loss_and_gradient(X, rng)
+            gradient[self.objectives()[player][1]] *= 1.01
+            return loss, gradient
+
+    check = gradient_check(Wrong(2, hidden_layer_sizes=(3,), activation="tanh"), X[:6])
+    assert check.error == pytest.approx(0.01, rel=0.02)
+    assert check.parameter.startswith(player)

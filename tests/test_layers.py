@@ -1,0 +1,211 @@
+"""The contract that all layers keep to, and what follows from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nanoae.network import (
+    ACTIVATIONS,
+    LISTA,
+    MLP,
+    Dense,
+    Dictionary,
+    Layer,
+    Parameters,
+    Sequential,
+)
+
+LAYERS = {
+    **{f"dense-{name}": lambda name=name: Dense(3, 4, name) for name in ACTIVATIONS},
+    "dense-no-bias": lambda: Dense(3, 4, "tanh", bias=False),
+    "dictionary": lambda: Dictionary(3, 4),
+    "dictionary-bias": lambda: Dictionary(3, 4, bias=True),
+    "lista": lambda: LISTA(3, 4),
+    "lista-3": lambda: LISTA(3, 4, 3),
+    "mlp": lambda: MLP((3, 5, 4), "tanh"),
+    "sequential": lambda: Sequential([Dense(3, 5, "softplus"), Dictionary(5, 4), Dense(4, 4)]),
+}
+every_layer = pytest.mark.parametrize("name", LAYERS)
+
+
+def drawn(make, rng):
+    """A layer with random parameters, none of them 0, and these."""
+    layer = make()
+    parameters = Parameters({"layer": layer})
+    layer.initialise(rng)
+    parameters.values += 0.3 * rng.standard_normal(parameters.values.shape)
+    return layer, parameters
+
+
+def data(rng, *rows):
+    return 2 * rng.standard_normal((*rows, 3)), rng.standard_normal((*rows, 4))
+
+
+def keeps_to_the_contract(make):
+    """Whatever the use, the gradients are those of a fresh layer with the same weights."""
+    rng = np.random.default_rng(0)
+    layer, parameters = drawn(make, rng)
+    (x1, g1), (x2, g2) = data(rng, 5), data(rng, 7)
+
+    def fresh(x, grad_y):
+        other = make()
+        others = Parameters({"layer": other})
+        others.values[...] = parameters.values
+        y = other.forward(x.copy())
+        return y, other.backward(grad_y.copy()), others.gradient
+
+    (y1, grad_x1, grad1), (y2, grad_x2, grad2) = fresh(x1, g1), fresh(x2, g2)
+
+    def gives(grad_y, grad_x, gradient):
+        assert np.array_equal(layer.backward(grad_y), grad_x)
+        assert np.array_equal(parameters.gradient, gradient)
+
+    given = [a.copy() for a in (x1, g1, x2, g2)]
+    # one forward and two backwards, with the same gradient and with another
+    out1 = layer.forward(x1)
+    gives(g1, grad_x1, grad1)
+    gives(g1, grad_x1, grad1)
+    layer.backward(2 * g1)
+    gives(g1, grad_x1, grad1)
+    # a call in between, and a batch of another size
+    assert np.array_equal(layer(x2), y2)
+    gives(g1, grad_x1, grad1)
+    # two forwards, a backward on the second, and one on the first
+    first = layer.memory
+    out2 = layer.forward(x2)
+    gives(g2, grad_x2, grad2)
+    layer.memory = first
+    gives(g1, grad_x1, grad1)
+    # what it has handed out and what it was given is as it was
+    assert np.array_equal(out1, y1) and np.array_equal(out2, y2)
+    for array, before in zip((x1, g1, x2, g2), given, strict=True):
+        assert np.array_equal(array, before)
+    # used twice in one pass: one layer on stacked rows, and its gradient the sum of both
+    layer.forward(np.vstack([x1, x2]))
+    grad_x = layer.backward(np.vstack([g1, g2]))
+    rounding = {"rtol": 1e-12, "atol": 1e-12}  # sums of a dozen terms of order 1
+    np.testing.assert_allclose(grad_x, np.vstack([grad_x1, grad_x2]), **rounding)
+    np.testing.assert_allclose(parameters.gradient, grad1 + grad2, **rounding)
+    assert layer.backward(np.vstack([g1, g2]), input_gradient=False) is None
+
+
+@every_layer
+def test_the_contract_of_layers(name):
+    keeps_to_the_contract(LAYERS[name])
+
+
+class Thrifty(Dense):
+    """As layers were once written: all in place, in a chain without harm."""
+
+    def backward(self, grad_y, *, input_gradient=True):
+        grad_y *= self.activation.derivative(self.y)
+        self.y[...] = grad_y
+        np.matmul(self.x.T, grad_y, out=self.grad_weight)
+        np.sum(grad_y, axis=0, out=self.grad_bias)
+        return grad_y @ self.weight.T if input_gradient else None
+
+
+class Reusing(Dense):
+    """Writes its output into the array that it handed out before."""
+
+    def forward(self, x, rng=None):
+        y = self(x)
+        if vars(self).get("y") is not None and len(self.y) >= len(y):
+            self.y[: len(y)] = y
+            y = self.y[: len(y)]
+        self.x, self.y = x, y
+        return y
+
+
+class Adding(Dense):
+    """Adds to its gradients, as frameworks do."""
+
+    def backward(self, grad_y, *, input_gradient=True):
+        before = self.grad_weight.copy()
+        grad_x = super().backward(grad_y, input_gradient=input_gradient)
+        self.grad_weight += before
+        return grad_x
+
+
+@pytest.mark.parametrize("layer", [Thrifty, Reusing, Adding])
+def test_the_contract_rejects(layer):
+    with pytest.raises(AssertionError):
+        keeps_to_the_contract(lambda: layer(3, 4, "tanh"))
+
+
+def test_the_contract_rejects_an_output_array_that_is_used_again():
+    """Seen from outside: two results of one layer must be two arrays."""
+    layer, _ = drawn(lambda: Reusing(3, 4, "tanh"), np.random.default_rng(0))
+    x = np.random.default_rng(1).standard_normal((5, 3))
+    assert layer.forward(x) is not layer.forward(-x)
+    assert np.shares_memory(layer.forward(x), layer.forward(-x))  # which the contract forbids
+
+
+@every_layer
+def test_layers_work_on_the_last_axis(name):
+    rng = np.random.default_rng(0)
+    layer, parameters = drawn(LAYERS[name], rng)
+    x, grad_y = data(rng, 2, 5)
+    y, grad_x = layer.forward(x), layer.backward(grad_y)
+    gradient = parameters.gradient.copy()
+    assert y.shape == (2, 5, 4) and grad_x.shape == (2, 5, 3)
+    rows = layer.forward(x.reshape(10, 3))
+    np.testing.assert_allclose(y.reshape(10, 4), rows, rtol=1e-12)
+    np.testing.assert_allclose(
+        grad_x.reshape(10, 3), layer.backward(grad_y.reshape(10, 4)), rtol=1e-12, atol=1e-14
+    )
+    np.testing.assert_allclose(gradient, parameters.gradient, rtol=1e-12, atol=1e-13)
+
+
+@every_layer
+def test_layers_know_their_shapes_and_forget(name):
+    layer, parameters = drawn(LAYERS[name], np.random.default_rng(0))
+    assert layer.shape_in == (3,) and layer.shape_out == (4,)
+    assert layer.width == (5 if name in ("mlp", "sequential") else 4)
+    assert sum(np.prod(shape) for shape in layer.shapes.values()) == len(parameters.values)
+    layer.forward(np.ones((2, 3)))
+    assert layer.memory
+    layer.forget()
+    with pytest.raises(AttributeError):
+        _ = layer.memory
+    assert layer(np.ones((2, 3))).shape == (2, 4)
+
+
+def test_neighbours_are_checked():
+    with pytest.raises(ValueError, match=r"layers\[1\] must take rows of shape \(4,\).*\(5,\)\."):
+        Sequential([Dense(3, 4), Dense(5, 2)])
+
+
+class Residual(Layer):
+    """``y = x + f(x)``: x has two users."""
+
+    def __init__(self, inner):
+        super().__init__(inner.shape_in, inner.shape_out, parts={"inner": inner})
+        self.inner = inner
+
+    def __call__(self, x):
+        return x + self.inner(x)
+
+    def forward(self, x, rng=None):
+        return x + self.inner.forward(x, rng)
+
+    def backward(self, grad_y, *, input_gradient=True):
+        return grad_y + self.inner.backward(grad_y)
+
+
+def test_parts_have_names_memory_and_initial_weights_through_the_layer_that_holds_them():
+    rng = np.random.default_rng(0)
+    layer = Residual(Residual(Dense(3, 3, "tanh")))
+    parameters = Parameters({"layer": layer})
+    assert parameters.names == ["layer.inner.inner.weight", "layer.inner.inner.bias"]
+    layer.initialise(rng)
+    assert np.any(layer.inner.inner.weight != 0)
+    x, grad_y = rng.standard_normal((2, 4, 3))
+    layer.forward(x)
+    memory, grad_x = layer.memory, layer.backward(grad_y)
+    layer.forward(-x)
+    layer.memory = memory
+    assert np.array_equal(layer.backward(grad_y), grad_x)
+    layer.forget()
+    assert "x" not in vars(layer.inner.inner)
