@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 from nanoae.models.base import BaseAutoencoder
 
 RIGHT = 1e-7  # what differences of a loss in float64 can tell (1.7a)
-# The first is the best where the loss is smooth. Shorter ones are likelier to miss kinks; long ones
-# tell the slope of a bias, beside data of some hundreds, from the rounding of the loss.
+# The first is the best where the loss is smooth. Shorter ones are likelier to miss kinks; long
+# ones tell the slope of a bias, beside data of some hundreds, from the rounding of the loss.
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-2, 1e-1)
 
 # What a cubic leaves of nine values at equal steps: nothing of a smooth loss, something of a kink.
