@@ -149,14 +149,50 @@ def _decoding(what: str) -> Iterator[None]:
 
 
 def _parse_npy(content: bytes) -> NDArray[Any]:
-    stream = io.BytesIO(content)
     with _decoding("npy"):
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[np.lib.format.read_magic(stream)]
-        shape, fortran_order, dtype = read_header(stream)
-    return _array_after_header(content, stream.tell(), dtype, shape, "F" if fortran_order else "C")
+        dtype, shape, order, offset = npy_header(content)
+    return _array_after_header(content, offset, dtype, shape, order)
+
+
+def npy_header(
+    content: bytes, versions: tuple[tuple[int, int], ...] = ((1, 0), (2, 0))
+) -> tuple[np.dtype[Any], tuple[int, ...], Literal["C", "F"], int]:
+    """What the header of an npy file says: dtype, shape, order, and where the values begin.
+
+    No code is run and no array is made: whoever reads the values has to compare them with this.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    versions : tuple of pairs of int
+        Those of the npy format that will do, of 1.0 and 2.0.
+
+    Raises
+    ------
+    Exception
+        It is none, in NumPy's many words.
+
+    Examples
+    --------
+    >>> import io
+    >>> import numpy as np
+    >>> from nanoae.datasets import npy_header
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.ones((2, 3)))
+    >>> npy_header(file.getvalue())
+    (dtype('float64'), (2, 3), 'C', 128)
+    """
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version not in versions:
+        wanted = " or ".join(f"{major}.{minor}" for major, minor in versions)
+        raise ValueError(f"not the npy format {wanted}")
+    if version == (1, 0):
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    else:
+        shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+    return dtype, shape, "F" if is_fortran else "C", stream.tell()
 
 
 def _parse_npz(content: bytes) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nanoae.arrays import Array, blocks
+from nanoae.datasets import npy_header
 from nanoae.network import Architecture
 from nanoae.upgrade import from_format_1
 from nanoae.validation import check_integer
@@ -103,14 +104,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _array(data: bytes) -> Array:
     """The array of one entry, without trusting its header."""
-    file = io.BytesIO(data)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("not the npy format 1.0")
-    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    dtype, shape, order, offset = npy_header(data, versions=((1, 0),))
     if dtype.kind not in "biuf":
         raise ValueError(f"an array of {dtype}")
-    array = np.frombuffer(data, dtype, offset=file.tell())
-    return array.reshape(shape, order="F" if is_fortran else "C").astype(dtype.newbyteorder("="))
+    array = np.frombuffer(data, dtype, offset=offset)
+    return array.reshape(shape, order=order).astype(dtype.newbyteorder("="))
 
 
 def _flatten(value: Any, name: str, arrays: dict[str, Array]) -> Any:

@@ -22,6 +22,15 @@ def from_format_1(tree: dict[str, Any]) -> dict[str, Any]:
     Then the linear Gaussian VAE was a `VAE` without hidden layers, whose solver was chosen by
     itself; there was no architecture but the MLP; and linear and sparse models kept their mean and
     covariance each in its own way, others none.
+
+    Examples
+    --------
+    >>> from nanoae.upgrade import from_format_1
+    >>> params = {"hidden_layer_sizes": (), "likelihood": "gaussian", "solver": "auto"}
+    >>> state = {**params, "_built_with": {**params}, "n_samples_seen_": 9, "n_features_in_": 2}
+    >>> tree = from_format_1({"class": "VAE", "state": state})
+    >>> tree["class"], tree["state"]["solver"]
+    ('LinearVAE', 'lbfgs')
     """
     state = {RENAMED.get(key, key): value for key, value in tree["state"].items()}
     name = tree["class"]

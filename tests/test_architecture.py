@@ -1,4 +1,4 @@
-"""Networks other than the MLP, and several players in one vector: seams that chapters to come use."""
+"""Networks other than the MLP, and several players in one vector."""
 
 from __future__ import annotations
 
@@ -143,41 +143,40 @@ def test_one_optimizer_on_one_vector_is_two_on_its_parts_bit_for_bit(make, rates
 
 
 class Game(Autoencoder):
-    """Encoder and decoder as players: the first wants short codes, too, and the second does not
-    hear of it."""
-
-    wrong = 1.0
+    """Encoder and decoder as players, each with a wish that the other does not hear of: short
+    codes, and short reconstructions."""
 
     def loss_and_gradient(self, X, rng=None):
         loss, gradient = self._encoder_objective(X, rng)
-        kept = gradient[self._part].copy()
+        of_encoder = gradient[: self._n_encoder].copy()
         _, gradient = self._decoder_objective(X, rng)
-        gradient[self._part] = self.wrong * kept
+        gradient[: self._n_encoder] = of_encoder
         return loss, gradient
 
     def objectives(self):
-        rest = slice(self._part.stop, None)
         return {
-            "encoder": (self._encoder_objective, self._part),
-            "decoder": (self._decoder_objective, rest),
+            "encoder": (self._encoder_objective, slice(0, self._n_encoder)),
+            "decoder": (self._decoder_objective, slice(self._n_encoder, None)),
         }
 
     @property
-    def _part(self):
-        return slice(0, sum(np.prod(shape) for shape in self.encoder_.shapes.values()))
+    def _n_encoder(self):
+        return sum(np.prod(shape) for shape in self.encoder_.shapes.values())
 
     def _encoder_objective(self, X, rng):
-        return self._objective(X, 1.0)
+        return self._objective(X, of_codes=1.0, of_reconstructions=0.0)
 
     def _decoder_objective(self, X, rng):
-        return self._objective(X, 0.0)
+        return self._objective(X, of_codes=0.0, of_reconstructions=0.5)
 
-    def _objective(self, X, weight):
+    def _objective(self, X, of_codes, of_reconstructions):
         h = self.encoder_.forward(X)
-        loss, grad_x_hat = squared_error(self.decoder_.forward(h), X)
-        grad_h = self.decoder_.backward(grad_x_hat) + weight * 2 * h / len(X)
-        self.encoder_.backward(grad_h)
-        return loss + weight * np.sum(h**2) / len(X), self.layout_.gradient
+        x_hat = self.decoder_.forward(h)
+        loss, grad_x_hat = squared_error(x_hat, X)
+        grad_h = self.decoder_.backward(grad_x_hat + 2 * of_reconstructions * x_hat / len(X))
+        self.encoder_.backward(grad_h + 2 * of_codes * h / len(X))
+        wishes = of_codes * np.sum(h**2) + of_reconstructions * np.sum(x_hat**2)
+        return loss + wishes / len(X), self.layout_.gradient
 
 
 def test_gradient_check_walks_the_objectives():

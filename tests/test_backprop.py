@@ -2,6 +2,7 @@
 
 import copy
 import math
+import zlib
 from decimal import Decimal, localcontext
 from itertools import pairwise
 from statistics import NormalDist
@@ -24,7 +25,8 @@ from nanoae import (
     gradient_check,
     losses,
 )
-from nanoae.gradient_check import central_difference
+from nanoae.datasets import load_digits, make_curve, make_sparse_codes
+from nanoae.gradient_check import LEFT_BY_CUBIC, TRUST, central_difference
 from nanoae.losses import LIKELIHOODS, LOSSES
 from nanoae.models import vae
 from nanoae.network import ACTIVATIONS, MLP, Dense, Parameters
@@ -877,6 +879,146 @@ def test_gradient_check_leaves_the_model_alone():
     parameters = model.parameters_.copy()
     gradient_check(model, X)
     assert np.array_equal(model.parameters_, parameters)
+
+
+# --- kinks: they are no errors, and hide none -------------------------------------------------
+
+
+def relu_case(seed, most_units, most_rows):
+    """A relu network and data that may be large or far from 0."""
+    rng = np.random.default_rng(seed)
+    rows = int(rng.integers(2, most_rows + 1))
+    X = [
+        lambda: rng.standard_normal((rows, int(rng.integers(2, 30)))),
+        lambda: rng.permutation(load_digits().X)[:rows],
+        lambda: make_sparse_codes(rows, 20, 40, random_state=rng).X,
+        lambda: make_curve(rows, random_state=rng),
+    ][rng.integers(4)]()
+    X = X * rng.choice([1, 1, 255]) + rng.choice([0, 0, 10, 1000])
+    widths = 2 ** rng.integers(1, int(math.log2(most_units)) + 1, size=rng.integers(1, 4))
+    model = (Autoencoder, VAE)[rng.integers(2)](2, hidden_layer_sizes=tuple(widths.tolist()))
+    return model, X.astype(rng.choice([np.float32, np.float64]))
+
+
+def with_one_parameter_wrong(model, number, factor=1.01):
+    """The model with the gradient of one parameter too long: of the first that has any."""
+
+    class Wrong(type(model)):
+        def loss_and_gradient(self, X, rng=None):
+            loss, gradient = super().loss_and_gradient(X, rng)
+            parts = list(self.layout_.places())
+            first = number % len(parts)
+            # relu may be off in a whole layer, before which all gradients are 0
+            part = next(part for part in parts[first:] + parts[:first] if gradient[part].any())
+            gradient[part] *= factor
+            return loss, gradient
+
+    return Wrong(**model.get_params())
+
+
+def check_right_and_wrong(seed, most_units, most_rows):
+    model, X = relu_case(seed, most_units, most_rows)
+    right = gradient_check(model, X, random_state=seed)
+    assert right.error < CENTRAL, (model, X.shape, str(right))
+    wrong = gradient_check(with_one_parameter_wrong(model, seed), X, random_state=seed)
+    # 1% of the longest component; the places drawn may have missed it
+    assert 1e-5 < wrong.error < 0.011, (model, X.shape, str(wrong))
+    assert wrong.analytic == pytest.approx(1.01 * wrong.numeric, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_kinks_of_relu_are_no_errors_and_hide_none(seed):
+    check_right_and_wrong(seed, 16, 30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 500, 50))
+def test_kinks_of_relu_are_no_errors_in_500_runs(first):
+    for seed in range(1000 + first, 1050 + first):
+        check_right_and_wrong(seed, 256, 200)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_kinks_of_a_wide_network(seed):
+    X = np.random.default_rng(seed).standard_normal((20, 5))
+    model = VAE(2, hidden_layer_sizes=(128, 64, 32))
+    assert gradient_check(model, X, random_state=seed).error < CENTRAL
+
+
+def test_one_wrong_component_is_found_among_kinks():
+    X = np.random.default_rng(0).standard_normal((100, 3))
+    model = Autoencoder(1, hidden_layer_sizes=(4,))
+    _, theta, gradient = started(model, X)
+
+    class TwiceOne(Autoencoder):
+        def loss_and_gradient(self, X, rng=None):
+            loss, gradient = super().loss_and_gradient(X, rng)
+            gradient[self.twice] *= 2
+            return loss, gradient
+
+    for i in range(len(theta)):
+        if abs(gradient[i]) < 1e-3:  # a unit that is off for all samples
+            continue
+        TwiceOne.twice = i
+        check = gradient_check(TwiceOne(**model.get_params()), X)
+        assert check.parameter == model.layout_.locate(i)
+        assert check.analytic == pytest.approx(2 * check.numeric, rel=1e-4)
+
+
+def test_a_kink_anywhere_leaves_its_mark():
+    t = np.arange(-4.0, 5.0)
+    at = np.linspace(-4, 4, 4001)[:-1] + 1e-3  # of the kink, at no place of t
+    values = np.maximum(t - at[:, None], 0)
+    difference = values @ [0, 0, 1, -8, 0, 8, -1, 0, 0] / 12
+    left = np.abs(values @ LEFT_BY_CUBIC.T).max(axis=1)
+    assert np.all(np.abs(difference - (at < 0)) <= 1.3 * left)
+    # several at once can leave less than they do, but seldom as little as is asked for
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((20_000, 5)) * (rng.random((20_000, 5)) < 0.6)
+    at = rng.uniform(-4, 4, (20_000, 5))
+    values = np.sum(np.maximum(t[:, None, None] - at, 0) * weights, axis=2).T
+    difference = values @ [0, 0, 1, -8, 0, 8, -1, 0, 0] / 12
+    error = np.abs(difference - np.sum(weights * (at < 0), axis=1))
+    left = np.abs(values @ LEFT_BY_CUBIC.T).max(axis=1)
+    assert np.mean(error > TRUST * left + 1e-12) < 5e-4
+    # of a cubic nothing is left, and of a smooth function as much as of its fourth derivative
+    assert np.abs(LEFT_BY_CUBIC @ (1 + t - t**2 + t**3)).max() < 1e-12
+    assert np.abs(LEFT_BY_CUBIC @ np.exp(1e-3 * t)).max() < 1e-10
+
+
+@pytest.mark.parametrize("roughness", [1e-4, 1.0])
+def test_a_loss_too_rough_for_differences_is_not_called_right(roughness):
+    class Rough(Autoencoder):
+        def loss_and_gradient(self, X, rng=None):
+            loss, gradient = super().loss_and_gradient(X, rng)
+            return loss + roughness * zlib.crc32(self.parameters_.data) / 2**32, gradient
+
+    X = np.random.default_rng(1).random((6, 4))
+    check = gradient_check(Rough(2, hidden_layer_sizes=(3,), activation="tanh"), X)
+    assert np.isnan(check.error) and np.isnan(check.numeric)
+    assert str(check).startswith("gradient NOT TOLD: ") and check.parameter in str(check)
+
+
+def test_a_wrong_parameter_comes_before_one_that_cannot_be_told():
+    class RoughAndWrong(Autoencoder):
+        def loss_and_gradient(self, X, rng=None):
+            loss, gradient = super().loss_and_gradient(X, rng)
+            gradient[-1] *= 3
+            return loss + zlib.crc32(self.encoder_.layers[0].bias.data) / 2**32, gradient
+
+    X = np.random.default_rng(1).random((6, 4))
+    check = gradient_check(RoughAndWrong(2, hidden_layer_sizes=(3,), activation="tanh"), X)
+    assert check.parameter == "decoder_.layers[1].bias[3]" and str(check).startswith("gradient WR")
+
+
+def test_a_loss_that_is_never_finite_is_not_called_right():
+    class Infinite(Autoencoder):
+        def loss_and_gradient(self, X, rng=None):
+            return np.inf, super().loss_and_gradient(X, rng)[1]
+
+    X = np.random.default_rng(1).random((6, 4))
+    check = gradient_check(Infinite(2, hidden_layer_sizes=(3,)), X)
+    assert not check.error < CENTRAL and "right" not in str(check)
 
 
 # --- 1.9: weight decay ------------------------------------------------------------------------

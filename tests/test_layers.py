@@ -46,7 +46,7 @@ def keeps_to_the_contract(make):
     """Whatever the use, the gradients are those of a fresh layer with the same weights."""
     rng = np.random.default_rng(0)
     layer, parameters = drawn(make, rng)
-    (x1, g1), (x2, g2) = data(rng, 5), data(rng, 7)
+    (x1, g1), (x2, g2) = data(rng, 5), data(rng, 4)
 
     def fresh(x, grad_y):
         other = make()
@@ -132,14 +132,6 @@ class Adding(Dense):
 def test_the_contract_rejects(layer):
     with pytest.raises(AssertionError):
         keeps_to_the_contract(lambda: layer(3, 4, "tanh"))
-
-
-def test_the_contract_rejects_an_output_array_that_is_used_again():
-    """Seen from outside: two results of one layer must be two arrays."""
-    layer, _ = drawn(lambda: Reusing(3, 4, "tanh"), np.random.default_rng(0))
-    x = np.random.default_rng(1).standard_normal((5, 3))
-    assert layer.forward(x) is not layer.forward(-x)
-    assert np.shares_memory(layer.forward(x), layer.forward(-x))  # which the contract forbids
 
 
 @every_layer

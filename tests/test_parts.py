@@ -107,7 +107,20 @@ def test_a_linear_vae_takes_parts_by_adam():
     )  # fmt: skip
     losses = [model.partial_fit(X).loss_ for _ in range(300)]
     exact = LinearVAE(2, noise_variance=0.1, tol=1e-4, random_state=0).fit(X)
-    assert exact.loss_ < losses[-1] < exact.loss_ + 0.3 < losses[0]
+    assert exact.loss_ < losses[-1] < exact.loss_ + 0.03 < losses[0]
+
+
+@pytest.mark.parametrize("n_parts", [2, 7])
+def test_a_linear_vae_learns_from_parts_what_it_would_from_the_whole(n_parts):
+    """By L-BFGS, from mean and covariance of all that it has seen."""
+    X_far = X + 100  # so that the mean matters; the parts have means of their own
+    whole = LinearVAE(2, noise_variance="learned", tol=1e-9, random_state=0).fit(X_far)
+    model = LinearVAE(2, noise_variance="learned", tol=1e-9, random_state=0)
+    for part in np.array_split(X_far[np.argsort(X[:, 0])], n_parts):
+        model.partial_fit(part)
+    assert model.n_samples_seen_ == len(X) and model.n_iter_ > whole.n_iter_
+    assert model.loss_ == pytest.approx(whole.loss_, rel=1e-10)
+    np.testing.assert_allclose(model.reconstruct(X_far), whole.reconstruct(X_far), atol=1e-5)
 
 
 @pytest.mark.parametrize("model, words", [
