@@ -20,11 +20,10 @@ def test_the_examples_of_a_property_are_scaled(tried, number):
 
 
 @pytest.fixture
-def light():
-    profile = settings.get_current_profile_name()
+def light(pytestconfig):
     settings.load_profile("light")
     yield
-    settings.load_profile(profile)
+    settings.load_profile(pytestconfig.getoption("--hypothesis-profile") or "light")
 
 
 def test_a_light_run_tries_a_quarter_but_not_one_or_two(light):
