@@ -53,7 +53,10 @@ def pytest_collection_modifyitems(config, items):
     ]
     config.hook.pytest_deselected(items=[item for item in items if item not in keep])
     items[:] = keep
-    for test in {item.obj for item in items}:
+
+
+def pytest_collection_finish(session):
+    for test in {item.obj for item in session.items}:
         scale(test)
 
 
