@@ -10,16 +10,20 @@ for library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
+from effort import scale  # noqa: E402
 from hypothesis import Phase, settings  # noqa: E402
 from theory_report import RECORDS  # noqa: E402
 from traceability import claims, order  # noqa: E402
 
-settings.register_profile("nanoae", deadline=None, derandomize=True)
+# as many examples as each test asks for, always the same ones
+settings.register_profile("thorough", deadline=None, derandomize=True)
+# a quarter of them, for every day: `effort.scaled`
+settings.register_profile("light", settings.get_profile("thorough"), max_examples=25)
 settings.register_profile("explore", deadline=None, print_blob=True)  # other cases every time
 settings.register_profile(  # a mutant that is found out need not be explained
-    "mutation", settings.get_profile("nanoae"), phases=(Phase.explicit, Phase.generate)
+    "mutation", settings.get_profile("thorough"), phases=(Phase.explicit, Phase.generate)
 )
-settings.load_profile("nanoae")
+settings.load_profile("light")
 
 
 def pytest_addoption(parser):
@@ -49,6 +53,11 @@ def pytest_collection_modifyitems(config, items):
     ]
     config.hook.pytest_deselected(items=[item for item in items if item not in keep])
     items[:] = keep
+
+
+def pytest_collection_finish(session):
+    for test in {item.obj for item in session.items}:
+        scale(test)
 
 
 @pytest.hookimpl(wrapper=True)

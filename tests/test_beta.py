@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from effort import scaled
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import trapezoid
@@ -660,7 +661,7 @@ def test_exact_minimisers_of_any_family(seed, n_models, thetas):
 
 @pytest.mark.equation("6.6")
 def test_nonlinear_rate_falls_and_distortion_rises_with_beta(digits):
-    X, betas, n_seeds = digits[:400].astype(np.float32), (0.3, 2, 8, 30), 4
+    X, betas, n_seeds = digits[:400].astype(np.float32), (0.3, 2, 8, 30), scaled(4, least=2)
     rates, distortions = np.empty((2, n_seeds, len(betas)))
     for seed in range(n_seeds):
         model = VAE(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.figure import Figure
 
 from nanoae import VAE, TrainingDiverged
 
@@ -17,13 +18,30 @@ SCRIPTS = sorted(path.stem for path in (ROOT / "figures").glob("[!_]*.py"))
 
 
 @pytest.fixture
-def labels_stay_put(monkeypatch):
-    """To find room for them takes as long as all else; two figures below do it."""
-    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda self, figure: None)
+def rough(monkeypatch):
+    """Few pixels, and labels that stay put: to find room for them takes as long as all else.
+
+    Some figures below are drawn without it.
+    """
+    save = Figure.savefig
+
+    def save_roughly(self, *args, **kwargs):
+        with monkeypatch.context() as patch:
+            patch.setattr(Figure, "get_layout_engine", lambda self: None)
+            save(self, *args, **kwargs, dpi=20)
+
+    monkeypatch.setattr(Figure, "savefig", save_roughly)
+
+
+@pytest.fixture
+def in_one_process(monkeypatch):
+    """No processes of its own for a sweep: to start them takes longer than these."""
+    script = importlib.import_module("figures.beta_tradeoff")
+    monkeypatch.setattr(script, "ProcessPoolExecutor", lambda mp_context: ThreadPoolExecutor(1))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_draws_quickly(name, tmp_path, capsys, labels_stay_put):
+def test_draws_quickly(name, tmp_path, capsys, rough):
     out = tmp_path / "figure.png"
     importlib.import_module(f"figures.{name}").main(["--quick", "--out", str(out)])
     assert out.read_bytes().startswith(b"\x89PNG")
@@ -61,7 +79,7 @@ DATA = {  # what may be handed in; a figure is drawn, or one sentence says why n
 @pytest.mark.parametrize("kind", DATA)
 @pytest.mark.parametrize("name", WITH_DATA)
 def test_data_that_will_not_do_are_one_sentence_and_exit_2(
-    name, kind, tmp_path, capsys, labels_stay_put
+    name, kind, tmp_path, capsys, rough, in_one_process
 ):
     path, out = tmp_path / "data.csv", tmp_path / "figure.png"
     if DATA[kind] is not None:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from effort import scaled
 from scipy.special import log_expit, logit, rel_entr
 from scipy.stats import norm
 from traceability import NUMBER, claims
@@ -249,7 +250,7 @@ def reconstructions_are_no_longer_than_codes(claim):
 
 def sampled_loss_is_unbiased(claim):
     model, rng = random_vae(PIXELS, hidden_layer_sizes=()), np.random.default_rng(5)
-    draws = [model.loss_and_gradient(PIXELS, rng)[0] for _ in range(2000)]
+    draws = [model.loss_and_gradient(PIXELS, rng)[0] for _ in range(scaled(2000))]
     exact = LinearVAE(2)
     exact.initialise(PIXELS)
     exact.parameters_[...] = model.parameters_
@@ -262,7 +263,8 @@ def noise_averages_out_over_a_batch(claim):
     A logarithm of a ratio of two variances of n draws has a standard error of √(2 (κ − 1)/n), κ
     the kurtosis, which is 15 at most here (that of χ²₁).
     """
-    model, rng, n = random_vae(PIXELS, hidden_layer_sizes=()), np.random.default_rng(6), 2000
+    model, rng = random_vae(PIXELS, hidden_layer_sizes=()), np.random.default_rng(6)
+    n = scaled(2000)
     one, many = (
         np.var([model.loss_and_gradient(X, rng)[0] for _ in range(n)])
         for X in (PIXELS[:1], np.repeat(PIXELS[:1], 16, axis=0))

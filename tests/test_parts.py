@@ -9,6 +9,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from effort import scaled
 from test_estimators import every_model, new, outputs
 from test_persistence import same
 
@@ -87,13 +88,14 @@ def test_sparse_models_keep_the_mean_of_all_that_they_have_seen():
 
 
 def test_sparse_coding_learns_from_a_stream_nearly_what_it_learns_from_the_whole():
-    planted = datasets.make_sparse_codes(9000, 10, 15, n_active=2, noise=0.01, random_state=1)
-    seen, unseen = planted.X[:8000], planted.X[8000:]
+    n_parts = scaled(160, least=80)
+    X = datasets.make_sparse_codes(9000, 10, 15, n_active=2, noise=0.01, random_state=1).X
+    seen, unseen = X[: 50 * n_parts], X[8000:]
     model = SparseCoding(15, sparsity=0.3, random_state=0)
     losses = []
-    for i, part in enumerate(np.split(seen, 160)):
+    for i, part in enumerate(np.split(seen, n_parts)):
         model.partial_fit(part)
-        if i in (0, 159):
+        if i in (0, n_parts - 1):
             losses.append(model.loss_and_gradient(unseen - model.mean_)[0])
     whole = SparseCoding(15, sparsity=0.3, random_state=0).fit(seen)
     least = whole.loss_and_gradient(unseen - whole.mean_)[0]
