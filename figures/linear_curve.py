@@ -88,7 +88,7 @@ def draw(X, line, shallow, deep, errors):
 
     along = line @ (line[1] - line[0])  # position on PCA's line
     left.plot(*line[[along.argmin(), along.argmax()]].T, color=plot.BLACK, linewidth=4, alpha=0.3)
-    left.plot(*shallow(X)[along.argsort()].T, color=plot.VERMILION)
+    left.plot(*shallow.reconstruct(X)[along.argsort()].T, color=plot.VERMILION)
     left.text(0.02, 0.57, f"PCA\nMSE {errors['PCA']:.4f}", color="#555555",
               transform=left.transAxes)  # fmt: skip
     left.text(0.02, 0.39, f"one tanh unit\nMSE {errors['shallow']:.4f}",

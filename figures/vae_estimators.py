@@ -91,10 +91,9 @@ def measure_vae(X, epochs, n_draws, rng):
         min(8, X.shape[1]), noise_variance="learned", batch_size=64, learning_rate=2e-3,
         max_iter=max(epochs, 1), n_iter_no_change=1000, random_state=0,
     )  # fmt: skip
+    model.fit(X)
     if epochs == 0:
-        model.initialise(X)
-    else:
-        model.fit(X)
+        model.initialise(X)  # random weights again
     batch = X[:BATCH].astype(np.float64)
     mu, log_var = model.encode(batch)
     sigma, log_noise = np.exp(log_var / 2), np.log(model.noise_variance_)

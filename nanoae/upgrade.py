@@ -53,6 +53,8 @@ def from_format_1(tree: dict[str, Any]) -> dict[str, Any]:
         if settings.get("solver") == '"auto"':
             settings["solver"] = '"adam"'  # the others had no checkpoints
         loop = {**tree["loop"]}
+        for key in ("values", "best_values"):
+            loop[key] = np.ravel(loop[key])
         if "rounds_since_best" in loop:
             loop["epochs_since_best"] = loop.pop("rounds_since_best")
         upgraded |= {"run": {**tree["run"], "settings": settings}, "loop": loop}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from nanoae import VAE, TrainingDiverged
+from nanoae import LinearVAE, TrainingDiverged
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "figures").glob("[!_]*.py"))
@@ -109,7 +109,7 @@ def test_so_would_be_a_training_by_l_bfgs(tmp_path, capsys, monkeypatch):
     def diverges(self, X):
         raise TrainingDiverged("the loss is no longer finite in iteration 1")
 
-    monkeypatch.setattr(VAE, "fit", diverges)
+    monkeypatch.setattr(LinearVAE, "fit", diverges)
     path, out = tmp_path / "data.csv", tmp_path / "figure.png"
     np.savetxt(path, np.random.default_rng(0).random((6, 3)), delimiter=",")
     stops_with_one_sentence("vae_bounds", path, out, capsys)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -360,7 +361,7 @@ def test_files_of_the_first_version_still_load_and_learn_on(name, tmp_path):
     assert model.n_samples_seen_ == 60
     model.save(tmp_path / "model.npz")  # as a file of the present version
     again = nanoae.load(tmp_path / "model.npz")
-    assert same(again.__getstate__(), model.__getstate__())
+    assert again.transform(OLD_X).tobytes() == model.transform(OLD_X).tobytes()
     if f"{name}.codes_after_more" in OLD_OUTPUTS:
         model.partial_fit(OLD_X[:20])
         # by L-BFGS the linear one ends at another point of its orbit
