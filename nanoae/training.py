@@ -261,6 +261,9 @@ def train(
         The loss is no longer finite; the parameters of the last epoch (with rows held out: of the
         best one) are put back, as they are after any other error or an interrupt.
     """
+    # given back at once: from then on the C library keeps freed memory of up to this size at hand,
+    # and a step's arrays come from there instead of from the system
+    np.empty(2**22 - 2**10)
     values, rows = monitor.values, np.arange(len(X))
     if validation_fraction:
         order = rng.permutation(len(X))

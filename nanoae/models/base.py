@@ -29,28 +29,35 @@ Objective = Callable[[Array, np.random.Generator | None], tuple[float, Array]]
 class BaseAutoencoder:
     """An encoder, a decoder, and one flat vector of parameters under both.
 
-    A model adds its constructor, `_build` (which networks), `loss_and_gradient` (what it is),
-    and overrides what differs.
+    A model adds its hyper-parameters, as fields of a dataclass, `_build` (which networks) and
+    `loss_and_gradient` (what it is), and overrides what differs.
 
     Examples
     --------
     The least that a model of one's own has to say, here a linear autoencoder whose code is shrunk
     by a penalty:
 
+    >>> from dataclasses import dataclass
     >>> import numpy as np
     >>> from nanoae import Autoencoder, gradient_check
-    >>> class Shrunk(Autoencoder):
+    >>> from nanoae.losses import squared_error
+    >>> from nanoae.models.hyperparameters import real
+    >>> @dataclass(eq=False, repr=False, kw_only=True)
+    ... class Shrunk(Autoencoder):
+    ...     shrinkage: float = real(0.1, "Weight of the squared length of codes.", 0)
+    ...
     ...     def loss_and_gradient(self, X, rng=None):
     ...         h = self.encoder_.forward(X)
     ...         x_hat = self.decoder_.forward(h)
-    ...         grad_x_hat = 2 * (x_hat - X) / len(X)
-    ...         loss = (np.sum((x_hat - X) ** 2) + 0.1 * np.sum(h**2)) / len(X)
-    ...         grad_h = self.decoder_.backward(grad_x_hat) + 0.2 * h / len(X)
+    ...         error, grad_x_hat = squared_error(x_hat, X)
+    ...         penalty, penalty_grad_h = squared_error(h, np.zeros_like(h))
+    ...         grad_h = self.decoder_.backward(grad_x_hat) + self.shrinkage * penalty_grad_h
     ...         self.encoder_.backward(grad_h)
-    ...         return loss, self.layout_.gradient
+    ...         return error + self.shrinkage * penalty, self.layout_.gradient
     >>> X = np.random.default_rng(0).standard_normal((5, 3))
-    >>> gradient_check(Shrunk(2, hidden_layer_sizes=()), X).error < 1e-7
-    True
+    >>> model = Shrunk(2, hidden_layer_sizes=(), shrinkage=0.5)
+    >>> bool(gradient_check(model, X).error < 1e-7), model
+    (True, Shrunk(n_components=2, hidden_layer_sizes=(), shrinkage=0.5))
     """
 
     n_components: int
@@ -293,7 +300,7 @@ class BaseAutoencoder:
             X = self._check_samples(X)
             self._check_hyperparameters(self.n_features_in_)
             X = self._check_range(X)
-            self._moments.add(X)
+            self._update_statistics(X)
             state = self._training_state.get("rng")
             rng = check_random_state(self.random_state) if state is None else generator(state)
             past = {"curves": self.history_, "kept": self._kept_epoch}
@@ -301,6 +308,10 @@ class BaseAutoencoder:
             self._parameters.values, title=type(self).__name__, verbose=self.verbose, **past
         )
         return X, rng, monitor
+
+    def _update_statistics(self, X: Array) -> None:
+        """Take in what a model needs to know of samples that come after the first."""
+        self._moments.add(X)
 
     def _draw_weights(self, X: Array, rng: np.random.Generator) -> None:
         """Draw initial weights; a model may start from the samples ``X``."""

@@ -175,6 +175,9 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
     def _architecture(self) -> Architecture:
         return self.architecture or FullyConnected(self.hidden_layer_sizes, self.activation)
 
+    def _update_statistics(self, X: Array) -> None:
+        self._moments.n += len(X)  # mean and variance serve to begin with
+
     def _check_hyperparameters(self, n_features: int) -> None:
         super()._check_hyperparameters(n_features)
         fields = type(self).__dataclass_fields__
