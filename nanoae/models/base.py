@@ -57,7 +57,7 @@ class BaseAutoencoder:
     >>> X = np.random.default_rng(0).standard_normal((5, 3))
     >>> model = Shrunk(2, hidden_layer_sizes=(), shrinkage=0.5)
     >>> bool(gradient_check(model, X).error < 1e-7), model
-    (True, Shrunk(n_components=2, hidden_layer_sizes=(), shrinkage=0.5))
+    (True, Shrunk(hidden_layer_sizes=(), shrinkage=0.5))
     """
 
     n_components: int
