@@ -340,6 +340,7 @@ def test_a_column_of_labels_is_no_feature(path, name, place):
         (",a\n1.5,2\n2.5,3\n", [[1.5, 2], [2.5, 3]]),  # no index has fractions
         (",a\n1,2\n1,3\n", [[1, 2], [1, 3]]),  # nor the same number twice
         ("a,b\n0,2\n1,3\n", [[0, 2], [1, 3]]),  # a column with a name is one
+        ("Unnamed: 0\n0\n1\n", [[0], [1]]),  # nor is all that there is
     ],
 )
 def test_what_is_a_header_and_what_an_index(path, text, samples):
@@ -355,10 +356,22 @@ def test_what_is_told_comes_before_what_is_guessed(path):
     np.testing.assert_array_equal(load(path, decimal=","), [[1.5], [2.5]])
     path.write_text("1,500;2\n")
     np.testing.assert_array_equal(load(path, decimal=","), [[1.5, 2]])
+    for text in ("1,5;2\n3,;4\n", "1,5;2\n3.5;4\n"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"line 2, column 1: '3[.,]5?' is not a finite"):
+            load(path, decimal=",", delimiter=";")
     path.write_text("1|2\n3|4\n")
     np.testing.assert_array_equal(load(path, delimiter="|"), [[1, 2], [3, 4]])
     path.write_text(",a\n0,2\n")
     np.testing.assert_array_equal(load(path, columns=[0, 1]), [[0, 2]])
+    path.write_text(",a,b\n5,1,2\n7,3,4\n")
+    X, labels = load(path, labels=0)
+    assert X.tolist() == [[1, 2], [3, 4]] and labels.tolist() == [5, 7]
+
+
+def test_blanks_may_be_many(path):
+    path.write_text("   a  b\n  1   2.5 \n\t3 \t 4\n")
+    np.testing.assert_array_equal(load(path), [[1, 2.5], [3, 4]])
 
 
 def test_what_numpy_writes_by_default(path):
