@@ -12,17 +12,18 @@ import gzip
 import io
 import math
 import os
+import re
 import reprlib
 import struct
 import textwrap
 import zipfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
+from itertools import chain, islice
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,22 +74,109 @@ def load_digits() -> Digits:
 # --- Files --------------------------------------------------------------------------------
 
 
-def load(path: str | os.PathLike[str]) -> NDArray[np.floating[Any]]:
-    r"""Read samples from an npy, npz, IDX (MNIST) or comma-separated file, plain or gzipped.
+class Labelled(NamedTuple):
+    """Samples `X` (n, d) of a table, and the `labels` (n,) in one of its columns.
+
+    Labels are int64 if all of them are written as whole numbers, strings otherwise.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from nanoae import datasets
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "flowers.csv"
+    ...     _ = path.write_text("width;height;kind\\n1,5;2,5;rose\\n3,0;4,5;lily\\n")
+    ...     X, labels = datasets.load(path, labels="kind")
+    >>> X.tolist(), labels.tolist()
+    ([[1.5, 2.5], [3.0, 4.5]], ['rose', 'lily'])
+    """
+
+    X: NDArray[np.floating[Any]]
+    labels: NDArray[Any]
+
+
+Column = int | str
+
+
+class _Layout(NamedTuple):
+    """What the caller says of a table; None is to be guessed."""
+
+    delimiter: str | None
+    decimal: str | None
+    header: bool | None
+    columns: Sequence[Column] | None
+    labels: Column | None
+
+
+@overload
+def load(
+    path: str | os.PathLike[str],
+    *,
+    scale: bool | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    columns: Sequence[Column] | None = None,
+    labels: None = None,
+) -> NDArray[np.floating[Any]]: ...
+
+
+@overload
+def load(
+    path: str | os.PathLike[str],
+    *,
+    scale: bool | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    columns: Sequence[Column] | None = None,
+    labels: Column,
+) -> Labelled: ...
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    scale: bool | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    columns: Sequence[Column] | None = None,
+    labels: Column | None = None,
+) -> NDArray[np.floating[Any]] | Labelled:
+    r"""Read samples from an npy, npz, IDX (MNIST) or text file (csv), plain or gzipped.
 
     The content decides the format; the file's name does not matter.
 
     Parameters
     ----------
     path : str or path-like
-        In an npz file, the only array is read, or else the one named "X". In a
-        comma-separated file, a first line without a single number in it is a header.
+        In an npz file, the only array is read, or else the one named "X".
+    scale : bool, optional
+        Divide the values by 255. By default this is done to arrays of unsigned bytes, unless
+        none of them is above 1: then they are black and white already, and kept.
+    delimiter : str, optional
+        What separates the columns of a text, one character; " " is any number of blanks. By
+        default that one of comma, semicolon, tab and blanks which leaves most numbers.
+    decimal : {".", ","}, optional
+        By default a comma if numbers are written so and the delimiter is another.
+    header : bool, optional
+        Whether the first line names the columns. By default it does if no number is in it, or
+        if it numbers them from 0, as pandas does; two columns "0" and "1" are names only above
+        numbers that are all written with a point.
+    columns : sequence of int or str, optional
+        The columns to read, counted from 0 or by name. By default all, but for a nameless first
+        one that numbers or names the rows (the index of pandas), the labels, and columns named
+        "label", "labels", "class" or "target".
+    labels : int or str, optional
+        A column of a text that is no feature, to be returned beside the samples.
 
     Returns
     -------
     ndarray of shape (n_samples, n_features)
-        Axes after the first are flattened. Unsigned bytes are divided by 255; all other
-        values are kept. The dtype is float32 if the file's is, float64 otherwise.
+        Axes after the first are flattened. The dtype is float32 if the file's is, float64
+        otherwise. With `labels`, a named tuple `Labelled` of this and the labels.
 
     Raises
     ------
@@ -113,29 +201,57 @@ def load(path: str | os.PathLike[str]) -> NDArray[np.floating[Any]]:
     ...     datasets.load(path).tolist()
     [[1.0, 2.0], [3.0, 4.5]]
     """
+    _check_layout(delimiter, decimal, columns)
+    layout = _Layout(delimiter, decimal, header, columns, labels)
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path}: this is a directory, not a file of samples")
     try:
-        return _as_samples(_parse(Path(path).read_bytes()))
+        values, names = _parse(Path(path).read_bytes(), layout)
+        X = _as_samples(values, scale)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+    return X if names is None else Labelled(X, names)
 
 
-def _parse(content: bytes) -> NDArray[Any]:
+def _check_layout(
+    delimiter: str | None, decimal: str | None, columns: Sequence[Column] | None
+) -> None:
+    if delimiter is not None and not (
+        isinstance(delimiter, str) and len(delimiter) == 1 and delimiter not in '"\r\n'
+    ):
+        raise ValueError(f"delimiter must be a single character, got {delimiter!r}")
+    if decimal not in (None, ".", ",") or (decimal is not None and decimal == delimiter):
+        raise ValueError(
+            f'decimal must be "." or ",", and not the delimiter; got {decimal!r} with '
+            f"delimiter={delimiter!r}"
+        )
+    if columns is not None and (isinstance(columns, str) or len(columns) == 0):
+        raise ValueError(f"columns must be a list of names or numbers, got {columns!r}")
+
+
+def _parse(content: bytes, layout: _Layout) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """The values of a file, and the labels if they are asked for."""
     if content.startswith(b"\x1f\x8b"):
         with _decoding("gzip"):
             content = gzip.decompress(content)
     if not content:
         raise ValueError("the file is empty")
-    if content.startswith(b"\x93NUMPY"):
-        return _parse_npy(content)
-    if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _parse_npz(content)
-    if content.startswith(b"\0\0"):
-        return _parse_idx(content)
-    return _parse_csv(content)
+    for name, magic, parse in (
+        ("npy", (b"\x93NUMPY",), _parse_npy),
+        ("npz", (b"PK\x03\x04", b"PK\x05\x06"), _parse_npz),
+        ("IDX", (b"\0\0",), _parse_idx),
+    ):
+        if content.startswith(magic):
+            values = parse(content)
+            for argument, value in layout._asdict().items():
+                if value is not None:
+                    raise ValueError(f"{argument} is for text files, and this is an {name} file")
+            return values, None
+    if content.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        raise ValueError(_SPREADSHEET)
+    return _parse_csv(content, layout)
 
 
 @contextmanager
@@ -195,14 +311,25 @@ def npy_header(
     return dtype, shape, "F" if is_fortran else "C", stream.tell()
 
 
+_SPREADSHEET = "this is a spreadsheet or another office file; save it as csv there, and load that"
+
+
 def _parse_npz(content: bytes) -> NDArray[Any]:
     with _decoding("npz"):
         archive = zipfile.ZipFile(io.BytesIO(content))
-    members = [name for name in archive.namelist() if name.endswith(".npy")]
+    names = archive.namelist()
+    if "[Content_Types].xml" in names or "mimetype" in names:
+        raise ValueError(_SPREADSHEET)
+    members = [name for name in names if name.endswith(".npy")]
+    if names and not members:
+        raise ValueError(
+            f"this is a zip archive, of {reprlib.repr(names[0])}; unpack it, or pack that file "
+            "with gzip instead"
+        )
     member = members[0] if len(members) == 1 else "X.npy"
     if member not in members:
-        names = ", ".join(repr(name.removesuffix(".npy")) for name in members) or "none"
-        raise ValueError(f'the npz file needs a single array or one named "X"; it has: {names}')
+        has = ", ".join(repr(name.removesuffix(".npy")) for name in members) or "none"
+        raise ValueError(f'the npz file needs a single array or one named "X"; it has: {has}')
     with _decoding("npz"):
         npy = archive.read(member)
     return _parse_npy(npy)
@@ -241,7 +368,13 @@ def _array_after_header(
     return np.frombuffer(content, dtype, offset=offset).reshape(shape, order=order)
 
 
-def _parse_csv(content: bytes) -> NDArray[np.float64]:
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", " ": "blank"}
+_GUESSED_FROM = 50  # lines
+_LABEL_NAMES = ("label", "labels", "class", "target")
+_NAMELESS = re.compile(r"\s*(Unnamed: 0)?\s*")
+
+
+def _parse_csv(content: bytes, layout: _Layout) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -249,56 +382,212 @@ def _parse_csv(content: bytes) -> NDArray[np.float64]:
     if "\0" in text:
         raise ValueError("the format is none of npy, npz, IDX and comma-separated UTF-8 text")
 
-    rows = _csv_rows(text)
-    first_line, first = next(rows, (0, []))
-    if len(first) == 1 and any(mark in first[0] for mark in ";\t"):
-        raise ValueError("the columns must be separated by commas, not by semicolons or tabs")
-    has_header = "".join(first).strip() and not any(map(_is_number, first))
-    if has_header:
-        names = [reprlib.repr(field.strip()) for field in first]
+    delimiter = layout.delimiter or _guess_delimiter(text, layout.decimal)
+    decimal = layout.decimal or _guess_decimal(text, delimiter)
+    rows = _csv_rows(text, delimiter)
+    head = list(islice(rows, _GUESSED_FROM))
+    rows = chain(head, rows)
+    fields = [row for _, row in head]
+    header = _is_header(fields, decimal) if layout.header is None else layout.header
+    width = len(fields[0]) if fields else 0
+    names = [field.strip() for field in next(rows)[1]] if header and fields else [""] * width
+    if header:
+        titles = [reprlib.repr(name) for name in names]
     else:
-        names = [str(number) for number in range(1, len(first) + 1)]
-        rows = chain([(first_line, first)], rows)
+        titles = [str(number) for number in range(1, width + 1)]
+
+    label = None if layout.labels is None else _find_column(layout.labels, names)
+    if layout.columns is not None:
+        take = [_find_column(column, names) for column in layout.columns]
+    else:
+        take = [j for j in range(width) if j != label]
+        features = [j for j in take if names[j].lower() not in _LABEL_NAMES]
+        take = features or take
+    # whether a nameless first column is an index is known when all of it has been seen
+    has_index = header and layout.columns is None and len(take) > 1 and take[0] == 0
+    has_index = has_index and _NAMELESS.fullmatch(names[0]) is not None
+    index: list[tuple[int, str]] = []
+    labels: list[str] = []
     values = array("d")
     for line, row in rows:
-        values.extend(_csv_values(line, row, names))
+        if len(row) != width:
+            raise ValueError(f"line {line} has {len(row)} fields where {width} were expected")
+        if has_index:
+            index.append((line, row[0]))
+        if label is not None:
+            labels.append(row[label].strip())
+        values.extend(_csv_values(line, row, take[has_index:], titles, decimal))
     if not values:
         raise ValueError("there is no line of numbers in the text")
-    return np.array(values).reshape(-1, len(names))
+    X = np.array(values).reshape(-1, len(take) - has_index)
+    if has_index and not _numbers_or_names_rows([field for _, field in index], decimal):
+        column = [_csv_values(line, [field], [0], titles, decimal)[0] for line, field in index]
+        X = np.column_stack([column, X])
+    return X, None if label is None else _as_labels(labels)
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the fields of every line that is not blank."""
-    with _decoding("comma-separated"):
-        reader = csv.reader(io.StringIO(text, newline=""))
+def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the fields of every line that is not blank.
+
+    Lines before the first one that begin with "#" are comments.
+    """
+    lines: Iterable[str] = io.StringIO(text, newline="")
+    if delimiter == " ":
+        lines = (line.expandtabs(1).strip() for line in lines)
+    kind = _DELIMITERS.get(delimiter, "character")
+    is_first = True
+    with _decoding(f"{kind}-separated"):
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " ")
         for row in reader:
             if len(row) > 1 or "".join(row).strip():
+                if is_first and row[0].lstrip().startswith("#"):
+                    continue
+                is_first = False
                 yield reader.line_num, row
 
 
-def _csv_values(line: int, row: list[str], names: list[str]) -> list[float]:
-    if len(row) != len(names):
-        raise ValueError(f"line {line} has {len(row)} fields where {len(names)} were expected")
+def _guess_delimiter(text: str, decimal: str | None) -> str:
+    """That which leaves most fields below the first line numbers; then, most columns."""
+    best = (0.0, 0)
+    guess = ";" if decimal == "," else ","
+    for delimiter in _DELIMITERS:
+        if delimiter == decimal:
+            continue
+        with suppress(ValueError):
+            rows = [row for _, row in islice(_csv_rows(text, delimiter), _GUESSED_FROM)]
+            rows = rows[1:] or rows
+            fields = [field for row in rows for field in row]
+            marks = decimal or ".,"
+            if decimal is None and (delimiter == "," or len(fields) == len(rows)):
+                marks = "."  # 1,5 alone in its line is two columns
+            numbers = sum(any(_is_number(field, mark) for mark in marks) for field in fields)
+            score = (numbers / max(len(fields), 1), max(map(len, rows), default=0))
+            if score > best:
+                best, guess = score, delimiter
+    return guess
+
+
+def _guess_decimal(text: str, delimiter: str) -> str:
+    if delimiter == "," or "," not in text:
+        return "."
+    with_comma, with_point, doubtful = "", "", ""
+    for _, row in _csv_rows(text, delimiter):
+        for field in row:
+            if "," in field and _is_number(field, ","):
+                if re.fullmatch(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*", field):
+                    doubtful = field.strip()
+                else:
+                    with_comma = field.strip()
+            elif "." in field and _is_number(field, "."):
+                with_point = field.strip()
+    if with_comma and with_point:
+        raise ValueError(
+            f"the text has both {reprlib.repr(with_point)} and {reprlib.repr(with_comma)}; say "
+            'which is right by decimal="." or decimal=","'
+        )
+    if doubtful and not with_comma and not with_point:
+        raise ValueError(
+            f"{doubtful!r} may be a fraction or some thousands; if it is a fraction, say so by "
+            'decimal=","'
+        )
+    return "," if with_comma else "."
+
+
+def _is_header(rows: list[list[str]], decimal: str) -> bool:
+    """Whether the first of some rows names the columns."""
+    if not rows:
+        return False
+    first, below = [field.strip() for field in rows[0]], rows[1:]
+    if not any(_is_number(field, decimal) for field in first):
+        return any(first)
+    counted = [field for field in first if field.isdecimal()]
+    words = [field for field in first if not field.isdecimal()]
+    if counted != [str(j) for j in range(len(counted))] or not below:
+        return False
+    if words:  # of pandas, too: columns without a name are numbered
+        return not any(_is_number(field, decimal) for field in words) and (
+            len(counted) > 1 or not first[0]
+        )
+    if below[0] == [str(len(first) + j) for j in range(len(first))]:
+        return False  # the rows go on counting: these are samples
+    all_fractions = all(decimal in field for row in below for field in row)
+    return len(first) > 2 or (len(first) == 2 and all_fractions)
+
+
+def _numbers_or_names_rows(column: list[str], decimal: str) -> bool:
+    """Whether this may be an index: whole numbers, all different, or anything but numbers."""
+    if not all(field.strip() for field in column):
+        return False
+    if not all(_is_number(field, decimal) for field in column):
+        return True
+    values = {_number(field, decimal) for field in column}
+    return len(values) == len(column) and all(value.is_integer() for value in values)
+
+
+def _find_column(column: Column, names: list[str]) -> int:
+    if isinstance(column, str):
+        if names.count(column) == 1:
+            return names.index(column)
+        known = reprlib.repr([name for name in names if name])
+        how = "two columns or more are" if column in names else "no column is"
+        raise ValueError(f"{how} named {column!r}; there are {known}")
+    if isinstance(column, Integral) and 0 <= column < len(names):
+        return int(column)
+    raise ValueError(f"there is no column {column!r}; they go from 0 to {len(names) - 1}")
+
+
+def _as_labels(labels: list[str]) -> NDArray[Any]:
+    """As whole numbers if that is what they are and nothing is lost."""
+    if all(re.fullmatch(r"[+-]?(0|[1-9]\d{0,17})", label, re.ASCII) for label in labels):
+        return np.array([int(label) for label in labels], dtype=np.int64)
+    return np.array(labels)
+
+
+def _csv_values(
+    line: int, row: list[str], take: list[int], titles: list[str], decimal: str
+) -> list[float]:
+    """The numbers in some columns of a row."""
+    fields = [row[j] for j in take]
     with suppress(ValueError):
-        values = [float(field) for field in row]
-        if all(map(math.isfinite, values)) and "_" not in "".join(row):
+        if decimal == "." and "_" not in "".join(fields):  # nearly always, and a third faster
+            values = [float(field) for field in fields]
+        else:
+            values = [_number(field, decimal) for field in fields]
+        if all(map(math.isfinite, values)):
             return values
-    good = [_is_number(field) and math.isfinite(float(field)) for field in row]
-    name, field = names[good.index(False)], row[good.index(False)]
-    what = reprlib.repr(field) if field.strip() else "an empty cell"
-    raise ValueError(f"line {line}, column {name}: {what} is not a finite number")
+    for j in take:
+        field = row[j]
+        if not (_is_number(field, decimal) and math.isfinite(_number(field, decimal))):
+            what = reprlib.repr(field) if field.strip() else "an empty cell"
+            hint = ""
+            if field.strip() and not _is_number(field, decimal):
+                hint = "; if the column holds labels, say so by labels="
+            raise ValueError(
+                f"line {line}, column {titles[j]}: {what} is not a finite number{hint}"
+            )
+    raise AssertionError("one of them was none")
 
 
-def _is_number(field: str) -> bool:
-    """Whether a field spells a number, be it NaN or infinite."""
+def _number(field: str, decimal: str) -> float:
+    """The number, be it NaN or infinite, that a field spells; a ValueError if it does not."""
+    if "_" in field:  # 1_5 would be 15
+        raise ValueError("no number")
+    if decimal == ",":
+        if "." in field or field.rstrip().endswith(","):
+            raise ValueError("no number")
+        field = field.replace(",", ".")
+    return float(field)
+
+
+def _is_number(field: str, decimal: str) -> bool:
     try:
-        float(field)
+        _number(field, decimal)
     except ValueError:
         return False
-    return "_" not in field  # 1_5 would be 15
+    return True
 
 
-def _as_samples(values: NDArray[Any]) -> NDArray[np.floating[Any]]:
+def _as_samples(values: NDArray[Any], scale: bool | None) -> NDArray[np.floating[Any]]:
     if values.ndim < 2:
         raise ValueError(
             f"the array is {values.ndim}-D, of shape {values.shape}; "
@@ -308,7 +597,7 @@ def _as_samples(values: NDArray[Any]) -> NDArray[np.floating[Any]]:
     with np.errstate(all="ignore"):  # what overflows in the cast is found below
         dtype: type[np.floating[Any]] = np.float32 if is_single else np.float64
         X = values.reshape(len(values), -1).astype(dtype, "C")
-    if values.dtype == np.uint8:
+    if scale or (scale is None and values.dtype == np.uint8 and values.max() > 1):
         X /= 255
     finite = np.isfinite(X)
     if not finite.all():

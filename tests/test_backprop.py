@@ -887,7 +887,7 @@ def test_gradient_check_leaves_the_model_alone():
 def relu_case(seed, most_units, most_rows):
     """A relu network and data that may be large or far from 0."""
     rng = np.random.default_rng(seed)
-    rows = int(rng.integers(2, most_rows + 1))
+    rows = int(2 * (most_rows / 2) ** rng.random())  # as often below 20 as above, if to 200
     X = [
         lambda: rng.standard_normal((rows, int(rng.integers(2, 30)))),
         lambda: rng.permutation(load_digits().X)[:rows],
@@ -916,10 +916,12 @@ def with_one_parameter_wrong(model, number, factor=1.01):
     return Wrong(**model.get_params())
 
 
-def check_right_and_wrong(seed, most_units, most_rows):
+def check_right_and_wrong(seed, most_units, most_rows, also_wrong=True):
     model, X = relu_case(seed, most_units, most_rows)
     right = gradient_check(model, X, random_state=seed)
     assert right.error < CENTRAL, (model, X.shape, str(right))
+    if not also_wrong:
+        return
     wrong = gradient_check(with_one_parameter_wrong(model, seed), X, random_state=seed)
     # 1% of the longest component; the places drawn may have missed it
     assert 1e-5 < wrong.error < 0.011, (model, X.shape, str(wrong))
@@ -935,7 +937,7 @@ def test_kinks_of_relu_are_no_errors_and_hide_none(seed):
 @pytest.mark.parametrize("first", range(0, 500, 50))
 def test_kinks_of_relu_are_no_errors_in_500_runs(first):
     for seed in range(1000 + first, 1050 + first):
-        check_right_and_wrong(seed, 256, 200)
+        check_right_and_wrong(seed, 256, 200, also_wrong=seed % 5 == 0)
 
 
 @pytest.mark.parametrize("seed", range(2))

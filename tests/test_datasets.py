@@ -11,6 +11,7 @@ import tracemalloc
 import warnings
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def arrays_of(*dtypes, max_dims=4):
 def expected(array):
     """State the rule for shapes and types once more, value by value."""
     flat = [[float(value) for value in np.ravel(sample)] for sample in array]
-    if array.dtype == np.uint8:
+    if array.dtype == np.uint8 and max(map(max, flat)) > 1:
         flat = [[value / 255 for value in sample] for sample in flat]
     is_single = array.dtype in (np.dtype("<f4"), np.dtype(">f4"))
     return np.array(flat, dtype=np.float32 if is_single else np.float64)
@@ -176,6 +177,20 @@ def test_bytes_are_scaled_and_axes_flattened(path):
     np.testing.assert_array_equal(X[1], np.arange(12, 24) * 11 / 255)
 
 
+@pytest.mark.parametrize("write", [npy, idx, lambda a: npz(X=a)], ids=["npy", "IDX", "npz"])
+def test_what_is_divided_by_255(path, write):
+    black_and_white = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
+    np.testing.assert_array_equal(load_bytes(path, write(black_and_white)), black_and_white)
+    np.testing.assert_array_equal(load(path, scale=True), black_and_white / 255)
+    for darkest in (2, 255):
+        images = np.array([[0, 1], [1, darkest]], np.uint8)
+        np.testing.assert_array_equal(load_bytes(path, write(images)), images / 255)
+        np.testing.assert_array_equal(load(path, scale=False), images)
+    whole = np.array([[0, 255], [128, 64]], np.int16)
+    np.testing.assert_array_equal(load_bytes(path, write(whole)), whole)
+    np.testing.assert_array_equal(load(path, scale=True), whole / 255)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -183,7 +198,7 @@ def test_bytes_are_scaled_and_axes_flattened(path):
         '"1","2"\n"3","4"',
         "\ufeff1,2\r\n3,4\r\n",
         "\n\n a , b \n\n 1 ,\t2\n   \n3,4\n\n",
-        ",b\n1,2\n3,4\n",
+        "a,\n1,2\n3,4\n",
         "größe,b\n1,2e0\n+3,.4e1\n",
     ],
     ids=["quoted header", "quoted numbers", "byte-order mark", "blanks", "unnamed", "UTF-8"],
@@ -196,6 +211,211 @@ def test_csv_of_one_column(path):
     np.testing.assert_array_equal(load_bytes(path, b"height\n1\n\n2\n"), [[1], [2]])
 
 
+# --- Tables as other programs write them ----------------------------------------------------
+
+
+class Table(NamedTuple):
+    """A text, what is in it, and how it was written."""
+
+    text: str
+    X: np.ndarray
+    names: list[str]
+    has_header: bool
+    n_before: int  # columns before the first feature
+    delimiter: str
+    decimal: str
+
+
+def written(values, decimal):
+    return [[repr(value).replace(".", decimal) for value in row] for row in values]
+
+
+@st.composite
+def tables(draw, indices=("none", "numbers", "from 1", "shuffled", "names")):
+    """Fractions under every delimiter, with names, with numbers for names, and with none."""
+    delimiter = draw(st.sampled_from([",", ";", "\t", " "]))
+    decimal = "." if delimiter == "," else draw(st.sampled_from(".,"))
+    n, d = draw(st.integers(1, 5)), draw(st.integers(2, 5))
+    number = st.floats(-1e6, 1e6) | st.floats(allow_nan=False, allow_infinity=False)
+    X = draw(hnp.arrays(float, (n, d), elements=number))
+    X = np.vstack([np.full(d, 0.5), X])  # in case that all others are 1,234
+    rows = written(X.tolist(), decimal)
+    index = draw(st.sampled_from(indices))
+    header = draw(st.sampled_from(["words", "numbers"] + ["none"] * (index == "none")))
+    if header == "numbers" and index == "none":
+        header = "numbers" if d > 2 else "words"
+    names = [str(j) if header == "numbers" else f"x{j}" for j in range(d)]
+    head = list(names)
+    if index != "none":
+        order = draw(st.permutations(range(n + 1)))
+        labels = {
+            "numbers": range(n + 1),
+            "from 1": range(1, n + 2),
+            "shuffled": [3 * i for i in order],
+            "names": [f"row{i}" for i in range(n + 1)],
+        }[index]
+        rows = [[str(label), *row] for label, row in zip(labels, rows, strict=True)]
+        head = [draw(st.sampled_from(['""', "Unnamed:_0"])).replace("_", " "), *head]
+        if delimiter == " ":
+            head[0] = '""'
+    lines = [delimiter.join(row) for row in ([head] if header != "none" else []) + rows]
+    newline = draw(st.sampled_from(["\n", "\r\n"]))
+    comment = draw(st.sampled_from(["", "# written by hand" + newline]))
+    text = comment + newline.join(lines) + draw(st.sampled_from(["", newline]))
+    return Table(text, X, names, header != "none", int(index != "none"), delimiter, decimal)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(table=tables(), wrap=st.sampled_from([bytes, zipped]))
+def test_tables_are_read_without_being_told_how(path, table, wrap):
+    assert_same(load_bytes(path, wrap(table.text.encode())), table.X)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(table=tables(), data=st.data())
+def test_columns_are_those_asked_for(path, table, data):
+    d = table.X.shape[1]
+    columns = data.draw(st.lists(st.integers(0, d - 1), min_size=1, max_size=d))
+    path.write_bytes(table.text.encode())
+    asked = [j + table.n_before for j in columns]
+    if table.has_header:
+        asked = [data.draw(st.sampled_from([number, table.names[j]]))
+                 for number, j in zip(asked, columns, strict=True)]  # fmt: skip
+    assert_same(load(path, columns=asked), table.X[:, columns])
+    told = load(path, columns=asked, delimiter=table.delimiter, decimal=table.decimal)
+    assert_same(told, table.X[:, columns])
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    table=tables(indices=("none",)),
+    kind=st.sampled_from(["words", "whole", "codes"]),
+    data=st.data(),
+)
+def test_labels_come_beside_the_samples(path, table, kind, data):
+    n, d = table.X.shape
+    place = data.draw(st.integers(0, d))
+    labels = data.draw(st.lists(st.integers(-9, 9), min_size=n, max_size=n))
+    if kind != "whole":
+        labels = [("a%d" if kind == "words" else "0%d") % abs(label) for label in labels]
+    rows = written(table.X.tolist(), table.decimal)
+    for row, label in zip(rows, labels, strict=True):
+        row.insert(place, str(label))
+    names = [f"x{j}" for j in range(d)]
+    names.insert(place, "kind")
+    lines = [names, *rows] if table.has_header else rows
+    path.write_text("\n".join(map(table.delimiter.join, lines)), encoding="utf-8")
+    X, found = load(path, labels="kind" if table.has_header else place)
+    assert_same(X, table.X)
+    assert found.tolist() == labels
+    assert found.dtype == np.int64 or kind != "whole"
+
+
+@pytest.mark.parametrize("name", ["label", "Class", "target", "labels"])
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_column_of_labels_is_no_feature(path, name, place):
+    names, row = ["1x1", "1x2"], ["0", "255"]
+    names.insert(place, name), row.insert(place, "7")
+    content = "\n".join(map(",".join, [names, row])).encode()
+    np.testing.assert_array_equal(load_bytes(path, content), [[0, 255]])
+    np.testing.assert_array_equal(load(path, labels=name).labels, [7])
+    np.testing.assert_array_equal(load(path, columns=[name]), [[7]])
+    # alone it is all there is
+    np.testing.assert_array_equal(load_bytes(path, f"{name}\n7\n".encode()), [[7]])
+
+
+@pytest.mark.parametrize(
+    ("text", "samples"),
+    [
+        ("0,1,2\n3,4,5\n", [[0, 1, 2], [3, 4, 5]]),  # goes on counting
+        ("0,1,2\n7,0,9\n", [[7, 0, 9]]),
+        ("0,1,2\n", [[0, 1, 2]]),  # there is nothing below that it could name
+        ("0,1\n1,1\n", [[0, 1], [1, 1]]),
+        ("0,1\n1.0,1.5\n", [[1, 1.5]]),
+        ("0,1\n1,1.5\n", [[0, 1], [1, 1.5]]),
+        ("0\n1.5\n", [[0], [1.5]]),
+        ("2,1,0\n1,1,1\n", [[2, 1, 0], [1, 1, 1]]),
+        ("name,0,1\n5,1,2\n", [[5, 1, 2]]),
+        (",0\n0,2.5\n1,3.5\n", [[2.5], [3.5]]),
+        (",a\n1.5,2\n2.5,3\n", [[1.5, 2], [2.5, 3]]),  # no index has fractions
+        (",a\n1,2\n1,3\n", [[1, 2], [1, 3]]),  # nor the same number twice
+        ("a,b\n0,2\n1,3\n", [[0, 2], [1, 3]]),  # a column with a name is one
+        ("Unnamed: 0\n0\n1\n", [[0], [1]]),  # nor is all that there is
+    ],
+)
+def test_what_is_a_header_and_what_an_index(path, text, samples):
+    np.testing.assert_array_equal(load_bytes(path, text.encode()), samples)
+
+
+def test_what_is_told_comes_before_what_is_guessed(path):
+    path.write_text("0,1,2\n7,0,9\n")
+    np.testing.assert_array_equal(load(path, header=False), [[0, 1, 2], [7, 0, 9]])
+    path.write_text("1,5\n2,5\n")
+    np.testing.assert_array_equal(load(path), [[1, 5], [2, 5]])
+    np.testing.assert_array_equal(load(path, header=True), [[2, 5]])
+    np.testing.assert_array_equal(load(path, decimal=","), [[1.5], [2.5]])
+    path.write_text("1,500;2\n")
+    np.testing.assert_array_equal(load(path, decimal=","), [[1.5, 2]])
+    for text in ("1,5;2\n3,;4\n", "1,5;2\n3.5;4\n"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"line 2, column 1: '3[.,]5?' is not a finite"):
+            load(path, decimal=",", delimiter=";")
+    path.write_text("1|2\n3|4\n")
+    np.testing.assert_array_equal(load(path, delimiter="|"), [[1, 2], [3, 4]])
+    path.write_text(",a\n0,2\n")
+    np.testing.assert_array_equal(load(path, columns=[0, 1]), [[0, 2]])
+    path.write_text(",a,b\n5,1,2\n7,3,4\n")
+    X, labels = load(path, labels=0)
+    assert X.tolist() == [[1, 2], [3, 4]] and labels.tolist() == [5, 7]
+
+
+def test_blanks_may_be_many(path):
+    path.write_text("   a  b\n  1   2.5 \n\t3 \t 4\n")
+    np.testing.assert_array_equal(load(path), [[1, 2.5], [3, 4]])
+
+
+def test_what_numpy_writes_by_default(path):
+    X = np.random.default_rng(0).standard_normal((4, 3))
+    np.savetxt(path, X, header="a b c")
+    np.testing.assert_allclose(load(path), X, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"columns": ["c"]}, r"no column is named 'c'; there are \['a', 'b'\]"),
+        ({"columns": [2]}, "no column 2; they go from 0 to 1"),
+        ({"columns": [-1]}, "no column -1"),
+        ({"columns": [0.5]}, "no column 0.5"),
+        ({"columns": []}, "columns must be a list"),
+        ({"columns": "a"}, "columns must be a list"),
+        ({"labels": "c"}, "no column is named 'c'"),
+        ({"delimiter": ";;"}, "delimiter must be a single character, got ';;'"),
+        ({"delimiter": ""}, "delimiter must be"),
+        ({"decimal": ";"}, "decimal must be"),
+        ({"decimal": ",", "delimiter": ","}, "not the delimiter"),
+    ],
+)
+def test_bad_arguments_are_refused(path, arguments, message):
+    path.write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(ValueError, match=message):
+        load(path, **arguments)
+
+
+def test_two_columns_of_one_name_cannot_be_told_apart(path):
+    path.write_text("a,a\n1,2\n")
+    with pytest.raises(ValueError, match="two columns or more are named 'a'"):
+        load(path, columns=["a"])
+
+
+@pytest.mark.parametrize("name", ["npy", "npz", "IDX"])
+@pytest.mark.parametrize("argument", [{"labels": 0}, {"columns": [0]}, {"header": False}])
+def test_arguments_of_tables_are_refused_with_arrays(path, name, argument):
+    path.write_bytes(FILES[name])
+    with pytest.raises(ValueError, match=f"is for text files, and this is an {name} file"):
+        load(path, **argument)
+
+
 # --- Files that do not ---------------------------------------------------------------------
 
 
@@ -203,6 +423,14 @@ def zip_with_a_long_name():
     """Let a member's own header claim, against the directory, a name of 511 bytes."""
     content = zip_of(X=npy(np.ones((9, 9))))
     return content[:26] + struct.pack("<H", 511) + content[28:]
+
+
+def zip_with(*names):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            archive.writestr(name, "1,2\n3,4\n")
+    return stream.getvalue()
 
 
 NAN_ARRAY = np.array([[0.0, 1.0], [2.0, np.nan], [np.inf, 0.0]])
@@ -226,8 +454,17 @@ REFUSED = {
     "empty cell": (b"a,b\n1,2\n3,\n", r"line 3, column 'b': an empty cell is not a finite"),
     "empty first cell": (b",2\n3,4\n", r"line 1, column 1: an empty cell"),
     "only empty cells": (b",\n3,4\n", r"line 1, column 1: an empty cell"),
-    "semicolons": (b"a;b\n1;2\n", "must be separated by commas, not by semicolons"),
-    "tabs": (b"1\t2\n3\t4\n", "must be separated by commas, not by semicolons or tabs"),
+    "comma and point": (b"1,5;2.5\n", "has both '2.5' and '1,5'; say which is right by decimal"),
+    "thousands": (b"a;b\n1,500;2\n", "'1,500' may be a fraction or some thousands"),
+    "labels": (b"a,b\n1,rose\n", "'rose' is not a finite number; if the column holds labels"),
+    "empty first cell below": (b",b\n,2\n1,3\n", "line 2, column '': an empty cell"),
+    "spreadsheet": (
+        zip_with("[Content_Types].xml", "xl/workbook.xml"),
+        "a spreadsheet .* save it as csv",
+    ),
+    "open spreadsheet": (zip_with("mimetype", "content.xml"), "a spreadsheet .* save it as csv"),
+    "old spreadsheet": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "save it as csv"),
+    "csv in a zip": (zip_with("points.csv"), "this is a zip archive, of 'points.csv'; unpack it"),
     "short row": (b"1,2,3\n4,5\n", "line 2 has 2 fields where 3 were expected"),
     "long row": (b"a,b\n1,2\n\n3,4,5\n", "line 4 has 3 fields where 2 were expected"),
     "long word": (b"1\n" + b"x" * 10_000, r"line 2, column 1: 'x+\.\.\.x+' is not"),
