@@ -263,7 +263,7 @@ def train(
     """
     # given back at once: from then on the C library keeps freed memory of up to this size at hand,
     # and a step's arrays come from there instead of from the system
-    np.empty(2**22 - 2**10)
+    np.empty(2**20)
     values, rows = monitor.values, np.arange(len(X))
     if validation_fraction:
         order = rng.permutation(len(X))
