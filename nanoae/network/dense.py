@@ -103,7 +103,7 @@ class Dense(Layer):
         x, rows = self.x.reshape(-1, self.n_in), grad_a.reshape(-1, self.n_out)
         np.matmul(x.T, rows, out=self.grad_weight)  # ∂L/∂W = xᵀ ∂L/∂a (1.1a)
         if self.grad_bias is not None:
-            np.sum(rows, axis=0, out=self.grad_bias)  # ∂L/∂b = Σ_r ∂L/∂a (1.1b)
+            rows.sum(axis=0, out=self.grad_bias)  # ∂L/∂b = Σ_r ∂L/∂a (1.1b)
         return grad_a @ self.weight.T if input_gradient else None  # ∂L/∂x = ∂L/∂a Wᵀ (1.1c)
 
 
