@@ -21,12 +21,14 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from nanoae.validation import check_integer, check_real
 
 # --- Bundled data -------------------------------------------------------------------------
 
@@ -662,8 +664,8 @@ def make_gaussian(
             f"eigenvalues must be a 1-D array of one value or more, got shape {spectrum.shape}"
         )
     for value in spectrum.tolist():
-        _check_not_negative("every eigenvalue", value)
-    _check_integer("n_samples", n_samples, low=spectrum.size + 1 if exact else 1)
+        check_real("every eigenvalue", value, 0)
+    check_integer("n_samples", n_samples, spectrum.size + 1 if exact else 1)
 
     rng = np.random.default_rng(random_state)
     basis = _orthonormal_columns(rng.standard_normal((spectrum.size, spectrum.size)))
@@ -716,8 +718,8 @@ def make_curve(
     >>> round(float(radius.mean()), 1), round(float(radius.std()), 1)
     (1.0, 0.1)
     """
-    _check_integer("n_samples", n_samples, low=1)
-    _check_not_negative("noise", noise)
+    check_integer("n_samples", n_samples, 1)
+    check_real("noise", noise, 0)
     rng = np.random.default_rng(random_state)
     angle = rng.uniform(-0.65 * np.pi, 0.65 * np.pi, n_samples)
     radius = 1.0 + noise * rng.standard_normal(n_samples)
@@ -786,11 +788,11 @@ def make_sparse_codes(
     >>> np.linalg.norm(dictionary, axis=0)[:3].round(12).tolist()
     [1.0, 1.0, 1.0]
     """
-    _check_integer("n_samples", n_samples, low=1)
-    _check_integer("n_features", n_features, low=1)
-    _check_integer("n_atoms", n_atoms, low=1)
-    _check_integer("n_active", n_active, low=1, high=n_atoms)
-    _check_not_negative("noise", noise)
+    check_integer("n_samples", n_samples, 1)
+    check_integer("n_features", n_features, 1)
+    check_integer("n_atoms", n_atoms, 1)
+    check_integer("n_active", n_active, 1, n_atoms)
+    check_real("noise", noise, 0)
 
     rng = np.random.default_rng(random_state)
     dictionary = rng.standard_normal((n_features, n_atoms))
@@ -803,14 +805,3 @@ def make_sparse_codes(
     clean = codes @ dictionary.T
     noise_std = noise * np.sqrt(np.mean(clean**2))  # both norms are sums over n_features
     return SparseCodes(clean + noise_std * rng.standard_normal(clean.shape), codes, dictionary)
-
-
-def _check_integer(name: str, value: int, low: int, high: float = math.inf) -> None:
-    if not (isinstance(value, Integral) and low <= value <= high):
-        allowed = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
-        raise ValueError(f"{name} must be an integer {allowed}, got {value!r}")
-
-
-def _check_not_negative(name: str, value: float) -> None:
-    if not (isinstance(value, Real) and 0 <= value < math.inf):
-        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")

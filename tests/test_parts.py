@@ -238,6 +238,33 @@ def test_samples_in_a_file_are_never_copied_whole(model, dtype, order, tmp_path)
     assert codes.shape[0] == len(errors) == n
 
 
+WIDE = {"hidden_layer_sizes": (512,), "max_iter": 1, "random_state": 0}
+
+
+@pytest.mark.parametrize("model", [
+    Autoencoder(1, **WIDE), VAE(1, **WIDE), SparseAutoencoder(512, max_iter=1, random_state=0),
+], ids=repr)  # fmt: skip
+def test_memory_is_that_of_the_widest_layer_not_of_the_samples(model):
+    """3 MB of samples of 2 numbers become 410 MB of 512, if all are sent through at once."""
+    many = np.random.default_rng(0).uniform(size=(100_000, 2)) * [3.0, 0.5]
+    model = copy.deepcopy(model)
+    model.initialise(many)
+    tracemalloc.start()
+    try:
+        for use in (model.reconstruct, model.reconstruction_error):
+            use(many)
+        if isinstance(model, VAE):
+            model.elbo(many, n_samples=2), model.log_likelihood(many, n_samples=2)
+        if isinstance(model, SparseAutoencoder):
+            model.fit(many)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # codes of sparse models are 512 numbers a sample, and asked for
+    codes = 0 if not hasattr(model, "components_") else 512 * many.itemsize * len(many)
+    assert peak < 30e6 + codes
+
+
 @pytest.mark.slow
 def test_two_gigabytes_are_fitted_within_a_tenth_of_one(tmp_path):
     """Limited by the system: private memory of 100 MB above what the interpreter has taken."""

@@ -178,6 +178,13 @@ def test_duplicated_short_atoms_have_it_too(x, sparsity):
 # --- 4.3 optimality -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_kkt_residual_off_the_support_is_that_of_either_sign(sign):
+    """h = 0 where the atom is worth taking, forwards or backwards: ``2 · 2/λ − 1``."""
+    residual = theory.lasso_kkt_residual([[sign * 2.0]], [[1.0]], [[0.0]], sparsity=0.5)
+    assert residual == pytest.approx([7.0])
+
+
 @pytest.mark.equation("4.3")
 @given(problems())
 @settings(max_examples=40)

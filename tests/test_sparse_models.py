@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from theory_report import verify
 
+import nanoae
 from nanoae import LearnedISTA, NotFittedError, SparseAutoencoder, SparseCoding, datasets, theory
 from nanoae.exceptions import ConvergenceWarning
 from nanoae.gradient_check import central_difference, gradient_check
@@ -292,6 +293,28 @@ def test_amortisation_gap():
     for model in models.values():
         np.testing.assert_allclose(model.components_, atoms, rtol=1e-14)  # which stay
     assert exact < learned[3] < learned[1] < untrained[3] < untrained[1]
+
+
+def test_learned_ista_keeps_its_dictionary_and_has_the_gradient_of_its_encoder(tmp_path):
+    rng = np.random.default_rng(0)
+    D = rng.standard_normal((5, 8))
+    D /= np.linalg.norm(D, axis=0)
+    X = rng.standard_normal((20, 5))
+    model = LearnedISTA(8, dictionary=D, sparsity=0.2, n_steps=3, max_iter=3, random_state=0)
+    assert gradient_check(model, X).error < 1e-7
+    model.fit(X)
+    np.testing.assert_allclose(model.components_, D.T, rtol=1e-15)
+    assert model.layout_.names == [
+        f"encoder_.layers[0].{name}" for name in ("weight", "recurrent_weight", "log_threshold")
+    ]
+    model.save(tmp_path / "model.npz")
+    loaded = nanoae.load(tmp_path / "model.npz")
+    assert loaded.reconstruct(X).tobytes() == model.reconstruct(X).tobytes()
+    for bad in (None, D[:4], D.T):
+        with pytest.raises(
+            ValueError, match=r"dictionary must have the shape \(d, k\) = \(5, 8\)"
+        ):
+            LearnedISTA(8, dictionary=bad).fit(X)
 
 
 # --- 4.7: the planted dictionary --------------------------------------------------------------
