@@ -92,8 +92,18 @@ class Moments:
 
     @property
     def variance(self) -> float:
-        """Of a feature, on average over all of them."""
-        return self.scatter / (self.n * len(self.mean))
+        """Of all features together: the trace of their covariance."""
+        return self.scatter / self.n
+
+    @property
+    def unit(self) -> float:
+        """The power of two next to the standard deviation of a feature, on average over all.
+
+        A model whose loss scales with the data is trained in this unit, so that volts and
+        microvolts come to the same. Scaling by a power of two rounds nothing.
+        """
+        variance = self.variance / len(self.mean)
+        return float(2 ** np.round(np.log2(variance) / 2)) if variance > 0 else 1.0
 
     @property
     def few_rows(self) -> Array:

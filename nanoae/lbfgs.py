@@ -74,7 +74,8 @@ class LBFGS:
         Returns
         -------
         converged : bool
-            False if ``max_iter`` came first, or if the gradient is not yet small but led nowhere.
+            Whether the gradient is down to ``tol``, or to what rounding leaves of it. False if
+            ``max_iter`` came first, or if it led nowhere, as at a kink.
 
         Raises
         ------
@@ -103,7 +104,10 @@ class LBFGS:
         if self.n_iter == 0:  # the start is a minimum already
             self._latest = self._reached
             self._after_step(result.x)
-        return self._follow_gradient(target, rounding)
+        size = self._follow_gradient(target, rounding)
+        # rounding leaves far less than this of a gradient; where more is left, there is a kink
+        floor = float(np.finfo(self.values.dtype).eps) ** 0.5 * float(np.abs(gradient).max())
+        return size <= target or (size <= floor and self.n_iter < self.max_iter)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """What SciPy minimises."""
@@ -113,8 +117,8 @@ class LBFGS:
         try:
             self._evaluate()
         except TrainingDiverged:
+            self.values.fill(np.nan)  # we have not been here
             # the far side of a valley, as high as where the search began: half of the step is next
-            self.values.fill(np.nan)
             loss, gradient = self._reached
             return loss, -gradient
         return self._latest
@@ -123,25 +127,24 @@ class LBFGS:
         loss, gradient = self.loss_and_gradient()
         self._latest = float(loss), gradient.astype(np.float64)
 
-    def _after_step(self, theta: Array) -> None:
+    def _after_step(self, _: Array) -> None:
         self.n_iter += 1
         self._reached = self._latest
         self.callback(self._latest[0])
 
-    def _follow_gradient(self, target: float, rounding: float) -> bool:
+    def _follow_gradient(self, target: float, rounding: float) -> float:
         """Gradient descent with Barzilai & Borwein's (1988) step, keeping the best point.
 
         Their step is the inverse curvature along the last move ``s``, ``⟨s, s⟩ / ⟨s, y⟩`` with
         ``y`` the change of the gradient, and needs no value of the loss. It is not monotone, so
         the point with the smallest gradient is what counts, among those whose loss is the same to
         ``rounding``: a saddle or a plateau has a small gradient too. When the smallest has not
-        been halved in 200 iterations, the arithmetic has no more to give. False if ``max_iter``
-        came first, or a step to where there is no loss.
+        been halved in 200 iterations, it will not be. Returns the size of that gradient.
         """
         self._evaluate()
         loss, gradient = self._latest
-        best, best_loss, best_size = self.values.copy(), loss, np.abs(gradient).max()
-        highest, converged = loss + rounding, True
+        best, best_loss, best_size = self.values.copy(), loss, float(np.abs(gradient).max())
+        highest = loss + rounding
         halved_at, halved_size = 0, best_size
         theta = self.values.astype(np.float64)
         # before there is a last move: a short one, to measure the curvature with
@@ -154,23 +157,20 @@ class LBFGS:
             try:
                 self._evaluate()
             except TrainingDiverged:  # along a nearly flat direction such a step may go anywhere
-                converged = False
                 break
             loss, new_gradient = self._latest
-            change = new_gradient - gradient
-            gradient = gradient + change
+            change, gradient = new_gradient - gradient, new_gradient
             curvature = move @ change
             if not curvature > 0:
                 break  # rounding has the last word
             move = -(move @ move) / curvature * gradient
-            size = np.abs(gradient).max()
+            size = float(np.abs(gradient).max())
             if size < best_size and loss <= highest:
                 best[...], best_loss, best_size = self.values, loss, size
             if best_size <= halved_size / 2:
                 halved_at, halved_size = i, best_size
             self.values[...] = best
+            self.n_iter += 1
             self.callback(best_loss)
-        else:
-            converged = bool(best_size <= target)
         self.values[...] = best
-        return converged
+        return best_size

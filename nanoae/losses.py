@@ -303,6 +303,9 @@ class Loss(NamedTuple):
         Makes reconstructions of the decoder's output, in place.
     needs_unit_interval : bool
         Whether the data must lie in [0, 1].
+    of_mean : callable
+        Of the mean ``(d,)`` of the samples and their total variance: the loss of a model that
+        answers every sample with the mean.
 
     Examples
     --------
@@ -319,11 +322,19 @@ class Loss(NamedTuple):
     per_sample: Callable[[Array, Array], Array]
     to_data: Callable[[Array], Array]
     needs_unit_interval: bool
+    of_mean: Callable[[Array, float], float]
+
+
+def _bernoulli_entropy(mean: Array, variance: float) -> float:
+    p = mean[(mean > 0) & (mean < 1)]
+    return float(-np.sum(p * np.log(p) + (1 - p) * np.log1p(-p)))
 
 
 LOSSES = {
-    "squared_error": Loss(squared_error, squared_error_per_sample, identity, False),
-    "bernoulli": Loss(bernoulli_nll, bernoulli_nll_per_sample, sigmoid, True),
+    "squared_error": Loss(
+        squared_error, squared_error_per_sample, identity, False, lambda mean, variance: variance
+    ),
+    "bernoulli": Loss(bernoulli_nll, bernoulli_nll_per_sample, sigmoid, True, _bernoulli_entropy),
 }
 
 

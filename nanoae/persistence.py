@@ -158,7 +158,10 @@ def architecture(name: str, fields: dict[str, Any]) -> Architecture:
     """The architecture of this name: one of ours, or of your own if it has been imported."""
     known = derived(Architecture)
     if name not in known:
-        raise ValueError(f"its architecture {name!r} is none of {', '.join(sorted(known))}")
+        raise ValueError(
+            f"its architecture {name!r} is none of {', '.join(sorted(known))}; one of your own is "
+            "to be imported first"
+        )
     return known[name](**fields)
 
 

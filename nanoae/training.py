@@ -15,6 +15,8 @@ from nanoae.lbfgs import LBFGS
 from nanoae.optimizers import Optimizer
 from nanoae.persistence import Checkpoint
 
+UNSCALED = "scale the data or try a smaller learning_rate"
+
 
 class Trainable(Protocol):
     """What the loop knows of a model: its loss, with the gradient in the flat vector."""
@@ -66,6 +68,8 @@ class Monitor:
         Name of the loss by which epochs are compared.
     keeps_best : bool
         Whether to keep the epoch with the least loss, not the last one.
+    unit, origin : float
+        A loss ``L`` is noted as ``unit · L + origin``: a model may be trained in its own unit.
     warning : str
         What is to be said of this training once it is over, if anything.
     """
@@ -75,6 +79,7 @@ class Monitor:
     n_iter_no_change = np.inf
     watches = "loss"
     keeps_best = False
+    unit, origin = 1.0, 0.0
     warning = ""
 
     def __init__(
@@ -127,9 +132,12 @@ class Monitor:
         **others : float
             More curves of the history.
         """
-        losses = {"loss": loss, **others}
+        losses = {
+            name: float(self.unit * value + self.origin)
+            for name, value in {"loss": loss, **others}.items()
+        }
         for name, value in losses.items():
-            self.curves.setdefault(name, []).append(float(value))
+            self.curves.setdefault(name, []).append(value)
         watched = losses[self.watches]
         if not self.keeps_best or watched < self._best:
             self.kept = len(self) - 1
@@ -137,8 +145,26 @@ class Monitor:
         improved = np.isinf(self._best) or watched < self._best - self.tol * abs(self._best)
         self._since_best = 0 if improved else self._since_best + 1
         self._best = min(self._best, watched) if is_final else np.inf
-        self._bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
+        self._bar.set_postfix_str(f"loss {losses['loss']:.6g}", refresh=False)
         self._bar.update()
+
+    def unfinished(self) -> str:
+        """What to say if the last epoch came while the loss was still falling; "" if not.
+
+        It was if the last tenth of the epochs has brought a hundredth of all its fall.
+        """
+        curve = np.array(self.curves.get(self.watches, ()))
+        tenth = max(1, len(curve) // 10)
+        if len(curve) < max(self.max_iter, 2) or self.warning:
+            return ""
+        fall = curve[-2 * tenth : -tenth].mean() - curve[-tenth:].mean()
+        if not fall > 0.01 * (curve[0] - curve.min()):
+            return ""
+        return (
+            f"stopped at max_iter={self.max_iter} while its loss was still falling, from "
+            f"{curve[-tenth - 1]:.6g} to {curve[-1]:.6g} in the last tenth of the epochs; raise "
+            "max_iter or learning_rate."
+        )
 
     def diverged(self, unit: str, advice: str) -> TrainingDiverged:
         """The error for a loss that has become infinite or NaN."""
@@ -228,6 +254,7 @@ def train(
     batch_size: int,
     validation_fraction: float = 0.0,
     mean: Array | None = None,
+    unit: float = 1.0,
     begin_epoch: Callable[[int], bool] | None = None,
 ) -> None:
     """Train on shuffled mini-batches.
@@ -251,6 +278,9 @@ def train(
         Part of the rows to hold out.
     mean : ndarray of shape (d,), optional
         Taken off every sample.
+    unit : float, default 1
+        What the loss is divided by for the optimizer: for data in other units Adam's ε and the
+        size of a step would be others.
     begin_epoch : callable, optional
         Called with the number of an epoch, from 0, before it begins. It may change the loss, and
         says whether this is its final form.
@@ -261,9 +291,7 @@ def train(
         The loss is no longer finite; the parameters of the last epoch (with rows held out: of the
         best one) are put back, as they are after any other error or an interrupt.
     """
-    # given back at once: from then on the C library keeps freed memory of up to this size at hand,
-    # and a step's arrays come from there instead of from the system
-    np.empty(2**20)
+    _keep_freed_memory()
     values, rows = monitor.values, np.arange(len(X))
     if validation_fraction:
         order = rng.permutation(len(X))
@@ -280,10 +308,12 @@ def train(
             total = 0.0
             for batch in batches(X, rows, batch_size, values.dtype, mean=mean, rng=rng):
                 loss, gradient = model.loss_and_gradient(batch, rng)
+                if unit != 1:
+                    gradient /= unit
                 optimizer.step(values, gradient)
                 total += loss * len(batch)  # a smaller last batch counts for fewer samples
                 if not np.isfinite(loss):
-                    break
+                    raise monitor.diverged("epoch", UNSCALED)
             losses = {"loss": total / len(rows)}
             if validation_fraction:
                 unseen = batches(X, held_out, batch_size, values.dtype, mean=mean)
@@ -291,9 +321,18 @@ def train(
                 noise = np.random.default_rng(validation_seed)
                 losses["validation_loss"] = mean_loss(model, unseen, noise)
             if not (np.isfinite(values).all() and np.isfinite([*losses.values()]).all()):
-                raise monitor.diverged("epoch", "scale the data or try a smaller learning_rate")
+                raise monitor.diverged("epoch", UNSCALED)
             monitor.note(**losses, is_final=is_final)
             monitor.save(optimizer=optimizer.state(), rng=rng.bit_generator.state)
+
+
+def _keep_freed_memory() -> None:
+    """Spare a step the system's memory: its arrays are those of the step before.
+
+    The C library gives freed memory back to the system if it is more than twice the largest array
+    that it has seen freed. So it is shown one of 8 MB, which nobody writes to.
+    """
+    np.empty(2**20)
 
 
 def train_full_batch(
@@ -306,7 +345,7 @@ def train_full_batch(
     Parameters
     ----------
     loss_and_gradient : callable
-        Loss and gradient at the monitor's ``values``.
+        Loss and gradient at the monitor's ``values``; L-BFGS sees both divided by its ``unit``.
     monitor : Monitor
         Has been told when to stop.
 
@@ -321,7 +360,7 @@ def train_full_batch(
         loss, gradient = loss_and_gradient()
         if not np.isfinite(loss):
             raise monitor.diverged("iteration", "scale the data")
-        return loss, gradient
+        return loss / monitor.unit, gradient / monitor.unit
 
     max_iter = monitor.max_iter - len(monitor)
     with monitor:
@@ -333,7 +372,7 @@ def train_full_batch(
     elif not converged:
         monitor.warning = (
             f"stopped at iteration {len(monitor)}, before it met tol={monitor.tol:g}: "
-            "from there no step led to a finite loss; scale the data."
+            "from there no step led on; scale the data, or take a smooth activation."
         )
 
 

@@ -65,7 +65,7 @@ def test_examples_print_what_they_say(name):
 
 @pytest.mark.parametrize("model", [m for m in vars(nanoae).values() if hasattr(m, "get_params")])
 def test_every_argument_of_a_model_is_explained(model):
-    explained = re.findall(r"^    (\w+(?:, \w+)*)(?: : |$)", model.__doc__, re.MULTILINE)
+    explained = re.findall(r"^(\w+(?:, \w+)*)(?: : |$)", inspect.getdoc(model), re.MULTILINE)
     named = {name for names in explained for name in names.split(", ")}
     assert set(inspect.signature(model).parameters) <= named
 

@@ -16,6 +16,25 @@ from nanoae.network import (
     Sequential,
 )
 
+
+class Residual(Layer):
+    """``y = x + f(x)``: x has two users."""
+
+    def __init__(self, inner):
+        super().__init__(inner.shape_in, inner.shape_out, parts={"inner": inner})
+        self.inner = inner
+
+    def __call__(self, x):
+        return x + self.inner(x)
+
+    def forward(self, x, rng=None):
+        return x + self.inner.forward(x, rng)
+
+    def backward(self, grad_y, *, input_gradient=True):
+        grad_x = self.inner.backward(grad_y, input_gradient=input_gradient)
+        return grad_y + grad_x if input_gradient else None
+
+
 LAYERS = {
     **{f"dense-{name}": lambda name=name: Dense(3, 4, name) for name in ACTIVATIONS},
     "dense-no-bias": lambda: Dense(3, 4, "tanh", bias=False),
@@ -24,6 +43,7 @@ LAYERS = {
     "lista": lambda: LISTA(3, 4),
     "lista-3": lambda: LISTA(3, 4, 3),
     "mlp": lambda: MLP((3, 5, 4), "tanh"),
+    "residual": lambda: Sequential([Residual(Dense(3, 3, "tanh")), Dense(3, 4)]),
     "sequential": lambda: Sequential([Dense(3, 5, "softplus"), Dictionary(5, 4), Dense(4, 4)]),
 }
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -167,23 +187,6 @@ def test_layers_know_their_shapes_and_forget(name):
 def test_neighbours_are_checked():
     with pytest.raises(ValueError, match=r"layers\[1\] must take rows of shape \(4,\).*\(5,\)\."):
         Sequential([Dense(3, 4), Dense(5, 2)])
-
-
-class Residual(Layer):
-    """``y = x + f(x)``: x has two users."""
-
-    def __init__(self, inner):
-        super().__init__(inner.shape_in, inner.shape_out, parts={"inner": inner})
-        self.inner = inner
-
-    def __call__(self, x):
-        return x + self.inner(x)
-
-    def forward(self, x, rng=None):
-        return x + self.inner.forward(x, rng)
-
-    def backward(self, grad_y, *, input_gradient=True):
-        return grad_y + self.inner.backward(grad_y)
 
 
 def test_parts_have_names_memory_and_initial_weights_through_the_layer_that_holds_them():

@@ -526,8 +526,9 @@ def test_a_solver_without_epochs_has_no_checkpoints(model, tmp_path):
 
 
 CHILD = """
-import itertools, os, signal, sys
+import itertools, os, signal, sys, warnings
 import numpy as np
+warnings.simplefilter("ignore")  # it is stopped early
 from nanoae import VAE
 path, moment = sys.argv[1], int(sys.argv[2])
 X = np.random.default_rng(0).uniform(size=(400, 20))
@@ -652,9 +653,9 @@ def test_a_model_whose_numbers_are_of_no_use_is_refused(kind, tmp_path):
 
 @pytest.mark.parametrize("every", [1, 100])
 def test_a_training_that_ran_out_of_patience_is_not_taken_up(every, tmp_path, monkeypatch):
-    X = np.random.default_rng(0).uniform(size=(20, 4))
+    X = np.random.default_rng(0).uniform(size=(100, 4))
     for model in (
-        Autoencoder(2, hidden_layer_sizes=(3,), n_iter_no_change=3),
+        Autoencoder(2, hidden_layer_sizes=(3,), n_iter_no_change=3, batch_size=1),
         SparseCoding(4, sparsity=0.1),
     ):
         model.set_params(tol=0.9999, random_state=0)

@@ -511,8 +511,11 @@ def test_as_many_rows_are_held_out_as_the_fraction_says_but_not_none_and_not_all
     SparseCoding(2),
 ])  # fmt: skip
 def test_models_stop_as_many_epochs_after_the_last_improvement_as_they_say(model):
-    X = np.random.default_rng(0).standard_normal((20, 4))
-    model = copy.deepcopy(model).set_params(tol=0.9999, random_state=0).fit(X)
+    X = np.random.default_rng(0).standard_normal((100, 4))  # 200 steps are 2 epochs
+    model = copy.deepcopy(model).set_params(tol=0.9999, random_state=0)
+    if hasattr(model, "n_iter_no_change"):
+        model.set_params(batch_size=1)
+    model.fit(X)
     patience = {LinearAutoencoder: 100, SparseCoding: 10}.get(type(model), 3)
     assert model.n_iter_ == 1 + patience  # no epoch divides the loss by 10,000
 
@@ -549,8 +552,10 @@ def test_error_of_a_diverged_training_says_what_is_kept():
 
 @pytest.mark.parametrize("beta_warmup", [0, 5])
 def test_patience_begins_with_the_first_epoch_at_full_beta(beta_warmup):
-    X = np.random.default_rng(0).standard_normal((40, 4))
-    model = VAE(2, beta_warmup=beta_warmup, n_iter_no_change=3, tol=0.9999, random_state=0).fit(X)
+    X = np.random.default_rng(0).standard_normal((100, 4))
+    model = VAE(
+        2, beta_warmup=beta_warmup, n_iter_no_change=3, tol=0.9999, batch_size=1, random_state=0
+    ).fit(X)
     assert model.n_iter_ == beta_warmup + 1 + 3
 
 
@@ -562,3 +567,100 @@ def test_warnings_point_to_the_line_that_called(name):
         with pytest.warns(ConvergenceWarning) as record:
             method(X)
         assert record[0].filename == __file__
+
+
+# --- what is said at the end ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows, epochs", [(20, 200), (100, 67), (1000, 8), (10_000, 3)])
+def test_patience_is_two_hundred_steps_at_least(n_rows, epochs):
+    """An epoch of a few steps is no evidence: on small data patience counts steps."""
+    X = np.random.default_rng(0).standard_normal((n_rows, 2))
+    model = Autoencoder(
+        1, hidden_layer_sizes=(), n_iter_no_change=3, tol=0.9999, batch_size=34, max_iter=201,
+        random_state=0,
+    ).fit(X)  # fmt: skip
+    assert model.n_iter_ == 1 + max(3, epochs)
+    assert model.set_params(n_iter_no_change=None, max_iter=250).fit(X[:100]).n_iter_ == 250
+
+
+def standardised_flowers():
+    """Three clouds of 50 rows and 4 columns each, of unit variance: as small as tables come."""
+    rng = np.random.default_rng(0)
+    centres = np.array([[5.0, 3.4, 1.5, 0.2], [5.9, 2.8, 4.3, 1.3], [6.6, 3.0, 5.6, 2.0]])
+    X = np.repeat(centres, 50, axis=0) + [0.5, 0.3, 0.4, 0.2] * rng.standard_normal((150, 4))
+    return (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+def test_a_vae_with_defaults_does_not_stop_by_luck_on_a_small_table():
+    X = standardised_flowers()
+    null = 0.5 * 4 * (np.log(2 * np.pi) + 1)
+    for seed in range(20):
+        assert VAE(2, random_state=seed).fit(X).loss_ < null - 0.2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("model, X", [
+    (Autoencoder(1, hidden_layer_sizes=(5,), activation="tanh", max_iter=20), "far"),
+    (Autoencoder(1, loss="bernoulli", max_iter=2, learning_rate=1e-6), "bits"),
+    (Autoencoder(1, max_iter=20), "equal"),
+    (Autoencoder(2, max_iter=20), "tiny"),
+    (VAE(1, max_iter=20), "small"),
+    (VAE(2, noise_variance="learned", max_iter=20), "huge"),
+    (SparseAutoencoder(4, sparsity=1e3, max_iter=5), "small"),
+], ids=repr)  # fmt: skip
+def test_what_is_no_better_than_the_mean_is_said_to_be(model, X):
+    rng = np.random.default_rng(0)
+    data = {
+        "far": rng.standard_normal((50, 3)) * [1, 2, 3] + 50,
+        "bits": (rng.random((50, 3)) > 0.3).astype(float),
+        "equal": np.tile([1.0, 2.0, 3.0], (9, 1)),
+        "tiny": 1e-8 * rng.standard_normal((50, 3)),
+        "small": 0.1 * rng.standard_normal((50, 3)),
+        "huge": 1e4 * rng.standard_normal((50, 3)),
+    }[X]
+    model = copy.deepcopy(model).set_params(random_state=0)
+    with pytest.warns(ConvergenceWarning, match="no better than to answer every .*mean: its loss"):
+        model.fit(data)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_the_mean_costs_is_what_a_model_without_a_code_loses():
+    """A decoder of bias alone, at its best: the mean, or its logits."""
+    rng = np.random.default_rng(0)
+    X = rng.random((30, 3)) * [1, 0.5, 0.2]
+    for loss, answer in (
+        ("squared_error", lambda m: m),
+        ("bernoulli", lambda m: np.log(m / (1 - m))),
+    ):
+        model = Autoencoder(1, hidden_layer_sizes=(), loss=loss)
+        model.initialise(X)
+        model.parameters_[...] = 0
+        model.decoder_.layers[0].bias[...] = answer(X.mean(axis=0))
+        assert model._null_loss() == pytest.approx(model.loss_and_gradient(X)[0], rel=1e-12)
+        assert np.abs(model.decoder_.layers[0].grad_bias).max() < 1e-15
+    for noise_variance in (0.3, "learned"):
+        vae = VAE(1, hidden_layer_sizes=(), noise_variance=noise_variance)
+        vae.initialise(X)
+        for layer in (*vae.encoder_.layers, *vae.decoder_.layers):
+            layer.weight.fill(0), layer.bias.fill(0)
+        vae.decoder_.layers[0].bias[...] = X.mean(axis=0)
+        loss, gradient = vae.loss_and_gradient(X, rng)
+        assert vae._null_loss() == pytest.approx(loss, rel=1e-12)
+        assert np.abs(gradient).max() < 1e-12 or noise_variance == 0.3
+
+
+@pytest.mark.filterwarnings("error")
+def test_running_out_of_epochs_while_the_loss_still_falls_is_said():
+    X = np.random.default_rng(0).standard_normal((200, 5)) @ np.diag([3, 2, 1, 1, 1])
+    for model in (
+        Autoencoder(2, max_iter=5), VAE(2, max_iter=5), SparseAutoencoder(5, max_iter=4),
+        LinearAutoencoder(2, solver="adam", max_iter=20),
+        SparseCoding(5, max_iter=2, sparsity=0.1),
+    ):  # fmt: skip
+        words = f"{type(model).__name__} stopped at max_iter={model.max_iter} while its loss was"
+        with pytest.warns(ConvergenceWarning, match=words):
+            model.set_params(random_state=0).fit(X)
+    # but not where it had come to rest
+    Autoencoder(2, hidden_layer_sizes=(), learning_rate=0.05, max_iter=300, n_iter_no_change=None,
+                random_state=0).fit(X)  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from nanoae.arrays import Array
-from nanoae.losses import LOSSES, Loss
+from nanoae.losses import LOSSES
 from nanoae.models.deep import NetworkAutoencoder
 from nanoae.models.hyperparameters import choice, documented, integer
 from nanoae.validation import check_unit_interval
@@ -72,15 +72,11 @@ class Autoencoder(NetworkAutoencoder):
         """
         h = self.encoder_.forward(X, rng)  # h = f(x)
         x_hat = self.decoder_.forward(h, rng)  # x̂ = g(h), or the logits of x̂
-        loss, grad_x_hat = LOSSES[self.loss].value(x_hat, X)
+        loss, grad_x_hat = self._loss.value(x_hat, X)
 
         grad_h = self.decoder_.backward(grad_x_hat)
         self.encoder_.backward(grad_h, input_gradient=False)
         return loss + self._decay_weights(), self._parameters.gradient
-
-    @property
-    def _loss(self) -> Loss:  # type: ignore[override]
-        return LOSSES[self.loss]
 
     def _check_range(self, X: Array) -> Array:
         return check_unit_interval(X) if LOSSES[self.loss].needs_unit_interval else X

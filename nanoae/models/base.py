@@ -49,11 +49,12 @@ class BaseAutoencoder:
     ...     def loss_and_gradient(self, X, rng=None):
     ...         h = self.encoder_.forward(X)
     ...         x_hat = self.decoder_.forward(h)
-    ...         error, grad_x_hat = squared_error(x_hat, X)
+    ...         error, grad_x_hat = self._loss.value(x_hat, X)
     ...         penalty, penalty_grad_h = squared_error(h, np.zeros_like(h))
     ...         grad_h = self.decoder_.backward(grad_x_hat) + self.shrinkage * penalty_grad_h
     ...         self.encoder_.backward(grad_h)
-    ...         return error + self.shrinkage * penalty, self.layout_.gradient
+    ...         loss = error + self.shrinkage * penalty + self._decay_weights()
+    ...         return loss, self.layout_.gradient
     >>> X = np.random.default_rng(0).standard_normal((5, 3))
     >>> model = Shrunk(2, hidden_layer_sizes=(), shrinkage=0.5)
     >>> bool(gradient_check(model, X).error < 1e-7), model
@@ -106,7 +107,7 @@ class BaseAutoencoder:
         return True
 
     _keeps_covariance = False  # or the mean and the variance of the samples alone
-    _bound: tuple[str, ...] = ()  # views of the parameters that `_build` sets, beside networks
+    _bound: tuple[str, ...] = ()  # what `_build` sets beside networks, and no file holds
 
     def objectives(self) -> dict[str, tuple[Objective, slice]]:
         """The players: each one's loss and gradient, and the part of the vector that follows it.
@@ -128,7 +129,10 @@ class BaseAutoencoder:
         return {name: getattr(self, name) for name in self._parameter_names()}
 
     def set_params(self: Self, **params: Any) -> Self:
-        """Change constructor arguments; they take effect at the next ``fit``."""
+        """Change constructor arguments; they take effect at the next ``fit``.
+
+        Those of training, such as ``learning_rate`` or ``beta``, do so at the next `partial_fit`.
+        """
         names = self._parameter_names()
         for name in params:
             if name not in names:
@@ -195,7 +199,8 @@ class BaseAutoencoder:
         Warns
         -----
         ConvergenceWarning
-            A solver of a deterministic loss came to ``max_iter`` first, or Ctrl-C was pressed.
+            ``max_iter`` came first, Ctrl-C was pressed, or what was learned is no better than to
+            answer every sample with their mean.
         """
         X, rng = self._check_training(X)
         file = None
@@ -215,6 +220,7 @@ class BaseAutoencoder:
         self._run(self._train, X, rng, monitor)
         if file is not None:
             file.finish(self._to_tree())
+        monitor.warning = monitor.warning or self._verdict(monitor)
         self._warn(monitor)
         return self
 
@@ -335,6 +341,10 @@ class BaseAutoencoder:
             for network in self._networks().values():
                 network.forget()
 
+    def _verdict(self, monitor: Monitor) -> str:
+        """What is to be said of what was learned, if anything."""
+        return monitor.unfinished()
+
     def _warn(self, monitor: Monitor) -> None:
         """Tell the caller of ``fit`` what there is to tell."""
         if monitor.warning:
@@ -447,7 +457,7 @@ class BaseAutoencoder:
             bases = type(self).__mro__
             if hasattr(type(self), name) or any(name in inspect.get_annotations(b) for b in bases):
                 self._check_fitted()
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return object.__getattribute__(self, name)  # raises what there is to raise
 
     @property
     def _dtype(self) -> np.dtype[Any]:
@@ -558,7 +568,7 @@ class BaseAutoencoder:
             state["_parameters"] = state["_parameters"].values.copy()
             state["_moments"] = vars(state["_moments"]).copy()
             for name in (*self._networks(), *self._bound):
-                del state[name]
+                state.pop(name, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

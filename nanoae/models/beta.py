@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ class LinearVAE(LatentGaussian, WeightDecay, DeepAutoencoder):  # type: ignore[m
     """The VAE with one linear layer to μ(x) and log σ²(x), and one from z to x̂.
 
     It minimises the same β-weighted negative ELBO as `VAE`, with the expectation over z worked
-    out: ``E_q ‖x − Wz − b‖² = ‖x − Wμ − b‖² + tr(W diag(σ²) Wᵀ)`` (6.7a), so there is nothing to
+    out: ``E_q ‖x − Wz − b‖² = ‖x − Wμ − b‖² + tr(W diag(σ²) Wᵀ)`` (6.7), so there is nothing to
     sample. Its optimum is known: ``W = U_k (Λ_k − βσ² I)_+^½`` (6.1).
 
     Attributes
@@ -91,17 +92,20 @@ class LinearVAE(LatentGaussian, WeightDecay, DeepAutoencoder):  # type: ignore[m
         decoder = self.decoder_.layers[0]
         mu, log_var = np.split(self.encoder_.forward(X), 2, axis=1)
         variance = np.exp(log_var)
+        mean_variance = np.mean(variance, axis=0)
         x_hat = self.decoder_.forward(mu)
         error, grad_x_hat = squared_error(x_hat, X)
-        W_squared = np.sum(decoder.weight**2, axis=1)  # ‖w_j‖², w_j the columns of W
-        error += np.mean(variance, axis=0) @ W_squared
-        nll, grad_error, self._grad_log_noise_variance[...] = gaussian_nll_of_error(
+        W_squared = np.sum(decoder.weight**2, axis=1)  # ‖w_j‖², of the columns of W = weightᵀ
+        error += mean_variance @ W_squared  # tr(W diag(σ²) Wᵀ), on average (6.7)
+        nll, grad_error, grad_log_noise_variance = gaussian_nll_of_error(
             error, X.shape[1], self._log_noise_variance
         )
         kl, kl_grad_mu, kl_grad_log_var = gaussian_kl(mu, log_var)
 
+        self._grad_log_noise_variance[...] = grad_log_noise_variance
         grad_mu = self.decoder_.backward(grad_error * grad_x_hat) + self.beta * kl_grad_mu
-        decoder.grad_weight += 2 * grad_error * np.mean(variance, axis=0)[:, None] * decoder.weight
+        # the decoder has another use, in the trace
+        decoder.grad_weight += 2 * grad_error * mean_variance[:, None] * decoder.weight
         grad_log_var = grad_error * W_squared * variance / len(X) + self.beta * kl_grad_log_var
         self.encoder_.backward(np.hstack([grad_mu, grad_log_var]), input_gradient=False)
         loss = nll + self.beta * kl + self._decay_weights()
@@ -112,24 +116,39 @@ class LinearVAE(LatentGaussian, WeightDecay, DeepAutoencoder):  # type: ignore[m
 
         At its optimum σ²(x) is the same for all x, and then the exact loss is a function of the
         mean and Σ alone. So it may be minimised over any centred rows with the same Σ: the
-        triangular factor and its mirror image. The mean is put into the biases afterwards:
-        ``W (x − mean) + b = W x + (b − W mean)``.
+        triangular factor and its mirror image, in a unit of the size of the data. Mean and unit u
+        are put into the parameters afterwards: a code of ``(x − mean) / u`` is one of x, and the
+        density of x is that of ``x / u`` over uᵈ.
         """
         if self.solver != "lbfgs":
             super()._train(X, rng, monitor, **options)
             return
         encoder, decoder = self.encoder_.layers[0], self.decoder_.layers[0]
         encoder.weight[:, self.n_components :] = 0  # σ²(x) constant from the start
-        R = self._moments.few_rows.astype(self._dtype)
+        R = self._moments.few_rows
+        # the root of the largest variance: then no entry of W is much larger than 1
+        unit = float(np.linalg.norm(R, 2)) / math.sqrt(len(R)) or 1.0
+        if self.weight_decay:
+            unit = 1.0  # which decay is measured in
+        R = (R / unit).astype(self._dtype)
         mean = self._moments.mean.astype(self._dtype)
-        if options.get("is_part"):  # there are biases already, of another mean
+        monitor.origin = self.n_features_in_ * math.log(unit)
+        self._log_noise_variance -= 2 * math.log(unit)
+        if options.get("is_part"):  # there is something already
             encoder.bias += mean @ encoder.weight
+            encoder.weight *= unit
             decoder.bias -= mean
+            decoder.bias /= unit
+            decoder.weight /= unit
         try:
             super()._train(np.vstack([R, -R]), rng, monitor)
         finally:  # a model whose training was interrupted is to be usable, too
+            encoder.weight /= unit
             encoder.bias -= mean @ encoder.weight
+            decoder.weight *= unit
+            decoder.bias *= unit
             decoder.bias += mean
+            self._log_noise_variance += 2 * math.log(unit)
 
     def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
         self._train(X, rng, monitor, is_part=len(monitor) > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array
+from nanoae.losses import LOSSES
 from nanoae.models.base import BaseAutoencoder, WeightDecay
 from nanoae.models.hyperparameters import (
     choice,
@@ -55,7 +57,12 @@ class DeepAutoencoder(BaseAutoencoder):
         "the start (None: 1e-6).",
         0,
     )
-    n_iter_no_change: int = integer(10, "Epochs without such a fall, after which to stop.", 1)
+    n_iter_no_change: int | None = integer(
+        10,
+        "Epochs without such a fall, after which to stop; but 200 steps at least, for an epoch of "
+        "a few steps is no evidence. None: never.",
+        1,
+    )
     early_stopping: bool = flag(
         False, "Hold rows out and keep the parameters that are best on them."
     )
@@ -73,6 +80,8 @@ class DeepAutoencoder(BaseAutoencoder):
                 "got True. Use solver='adam'."
             )
 
+    loss = "squared_error"
+    _bound = ("_loss",)
     _outputs_per_component = 1  # of the encoder: a VAE has two
 
     def _build(self, n_features: int, dtype: DTypeLike, **more: tuple[int, ...]) -> None:
@@ -92,6 +101,7 @@ class DeepAutoencoder(BaseAutoencoder):
         self._parameters = Parameters(
             {"encoder_": self.encoder_, "decoder_": self.decoder_, **more}, dtype
         )
+        self._loss = LOSSES[self.loss]
 
     @property
     def _architecture(self) -> Architecture:
@@ -115,7 +125,9 @@ class DeepAutoencoder(BaseAutoencoder):
         else:
             monitor.max_iter = 200 if self.max_iter is None else self.max_iter
             monitor.tol = 1e-5 if self.tol is None else self.tol
-            monitor.n_iter_no_change = self.n_iter_no_change
+            if self.n_iter_no_change is not None:
+                steps = math.ceil(len(X) / self.batch_size)  # an epoch
+                monitor.n_iter_no_change = max(self.n_iter_no_change, math.ceil(200 / steps))
             held_out = self.validation_fraction if self.early_stopping else 0.0
         optimizer: Optimizer = Adam(self.learning_rate)
         if self.solver == "sgd":
@@ -124,7 +136,7 @@ class DeepAutoencoder(BaseAutoencoder):
             optimizer.restore(self._training_state["optimizer"])
         try:
             train(
-                self, X, rng, monitor, optimizer, batch_size=self.batch_size,
+                self, X, rng, monitor, optimizer, batch_size=self.batch_size, unit=self._unit,
                 validation_fraction=held_out, mean=self._offset, begin_epoch=begin_epoch,
             )  # fmt: skip
         finally:
@@ -133,12 +145,29 @@ class DeepAutoencoder(BaseAutoencoder):
     def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
         self._train(X, rng, monitor, is_part=True)
 
-    def _check_partial_fit(self) -> None:
-        if self.solver == "lbfgs":
-            raise ValueError(
-                "solver must be 'adam' or 'sgd' for partial_fit, since 'lbfgs' needs all samples "
-                "at every step; got 'lbfgs'."
+    # what the loss is measured in, for the optimizer
+    _unit = 1.0
+
+    def _null_loss(self) -> float:
+        """The loss of the best model that tells one sample from another in nothing."""
+        return self._loss.of_mean(self._moments.mean, self._moments.variance)
+
+    def _verdict(self, monitor: Monitor) -> str:
+        null = self._null_loss()
+        if not self._may_be_null and self.loss_ > null - 1e-4 * abs(null):
+            return (
+                "is no better than to answer every sample with the mean: its loss is "
+                f"{self.loss_:.6g}, that one's {null:.6g}. {self._remedy}, try another "
+                "learning_rate, or raise max_iter."
             )
+        return monitor.unfinished()
+
+    _remedy = "Scale the data"
+
+    @property
+    def _may_be_null(self) -> bool:
+        """Whether that may be what was asked for."""
+        return False
 
     @property
     def _can_checkpoint(self) -> bool:
@@ -183,7 +212,8 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
         fields = type(self).__dataclass_fields__
         for name in ("hidden_layer_sizes", "activation"):
             value, default = getattr(self, name), fields[name].default
-            if self.architecture is not None and value != default:
+            is_default = value == default or (name != "activation" and tuple(value) == default)
+            if self.architecture is not None and not is_default:
                 raise ValueError(
                     f"{name} must be left at {default!r} beside an architecture, which has layers "
                     f"of its own; got {value!r}."

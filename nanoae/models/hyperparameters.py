@@ -14,8 +14,8 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable, Collection
-from dataclasses import field, fields
-from functools import partial
+from dataclasses import Field, field, fields, is_dataclass
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,14 +33,14 @@ Class = TypeVar("Class", bound=type)
 
 
 def integer(default: Any, meaning: str, minimum: int, maximum: int | None = None) -> Any:
-    """An integer within a range; None is allowed where it is the default."""
+    """An integer within a range; None is allowed where the annotation has it."""
     return anything(default, meaning, partial(check_integer, minimum=minimum, maximum=maximum))
 
 
 def real(
     default: Any, meaning: str, minimum: float, maximum: float = np.inf, *, open_ends: bool = False
 ) -> Any:
-    """A finite number within a range; None is allowed where it is the default."""
+    """A finite number within a range; None is allowed where the annotation has it."""
     check = partial(check_real, minimum=minimum, maximum=maximum, open_ends=open_ends)
     return anything(default, meaning, check)
 
@@ -65,8 +65,10 @@ def networks(meaning: str) -> Any:
     """An `Architecture`, or None."""
 
     def check(name: str, value: Any) -> None:
-        if not isinstance(value, Architecture):
-            raise TypeError(f"{name} must be None or an Architecture; got {value!r}.")
+        if not isinstance(value, Architecture) or not is_dataclass(value):
+            raise TypeError(
+                f"{name} must be None or an Architecture that is a dataclass; got {value!r}."
+            )
 
     return anything(None, meaning, check)
 
@@ -93,33 +95,41 @@ def check_fields(model: Any) -> None:
     ------
     ValueError, TypeError
     """
-    for its_field in fields(model):
-        check, value = its_field.metadata["check"], getattr(model, its_field.name)
-        if check is not None and not (value is None and its_field.default is None):
-            check(its_field.name, value)
+    for name, declared in _declared(type(model)).items():  # type: ignore[arg-type]
+        check, value = declared.metadata["check"], getattr(model, name)
+        may_be_none = declared.default is None or "None" in str(declared.type)
+        if check is not None and not (value is None and may_be_none):
+            check(name, value)
 
 
-def documented(cls: Class) -> Class:
-    """Class decorator: write a section "Parameters" into the docstring, before "Attributes".
+@cache
+def _declared(cls: type) -> dict[str, Field[Any]]:
+    """Each field as it is explained: a class may give an inherited one another default only.
 
-    The class's own fields come first, then those of the classes that it derives from. A class may
-    give one of these another default, and says no more of it.
+    The class's own come first, then those of the classes that it derives from.
     """
-    present, lines = {its_field.name: its_field for its_field in fields(cls)}, ["Parameters"]
-    lines.append("-" * len(lines[0]))
+    found: dict[str, Field[Any]] = {}
     for base in cls.__mro__:
         for name in inspect.get_annotations(base):
             declared = vars(base).get("__dataclass_fields__", {}).get(name)
-            if declared is None or not declared.metadata or name not in present:
-                continue
-            its_field = present.pop(name)
-            its_field.metadata = declared.metadata
-            kind = declared.metadata["kind"] or str(declared.type).replace(" | ", " or ")
-            default = repr(its_field.default).replace("'", '"')
-            lines.append(f"{name} : {kind}, default {default}")
-            meaning = textwrap.fill(declared.metadata["meaning"], 91)
-            lines += textwrap.indent(meaning, " " * 4).split("\n")
-    section = textwrap.indent("\n".join(lines), " " * 4).lstrip()
-    before, attributes, after = (cls.__doc__ or "").partition("Attributes\n    ------")
-    cls.__doc__ = f"{before}{section}\n\n    {attributes}{after}"
+            if declared is not None and declared.metadata:
+                found.setdefault(name, declared)
+    return found
+
+
+def documented(cls: Class) -> Class:
+    """Class decorator: write a section "Parameters" into the docstring, before "Attributes"."""
+    doc = inspect.cleandoc(cls.__doc__ or "")
+    defaults = {its_field.name: its_field.default for its_field in fields(cls)}
+    lines = ["Parameters", "----------"]
+    for name, declared in _declared(cls).items():
+        kind = declared.metadata["kind"] or str(declared.type).replace(" | ", " or ")
+        default = repr(defaults[name]).replace("'", '"')
+        lines.append(f"{name} : {kind}, default {default}")
+        lines += textwrap.wrap(
+            declared.metadata["meaning"], 95, initial_indent="    ", subsequent_indent="    "
+        )
+    before, attributes, after = doc.partition("Attributes\n------")
+    section = "\n".join(lines)
+    cls.__doc__ = f"{before.rstrip()}\n\n{section}\n\n{attributes}{after}"
     return cls

@@ -172,9 +172,11 @@ class LinearAutoencoder(WeightDecay):
     def _train(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
         R = self._moments.few_rows.astype(monitor.values.dtype)  # the same loss, from d rows
         monitor.max_iter, monitor.tol = len(monitor) + self.max_iter, self.tol
+        unit = self._moments.unit**2  # of the loss
         if self.solver == "alternating":
             self._train_alternating(R, monitor)
         elif self.solver == "lbfgs":
+            monitor.unit = unit
             train_full_batch(lambda: self.loss_and_gradient(R), monitor)
             if len(monitor) < monitor.max_iter and self._balance():
                 monitor.warning = ""  # it may meet its tolerance after all
@@ -182,16 +184,17 @@ class LinearAutoencoder(WeightDecay):
         else:
             optimizer: SGD | Adam
             if self.solver == "sgd":
-                total_variance = np.sum(R * R) / len(R)
                 rate = 0.1 if self.learning_rate is None else self.learning_rate
-                optimizer = SGD(rate / (total_variance or 1), momentum=0.9)
+                total_variance = self._moments.variance or 1.0
+                optimizer = SGD(rate * unit / total_variance, momentum=0.9)
             else:
                 optimizer = Adam(0.003 if self.learning_rate is None else self.learning_rate)
             monitor.n_iter_no_change = 100
             in_batches = self.batch_size is not None
             train(
                 self, X if in_batches else R, rng, monitor, optimizer,
-                batch_size=self.batch_size or len(R), mean=self.mean_ if in_batches else None,
+                batch_size=self.batch_size or len(R), unit=unit,
+                mean=self.mean_ if in_batches else None,
             )  # fmt: skip
 
     _partial_fit = _train  # on the covariance of all samples seen
@@ -231,10 +234,13 @@ class LinearAutoencoder(WeightDecay):
         with monitor:
             for _ in monitor:
                 old = W_d
-                W_d = np.linalg.qr(Sigma @ old)[0]  # (2.7)
+                W_d, lengths = np.linalg.qr(Sigma @ old)  # (2.7)
                 encoder.weight[...] = W_d
                 decoder.weight[...] = W_d.T
                 monitor.note(self.loss_and_gradient(X)[0])
-                if np.linalg.norm(W_d - old @ (old.T @ W_d)) <= tol:
+                # where the data do not vary, any direction is as good, and each sweep has another
+                sizes = np.abs(np.diag(lengths))
+                Q = W_d[:, sizes > rounding * sizes.max()]
+                if np.linalg.norm(Q - old @ (old.T @ Q)) <= tol:
                     return
         monitor.warning = not_converged(self.max_iter, tol)

@@ -45,7 +45,10 @@ def load(path: str | os.PathLike[str]) -> BaseAutoencoder:
         name, classes = tree["class"], derived(BaseAutoencoder)
         if name not in classes:
             known = ", ".join(sorted(classes))
-            raise ValueError(f"its class is {name!r}, which is none of {known}")
+            raise ValueError(
+                f"its class is {name!r}, which is none of {known}; one of your own is to be "
+                "imported first"
+            )
         return classes[name]._from_tree(tree["state"])
     except Exception as error:  # of many kinds: whatever a made-up state may cause
         raise ValueError(f"{path} does not hold a usable model ({error}).") from None

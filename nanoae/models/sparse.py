@@ -195,6 +195,14 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
             if self.sparsity is not None:
                 check_real("sparsity", self.sparsity, 0, 1, open_ends=True)
 
+    @property
+    def _unit(self) -> float:  # type: ignore[override]
+        return self._moments.unit**2 if self.penalty == "l1" else 1.0
+
+    @property
+    def _may_be_null(self) -> bool:
+        return self.penalty == "kl"  # what it asks for may cost more than a mean
+
 
 @documented
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -240,6 +248,12 @@ class LearnedISTA(SparseAutoencoder):
             raise ValueError(
                 f"dictionary must have the shape (d, k) = {(n_features, self.n_components)}; "
                 f"got {np.shape(self.dictionary)}."
+            )
+        lengths = np.linalg.norm(self.dictionary, axis=0)
+        if not np.allclose(lengths, 1, rtol=1e-4, atol=0):
+            raise ValueError(
+                "dictionary must have columns of norm 1; got norms from "
+                f"{lengths.min():.4g} to {lengths.max():.4g}. Divide it by them."
             )
 
 

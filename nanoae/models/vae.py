@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nanoae.arrays import Array, blocks, map_rows, standard_normal
-from nanoae.losses import LIKELIHOODS, Likelihood, Loss, gaussian_kl
+from nanoae.losses import LIKELIHOODS, Likelihood, gaussian_kl
 from nanoae.models.base import BaseAutoencoder
 from nanoae.models.deep import NetworkAutoencoder
 from nanoae.models.hyperparameters import anything, choice, documented, integer, real
@@ -56,11 +56,12 @@ class LatentGaussian(BaseAutoencoder):
 
     likelihood: str
     noise_variance: float | str
+    _likelihood: Likelihood
     _log_noise_variance: Array
     _grad_log_noise_variance: Array
 
     _outputs_per_component = 2
-    _bound = ("_log_noise_variance", "_grad_log_noise_variance")
+    _bound = ("_likelihood", "_loss", "_log_noise_variance", "_grad_log_noise_variance")
 
     def _build(self, n_features: int, dtype: DTypeLike) -> None:
         if self.noise_variance != "learned":
@@ -71,16 +72,16 @@ class LatentGaussian(BaseAutoencoder):
             super()._build(n_features, dtype, log_noise_variance=())  # type: ignore[call-arg]
             views = self._parameters["log_noise_variance"]
             # the best noise for a decoder that still says nothing: the variance of a feature
-            views[0][...] = np.log(self._moments.variance) if self._moments.scatter > 0 else 0
+            views[0][...] = self._log_variance_of_features
         self._log_noise_variance, self._grad_log_noise_variance = views
+        self._likelihood = LIKELIHOODS[self.likelihood]
+        self._loss = self._likelihood.distortion
 
     @property
-    def _likelihood(self) -> Likelihood:
-        return LIKELIHOODS[self.likelihood]
-
-    @property
-    def _loss(self) -> Loss:  # type: ignore[override]
-        return self._likelihood.distortion
+    def _log_variance_of_features(self) -> float:
+        """Of the samples, on average; 0 if they are all the same."""
+        variance = self._moments.variance / self.n_features_in_
+        return math.log(variance) if variance > 0 else 0.0
 
     def _check_range(self, X: Array) -> Array:
         distortion = LIKELIHOODS[self.likelihood].distortion
@@ -294,8 +295,13 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         "2016).",
         0,
     )
-    solver: str = choice(
-        "adam", "`LinearVAE` has another, for a loss without noise.", ("adam", "sgd")
+    solver: str = choice("adam", '"sgd" is with momentum.', ("adam", "sgd"))
+    max_iter: int | None = integer(None, "Largest number of epochs (None: 200).", 1)
+    tol: float | None = real(
+        None,
+        "An epoch is an improvement if the loss (with early stopping: that of the rows held out) "
+        "has fallen by more than ``tol`` times itself (None: 1e-5).",
+        0,
     )
 
     _beta_factor = 1.0  # part of β that counts in this epoch
@@ -325,15 +331,15 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         sigma = np.exp(log_var / 2)
         z = mu + sigma * eps  # the noise comes from outside, so z has a gradient (5.3)
         x_hat = self.decoder_.forward(z, rng)
-        nll, grad_x_hat, self._grad_log_noise_variance[...] = LIKELIHOODS[self.likelihood].nll(
+        nll, grad_x_hat, grad_log_noise_variance = self._likelihood.nll(
             x_hat, X, self._log_noise_variance
         )
         kl, kl_grad_mu, kl_grad_log_var = gaussian_kl(mu, log_var)
 
+        self._grad_log_noise_variance[...] = grad_log_noise_variance  # if learned (5.4a)
         grad_z = self.decoder_.backward(grad_x_hat)
         grad_mu = grad_z + beta * kl_grad_mu  # ∂z/∂μ = 1 (5.6a)
-        # ∂σ/∂log σ² = σ/2 (5.6b)
-        grad_log_var = grad_z * eps * sigma / 2 + beta * kl_grad_log_var
+        grad_log_var = grad_z * eps * sigma / 2 + beta * kl_grad_log_var  # ∂σ/∂log σ² = σ/2 (5.6b)
         self.encoder_.backward(np.hstack([grad_mu, grad_log_var]), input_gradient=False)
         loss = nll + beta * kl + self._decay_weights()
         return loss, self._parameters.gradient
@@ -345,6 +351,20 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
             super()._train(X, rng, monitor, **options)
         finally:
             self._beta_factor = 1.0
+
+    def _null_loss(self) -> float:
+        null = super()._null_loss()
+        log_variance: Any = self._log_noise_variance
+        if self.noise_variance == "learned":  # the best noise for a decoder that says nothing
+            log_variance = self._log_variance_of_features
+        return float(self._likelihood.nll_of_distortion(null, self.n_features_in_, log_variance))
+
+    # so large a weight may well ask for a code that says nothing (6.2)
+    @property
+    def _may_be_null(self) -> bool:
+        return self.beta > 1
+
+    _remedy = "Take a smaller noise_variance or beta, scale the data"
 
     def _warm_up(self, epoch: int) -> bool:
         self._beta_factor = min(1.0, (epoch + 1) / (self.beta_warmup + 1))

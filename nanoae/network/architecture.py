@@ -30,7 +30,8 @@ class Architecture:
     ...         return x + self.inner.forward(x, rng)
     ...
     ...     def backward(self, grad_y, *, input_gradient=True):
-    ...         return grad_y + self.inner.backward(grad_y)  # two users of x, two gradients
+    ...         grad_x = self.inner.backward(grad_y, input_gradient=input_gradient)
+    ...         return grad_y + grad_x if input_gradient else None  # x has two users
     >>> @dataclass(frozen=True)
     ... class Skip(Architecture):
     ...     width: int = 4

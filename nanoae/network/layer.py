@@ -28,7 +28,8 @@ class Layer:
       are rows.
 
     A layer of one's own has ``__call__``, ``forward`` and ``backward``, tells this constructor its
-    shapes, and names in ``remembers`` what its ``forward`` keeps.
+    shapes, names in ``remembers`` what its ``forward`` keeps, and draws its own parameters in
+    ``initialise``, or they stay 0. Weight decay acts on those whose names end in "weight".
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ class Layer:
     shapes : dict from name to shape
         Of its own parameters and those of its parts.
     memory : tuple
-        What the last forward kept. Hand it back, and the next backward is that of its pass.
+        What the last forward kept. Hand it back, and the next backward is that of its pass, if
+        its input is still what it was (training's batches share one array) and so are the weights.
     width : int
         Most numbers that a row takes on its way through.
 
@@ -60,6 +62,9 @@ class Layer:
     ...     def __init__(self, n):
     ...         super().__init__((n,), (n,), shapes={"factor": (n,)})
     ...
+    ...     def initialise(self, rng):
+    ...         self.factor.fill(1)
+    ...
     ...     def __call__(self, x):
     ...         return x * self.factor
     ...
@@ -68,7 +73,8 @@ class Layer:
     ...         return self(x)
     ...
     ...     def backward(self, grad_y, *, input_gradient=True):
-    ...         np.sum(grad_y * self.x, axis=0, out=self.grad_factor)
+    ...         rows = (grad_y * self.x).reshape(-1, *self.shape_in)
+    ...         rows.sum(axis=0, out=self.grad_factor)
     ...         return grad_y * self.factor if input_gradient else None
     >>> layer = Scale(2)
     >>> parameters = Parameters({"layer": layer})

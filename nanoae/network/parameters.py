@@ -80,7 +80,7 @@ class Parameters:
         )
 
     def weights(self) -> Iterator[tuple[Array, Array]]:
-        """Values and gradient of every weight matrix, which weight decay acts on; no biases."""
+        """Values and gradient of all whose names end in "weight", which weight decay acts on."""
         return (self[name] for name in self.names if name.endswith("weight"))
 
     def places(self) -> Iterator[Array]:
