@@ -146,7 +146,7 @@ def gradient_check(
         return at(theta)[0]
 
     parts = list(copy._parameters.places())
-    theta, units = _point_of_good_sight(at, values.copy(), parts)
+    theta = _point_of_good_sight(at, values.copy(), parts)
     at(theta)  # nothing of it may stay
     analytic = at(theta)[1].copy()
     if not np.isfinite(analytic).all():
@@ -160,12 +160,12 @@ def gradient_check(
         n_told = 0
         for i in rng.permutation(places)[:30]:
             by_hand = float(analytic[i])
-            found = _compare(loss_at, theta, i, units[i], by_hand, scale)
+            found = _compare(loss_at, theta, i, by_hand, scale)
             for _ in range(3):
                 if found is None:
                     nearby = theta * (1 + 0.01 * rng.standard_normal(theta.shape))
                     by_hand = float(at(nearby)[1][i])
-                    found = _compare(loss_at, nearby, i, units[i], by_hand, scale)
+                    found = _compare(loss_at, nearby, i, by_hand, scale)
             if found is not None:
                 n_told += 1
                 error, numeric = found
@@ -180,10 +180,8 @@ def gradient_check(
 
 def _point_of_good_sight(
     at: Callable[[Array], tuple[float, Array]], theta: Array, parts: list[Array]
-) -> tuple[Array, Array]:
+) -> Array:
     """``theta``, or a point at which the rounding of the loss hides less of the gradient.
-
-    With it, for each place what counts as a step of size 1.
 
     Data of size 255 make of a log-variance some hundreds, and of the loss e^hundreds, beside
     which most slopes are lost. Then the first parameter, which is the one that meets the data, is
@@ -191,29 +189,23 @@ def _point_of_good_sight(
     """
     found = []
     for halvings in range(12):
-        units = np.ones_like(theta)
-        units[parts[0]] /= 2**halvings
-        loss, gradient = at(theta * units)
+        point = theta.copy()
+        point[parts[0]] /= 2**halvings
+        loss, gradient = at(point)
         hidden = np.inf
         if np.isfinite(loss) and not np.isfinite(gradient).all():
             hidden = 0.0  # plain to see
         elif np.isfinite(loss):
             slopes = [np.abs(gradient[places]).max() or 1.0 for places in parts]
             hidden = np.spacing(abs(loss)) / min(slopes)
-        found.append((hidden, halvings, units))
+        found.append((hidden, halvings, point))
         if hidden <= 1e-10:
             break
-    units = min(found)[2]
-    return theta * units, units
+    return min(found)[2]
 
 
 def _compare(
-    f: Callable[[Array], float],
-    theta: Array,
-    i: int,
-    unit: float,
-    analytic: float,
-    scale: float,
+    f: Callable[[Array], float], theta: Array, i: int, analytic: float, scale: float
 ) -> tuple[float, float] | None:
     """The relative error of ``analytic``, and the numeric derivative; None if ``f`` has no say.
 
@@ -224,7 +216,7 @@ def _compare(
     """
     results = []
     for step in STEPS:
-        h = step * max(unit, abs(theta[i]))
+        h = step * max(1.0, abs(theta[i]))
         numeric = central_difference(f, theta, i, h)
         error = float(abs(numeric - analytic) / scale) if np.isfinite(analytic) else np.inf
         if error < 1e-8:

@@ -918,6 +918,33 @@ def test_one_wrong_component_is_found_among_kinks():
         assert check.analytic == pytest.approx(2 * check.numeric, rel=1e-4)
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_a_kink_right_here_is_seen_from_nearby(right):
+    class Kink(Autoencoder):
+        """With a kink in the only bias of its code, at the place that is looked at first."""
+
+        def loss_and_gradient(self, X, rng=None):
+            loss, gradient = super().loss_and_gradient(X, rng)
+            layer = self.encoder_.layers[0]
+            self.at = vars(self).get("at", layer.bias[0])
+            sign = 1 if layer.bias[0] > self.at else -1
+            layer.grad_bias[0] += sign if right else 2 * sign
+            return loss + abs(layer.bias[0] - self.at), gradient
+
+    X = np.random.default_rng(0).random((6, 4))
+    for seed in range(5):  # the kink is passed on either side
+        check = gradient_check(Kink(1, hidden_layer_sizes=()), X, random_state=seed)
+        assert (check.error < CENTRAL) == right
+        assert right or check.parameter == "encoder_.layers[0].bias[0]"
+
+
+def test_slopes_beside_data_in_the_millions():
+    X = 3e6 + np.random.default_rng(0).standard_normal((6, 4))
+    model = Autoencoder(1, hidden_layer_sizes=())
+    assert gradient_check(model, X).error < CENTRAL
+    assert gradient_check(with_one_parameter_wrong(model, 1), X).error > 1e-3
+
+
 def test_a_kink_anywhere_leaves_its_mark():
     t = np.arange(-4.0, 5.0)
     at = np.linspace(-4, 4, 4001)[:-1] + 1e-3  # of the kink, at no place of t
