@@ -24,7 +24,7 @@ from nanoae import (
     losses,
 )
 from nanoae.datasets import load_digits, make_curve, make_sparse_codes
-from nanoae.gradient_check import LEFT_BY_CUBIC, TRUST, central_difference
+from nanoae.gradient_check import LEFT_BY_CUBIC, TRUST, _compare, central_difference
 from nanoae.models import mlp, vae
 from nanoae.network import ACTIVATIONS, MLP, Dense, Parameters
 
@@ -936,6 +936,14 @@ def test_a_kink_right_here_is_seen_from_nearby(right):
         check = gradient_check(Kink(1, hidden_layer_sizes=()), X, random_state=seed)
         assert (check.error < CENTRAL) == right
         assert right or check.parameter == "encoder_.layers[0].bias[0]"
+
+
+def test_what_is_smaller_than_a_long_step_is_left_to_the_shorter_ones():
+    def f(theta):  # a steep place a ten-thousandth wide; seen closely, it is rough
+        return 1e-4 * np.tanh(theta[0] / 1e-4) + 1e-8 * zlib.crc32(theta.data) / 2**32
+
+    assert abs(central_difference(f, np.zeros(1), 0, 0.1)) < 0.01  # where the slope is 1
+    assert _compare(f, np.zeros(1), 0, 1.0, 1.0) is None
 
 
 def test_slopes_beside_data_in_the_millions():
