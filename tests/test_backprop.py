@@ -811,6 +811,18 @@ def test_a_gradient_that_is_not_a_number_is_found(monkeypatch):
     assert gradient_check(deep(), np.random.default_rng(1).random((6, 4))).error == np.inf
 
 
+def test_no_point_is_looked_for_where_the_gradient_is_a_number():
+    class Overflowing(Autoencoder):
+        def loss_and_gradient(self, X, rng=None):
+            loss, gradient = super().loss_and_gradient(X, rng)
+            if np.abs(self.encoder_.layers[0].weight).max() > 0.1:
+                gradient[0] = np.nan
+            return loss, gradient
+
+    check = gradient_check(Overflowing(2), np.random.default_rng(1).random((6, 4)))
+    assert check.error == np.inf and check.parameter == "encoder_.layers[0].weight[0, 0]"
+
+
 def test_gradient_check_says_its_verdict(monkeypatch):
     X = np.random.default_rng(1).random((6, 4))
     right = gradient_check(deep(), X)
