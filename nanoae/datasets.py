@@ -370,7 +370,8 @@ def _array_after_header(
     return np.frombuffer(content, dtype, offset=offset).reshape(shape, order=order)
 
 
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", " ": "blank"}
+# In the order of trust: blanks stand beside the first two, decimal commas between all others.
+_DELIMITERS = {";": "semicolon", "\t": "tab", " ": "blank", ",": "comma"}
 _GUESSED_FROM = 50  # lines
 _LABEL_NAMES = ("label", "labels", "class", "target")
 _NAMELESS = re.compile(r"\s*(Unnamed: 0)?\s*")
@@ -449,21 +450,23 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _guess_delimiter(text: str, decimal: str | None) -> str:
-    """That which leaves most fields below the first line numbers; then, most columns."""
-    best = (0.0, 0)
+    """That which leaves most fields below the first line numbers; then, which fits that line."""
+    best = (0.0, False, 0)
     guess = ";" if decimal == "," else ","
     for delimiter in _DELIMITERS:
         if delimiter == decimal:
             continue
         with suppress(ValueError):
             rows = [row for _, row in islice(_csv_rows(text, delimiter), _GUESSED_FROM)]
+            first = len(rows[0]) if rows else 0
             rows = rows[1:] or rows
+            width = max(map(len, rows), default=0)
+            if width < 2 and delimiter != ",":  # 1,5 alone in its line is two columns
+                continue
             fields = [field for row in rows for field in row]
-            marks = decimal or ".,"
-            if decimal is None and (delimiter == "," or len(fields) == len(rows)):
-                marks = "."  # 1,5 alone in its line is two columns
+            marks = decimal or ("." if delimiter == "," else ".,")
             numbers = sum(any(_is_number(field, mark) for mark in marks) for field in fields)
-            score = (numbers / max(len(fields), 1), max(map(len, rows), default=0))
+            score = (numbers / max(len(fields), 1), first == width, width)
             if score > best:
                 best, guess = score, delimiter
     return guess

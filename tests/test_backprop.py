@@ -26,7 +26,7 @@ from nanoae import (
     losses,
 )
 from nanoae.datasets import load_digits, make_curve, make_sparse_codes
-from nanoae.gradient_check import LEFT_BY_CUBIC, TRUST, central_difference
+from nanoae.gradient_check import LEFT_BY_CUBIC, TRUST, _compare, central_difference
 from nanoae.losses import LIKELIHOODS, LOSSES
 from nanoae.models import vae
 from nanoae.network import ACTIVATIONS, MLP, Dense, Parameters
@@ -860,6 +860,18 @@ def test_a_gradient_that_is_not_a_number_is_found(monkeypatch):
     assert gradient_check(deep(), np.random.default_rng(1).random((6, 4))).error == np.inf
 
 
+def test_no_point_is_looked_for_where_the_gradient_is_a_number():
+    class Overflowing(Autoencoder):
+        def loss_and_gradient(self, X, rng=None):
+            loss, gradient = super().loss_and_gradient(X, rng)
+            if np.abs(self.encoder_.layers[0].weight).max() > 0.1:
+                gradient[0] = np.nan
+            return loss, gradient
+
+    check = gradient_check(Overflowing(2), np.random.default_rng(1).random((6, 4)))
+    assert check.error == np.inf and check.parameter == "encoder_.layers[0].weight[0, 0]"
+
+
 def test_gradient_check_says_its_verdict(monkeypatch):
     X = np.random.default_rng(1).random((6, 4))
     right = gradient_check(deep(), X)
@@ -965,6 +977,41 @@ def test_one_wrong_component_is_found_among_kinks():
         check = gradient_check(TwiceOne(**model.get_params()), X)
         assert check.parameter == model.layout_.locate(i)
         assert check.analytic == pytest.approx(2 * check.numeric, rel=1e-4)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_kink_right_here_is_seen_from_nearby(right):
+    class Kink(Autoencoder):
+        """With a kink in the only bias of its code, at the place that is looked at first."""
+
+        def loss_and_gradient(self, X, rng=None):
+            loss, gradient = super().loss_and_gradient(X, rng)
+            layer = self.encoder_.layers[0]
+            self.at = vars(self).get("at", layer.bias[0])
+            sign = 1 if layer.bias[0] > self.at else -1
+            layer.grad_bias[0] += sign if right else 2 * sign
+            return loss + abs(layer.bias[0] - self.at), gradient
+
+    X = np.random.default_rng(0).random((6, 4))
+    for seed in range(5):  # the kink is passed on either side
+        check = gradient_check(Kink(1, hidden_layer_sizes=()), X, random_state=seed)
+        assert (check.error < CENTRAL) == right
+        assert right or check.parameter == "encoder_.layers[0].bias[0]"
+
+
+def test_what_is_smaller_than_a_long_step_is_left_to_the_shorter_ones():
+    def f(theta):  # a steep place a ten-thousandth wide; seen closely, it is rough
+        return 1e-4 * np.tanh(theta[0] / 1e-4) + 1e-8 * zlib.crc32(theta.data) / 2**32
+
+    assert abs(central_difference(f, np.zeros(1), 0, 0.1)) < 0.01  # where the slope is 1
+    assert _compare(f, np.zeros(1), 0, 1.0, 1.0) is None
+
+
+def test_slopes_beside_data_in_the_millions():
+    X = 3e6 + np.random.default_rng(0).standard_normal((6, 4))
+    model = Autoencoder(1, hidden_layer_sizes=())
+    assert gradient_check(model, X).error < CENTRAL
+    assert gradient_check(with_one_parameter_wrong(model, 1), X).error > 1e-3
 
 
 def test_a_kink_anywhere_leaves_its_mark():

@@ -369,6 +369,19 @@ def test_what_is_told_comes_before_what_is_guessed(path):
     assert X.tolist() == [[1, 2], [3, 4]] and labels.tolist() == [5, 7]
 
 
+@pytest.mark.parametrize("text", ["x;kind;y\n0,5;a;1,5\n", "0,5;a;1,5\n", "0,5 a 1,5\n"])
+def test_a_decimal_comma_is_no_delimiter_if_words_make_it_a_tie(path, text):
+    path.write_text(text)
+    X, labels = load(path, labels=1)
+    assert X.tolist() == [[0.5, 1.5]] and labels.tolist() == ["a"]
+
+
+def test_a_header_decides_between_delimiters(path):
+    path.write_text("age,street\n5,12 Main\n7,9 High\n")
+    X, labels = load(path, labels="street")
+    assert X.tolist() == [[5], [7]] and labels.tolist() == ["12 Main", "9 High"]
+
+
 def test_blanks_may_be_many(path):
     path.write_text("   a  b\n  1   2.5 \n\t3 \t 4\n")
     np.testing.assert_array_equal(load(path), [[1, 2.5], [3, 4]])

@@ -391,7 +391,7 @@ def a_code_depends_on_its_sample_alone(claim):
 def early_stopping_waits_for_beta(claim):
     model = VAE(
         2, beta=20, beta_warmup=8, early_stopping=True, n_iter_no_change=2, max_iter=12,
-        batch_size=1, learning_rate=1e-4, random_state=0,
+        batch_size=1, learning_rate=1e-8, random_state=0,
     ).fit(np.vstack([SAMPLES] * 5))  # fmt: skip
     holds(claim, "epochs of warm-up that were left out", 9 - model.n_iter_, 0)
 

@@ -169,6 +169,13 @@ class DeepAutoencoder(BaseAutoencoder):
         """Whether that may be what was asked for."""
         return False
 
+    def _check_partial_fit(self) -> None:
+        if self.solver == "lbfgs":
+            raise ValueError(
+                "solver must be 'adam' or 'sgd' for partial_fit, since 'lbfgs' needs all samples "
+                "at every step; got 'lbfgs'."
+            )
+
     @property
     def _can_checkpoint(self) -> bool:
         return self.solver != "lbfgs"
