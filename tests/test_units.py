@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nanoae import (
@@ -43,6 +43,9 @@ def fitted(model, X):
 
 @pytest.mark.parametrize("name", OPTIMA)
 @given(DOUBLE)
+@example(-12.0)
+@example(-8.0)
+@example(12.0)
 @settings(max_examples=12)
 def test_exact_solvers_know_no_units(name, exponent):
     scale = 10.0**exponent
@@ -57,6 +60,8 @@ def test_exact_solvers_know_no_units(name, exponent):
 
 @pytest.mark.parametrize("name", OPTIMA)
 @given(SINGLE)
+@example(-6.0)
+@example(6.0)
 @settings(max_examples=6)
 def test_nor_do_they_in_single_precision(name, exponent):
     scale = np.float32(10.0**exponent)
@@ -86,6 +91,9 @@ def test_and_nearly_the_same_in_all_others(name, scale):
 
 
 @given(DOUBLE)
+@example(-12.0)
+@example(2.0)
+@example(12.0)
 @settings(max_examples=10)
 def test_a_linear_vae_with_learned_noise_knows_no_units(exponent):
     """x in another unit has another density: ``log p(s x) = log p(x) − d log s``."""
