@@ -16,6 +16,7 @@ from nanoae import (
     SparseCoding,
     TiedAutoencoder,
     TrainingDiverged,
+    gradient_check,
 )
 from nanoae.optimizers import SGD
 from nanoae.training import Monitor, train, train_full_batch
@@ -665,3 +666,17 @@ def test_running_out_of_epochs_while_the_loss_still_falls_is_said():
     # but not where it had come to rest
     Autoencoder(2, hidden_layer_sizes=(), learning_rate=0.05, max_iter=300, n_iter_no_change=None,
                 random_state=0).fit(X)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_variance_of_a_code_cannot_run_away():
+    """Pixels up to 255: once the loss was 1e70, and nothing was said."""
+    X = 255 * np.random.default_rng(0).random((200, 64))
+    model = VAE(2, max_iter=20, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="no better than .*scale the data"):
+        model.fit(X)
+    assert np.abs(model.encode(X)[1]).max() <= 30 and model.loss_ < 1e15
+    # what lies beyond has no gradient, and the rest has its own
+    assert (
+        gradient_check(VAE(2, hidden_layer_sizes=(3,), activation="tanh"), X[:5, :4]).error < 1e-7
+    )

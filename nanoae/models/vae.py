@@ -22,6 +22,10 @@ from nanoae.validation import (
     check_unit_interval,
 )
 
+# of |log σ²| in a sampled loss: with samples in the hundreds it would start at hundreds, and its
+# exponential be all of the loss
+LIMIT = 30.0
+
 
 def noise_variance() -> Any:
     """The field of σ²."""
@@ -87,8 +91,13 @@ class LatentGaussian(BaseAutoencoder):
         distortion = LIKELIHOODS[self.likelihood].distortion
         return check_unit_interval(X) if distortion.needs_unit_interval else X
 
+    def _split(self, statistics: Array) -> tuple[Array, Array]:
+        """μ and log σ² of q(z|x), from the encoder's output."""
+        mu, log_var = np.split(statistics, 2, axis=1)
+        return mu, log_var
+
     def _codes(self, X: Array) -> Array:
-        return np.split(self.encoder_(X), 2, axis=1)[0].copy()  # the means of q(z|x)
+        return self._split(self.encoder_(X))[0].copy()  # the means of q(z|x)
 
     @property
     def noise_variance_(self) -> float:
@@ -97,7 +106,7 @@ class LatentGaussian(BaseAutoencoder):
 
     def encode(self, X: ArrayLike) -> tuple[Array, Array]:
         """Mean and log-variance of q(z|x) for samples ``(n, d)``: two arrays ``(n, k)``."""
-        mu, log_var = np.split(self._map_rows(self.encoder_, self._check_samples(X)), 2, axis=1)
+        mu, log_var = self._split(self._map_rows(self.encoder_, self._check_samples(X)))
         return mu.copy(), log_var.copy()
 
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> Array:
@@ -154,7 +163,7 @@ class LatentGaussian(BaseAutoencoder):
         rate, distortion = 0.0, 0.0
         with np.errstate(over="ignore", invalid="ignore"):  # one sentence says it below
             for x in blocks(X, self._dtype):
-                mu, log_var = np.split(self._map_rows(self.encoder_, x), 2, axis=1)
+                mu, log_var = self._split(self._map_rows(self.encoder_, x))
                 rate += gaussian_kl(mu, log_var)[0] * len(x)
                 distortion += self._distortion(x, mu, log_var, n_samples, rng) * len(x)
         return _finite(rate / len(X)), _finite(distortion / len(X))
@@ -208,7 +217,7 @@ class LatentGaussian(BaseAutoencoder):
         rng = check_random_state(random_state)
 
         def log_mean_weight(x: Array) -> Array:
-            mu, log_var = np.split(self._map_rows(self.encoder_, x), 2, axis=1)
+            mu, log_var = self._split(self._map_rows(self.encoder_, x))
             log_sum = np.full(len(x), -np.inf)
             for _ in range(n_samples):
                 eps = standard_normal(rng, mu.shape, self._dtype)
@@ -327,6 +336,7 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         rng = check_random_state(self.random_state) if rng is None else rng
         beta = self._beta_factor * self.beta
         mu, log_var = np.split(self.encoder_.forward(X, rng), 2, axis=1)
+        log_var = np.clip(log_var, -LIMIT, LIMIT)
         eps = standard_normal(rng, mu.shape, X.dtype)
         sigma = np.exp(log_var / 2)
         z = mu + sigma * eps  # the noise comes from outside, so z has a gradient (5.3)
@@ -340,9 +350,14 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         grad_z = self.decoder_.backward(grad_x_hat)
         grad_mu = grad_z + beta * kl_grad_mu  # ∂z/∂μ = 1 (5.6a)
         grad_log_var = grad_z * eps * sigma / 2 + beta * kl_grad_log_var  # ∂σ/∂log σ² = σ/2 (5.6b)
+        grad_log_var[np.abs(log_var) >= LIMIT] = 0
         self.encoder_.backward(np.hstack([grad_mu, grad_log_var]), input_gradient=False)
         loss = nll + beta * kl + self._decay_weights()
         return loss, self._parameters.gradient
+
+    def _split(self, statistics: Array) -> tuple[Array, Array]:
+        mu, log_var = super()._split(statistics)
+        return mu, np.clip(log_var, -LIMIT, LIMIT)
 
     def _train(self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any) -> None:
         if self.beta_warmup:
