@@ -69,8 +69,8 @@ def check_samples(
             if any(isinstance(v, (str, bytes)) for v in column)
         ]
         raise ValueError(
-            f"{name} must hold real numbers, but there are words in the columns {_some(words)}; "
-            "leave them out, or make numbers of them."
+            f"{name} must hold real numbers, but these columns hold words: {_some(words)}; leave "
+            "them out, or make numbers of them."
         )
     if array.dtype.kind not in "biufO" or texts:
         raise ValueError(f"{name} must hold real numbers; got an array of {array.dtype}.")

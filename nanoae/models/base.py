@@ -448,7 +448,8 @@ class BaseAutoencoder:
         transform : {"default", "pandas"}, optional
             "pandas" asks for a DataFrame with the names of `get_feature_names_out` and, if the
             samples are a DataFrame, its index; "default" for an array. None changes nothing.
-            "polars" there is not: make its frame of the array.
+            "polars" there is not: make its frame of the array. scikit-learn's ``set_config`` has
+            no say here.
 
         Returns
         -------
