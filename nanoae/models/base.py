@@ -386,7 +386,6 @@ class BaseAutoencoder:
         ValueError
             They are not.
         """
-        self._check_fitted()
         if input_features is not None:
             names, n = [*input_features], self.n_features_in_
             if self._feature_names is not None and names != self._feature_names:
