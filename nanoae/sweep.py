@@ -93,7 +93,7 @@ def beta_sweep(
     >>> sweep.rate.round(2).tolist(), sweep.distortion.round(2).tolist()
     ([2.06, 0.67], [3.24, 3.84])
     """
-    X = check_samples(X, minimum=2)
+    check_samples(X, minimum=2)  # the copies see X itself, for the names of its columns
     if not np.iterable(betas) or len(betas := [*betas]) == 0:
         raise ValueError(f"betas must be a list of at least one number; got {betas!r}.")
     for beta in betas:
@@ -119,7 +119,7 @@ def beta_sweep(
 
 
 def _fit_one(
-    X: Array, model_class: type[LatentGaussian], params: dict[str, object], beta: float
+    X: ArrayLike, model_class: type[LatentGaussian], params: dict[str, object], beta: float
 ) -> tuple[LatentGaussian, tuple[float, float, float, int]]:
     model = model_class(**{**params, "beta": beta}).fit(X)
     rate, distortion = model.rate_distortion(X)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numbers
+import sys
+import warnings
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -59,8 +62,22 @@ def check_samples(
     texts = array.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in array.flat)
     if array.dtype.kind == "c":
         raise ValueError(f"{name} must hold real numbers. Complex data not supported.")
+    if (texts or array.dtype.kind in "SU") and (labels := column_names(X)) is not None:
+        words = [
+            label
+            for label, column in zip(labels, array.T, strict=True)
+            if any(isinstance(v, (str, bytes)) for v in column)
+        ]
+        raise ValueError(
+            f"{name} must hold real numbers, but these columns hold words: {_some(words)}; leave "
+            "them out, or make numbers of them."
+        )
     if array.dtype.kind not in "biufO" or texts:
         raise ValueError(f"{name} must hold real numbers; got an array of {array.dtype}.")
+    if array.dtype.kind == "O" and "pandas" in sys.modules:  # or there could be none of its NA
+        NA = getattr(sys.modules["pandas"], "NA", None)
+        missing = np.fromiter((v is NA for v in array.flat), bool, array.size)
+        array = np.where(missing.reshape(array.shape), np.nan, array)  # found below
     if dtype is None:
         dtype = np.float32 if array.dtype == np.float32 else np.float64
     if not isinstance(X, np.memmap):
@@ -93,8 +110,76 @@ def check_samples(
             f"{name} has {array.shape[1]} features, but {model} is expecting {n_features} "
             "features as input."
         )
-    _check_finite(array, np.dtype(dtype), name)
+    _check_finite(array, np.dtype(dtype), name, column_names(X))
     return array
+
+
+def column_names(X: Any) -> list[str] | None:
+    """The names of a frame's columns if they all are strings; None for anything else."""
+    columns = getattr(X, "columns", None)
+    names = [*columns] if np.iterable(columns) else []
+    is_named = len(names) > 0 and all(isinstance(name, str) for name in names)
+    return [str(name) for name in names] if is_named else None
+
+
+def check_column_names(X: Any, fitted: list[str] | None, model: str) -> None:
+    """Hold the names of a frame's columns against those of the fit.
+
+    Raises
+    ------
+    ValueError
+        They are others, or in another order.
+
+    Warns
+    -----
+    UserWarning
+        Only one of the two has names. The sentence begins as scikit-learn's does, so that a
+        filter against the one is a filter against the other.
+    """
+    names = column_names(X)
+    if names == fitted:
+        return
+    if names is None or fitted is None:
+        what = (
+            f"X has feature names, but {model} was fitted without feature names"
+            if fitted is None
+            else f"X does not have valid feature names, but {model} was fitted with feature names"
+        )
+        warnings.warn(
+            f"{what}, so the order of its columns is not checked.",
+            UserWarning,
+            stacklevel=_depth_in_package(),
+        )
+        return
+    lacking = [*(Counter(fitted) - Counter(names)).elements()]
+    unknown = [*(Counter(names) - Counter(fitted)).elements()]
+    select = "pass X[list(model.feature_names_in_)]"
+    if lacking or unknown:
+        faults = [f"lacks {_some(lacking)}"] if lacking else []
+        faults += [f"has besides {_some(unknown)}"] if unknown else []
+        raise ValueError(
+            f"X must have the columns that {model} was fitted with, but {' and '.join(faults)}; "
+            f"{'add or rename columns' if lacking else select}."
+        )
+    j = next(j for j, name in enumerate(names) if name != fitted[j])
+    raise ValueError(
+        f"X must have its columns in the order in which {model} was fitted with them, but column "
+        f"{j} is {names[j]!r} in place of {fitted[j]!r}; {select}."
+    )
+
+
+def _some(names: list[str]) -> str:
+    """The first of them, and how many more."""
+    more = [f"{len(names) - 5} more"] if len(names) > 5 else []
+    return ", ".join([repr(name) for name in names[:5]] + more)
+
+
+def _depth_in_package() -> int:
+    """How far up the stack from its caller the package was called: where a warning points."""
+    frame, depth = sys._getframe(), 0
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "nanoae":
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def check_unit_interval(X: Array) -> Array:
@@ -120,7 +205,9 @@ def check_unit_interval(X: Array) -> Array:
     return np.clip(X, 0, 1)
 
 
-def _check_finite(array: Array, dtype: np.dtype[Any], name: str) -> None:
+def _check_finite(
+    array: Array, dtype: np.dtype[Any], name: str, columns: list[str] | None
+) -> None:
     """Raise unless all values are finite in this dtype, and their squares' sum is too."""
     total, first_row = dtype.type(0), 0
     with np.errstate(over="ignore", invalid="ignore"):
@@ -137,10 +224,11 @@ def _check_finite(array: Array, dtype: np.dtype[Any], name: str) -> None:
             f"{name} is too large: its squares overflow {dtype}; got values up to "
             f"{np.abs(block).max():g}. Scale it first."
         )
-    row, column = np.unravel_index(np.argmin(finite), block.shape)
+    row, j = np.unravel_index(np.argmin(finite), block.shape)
+    column = j if columns is None else repr(columns[j])
     raise ValueError(
         f"{name} contains NaN or infinity, first at row {first_row + row}, column {column} "
-        f"({block[row, column]}); remove or impute such values."
+        f"({block[row, j]}); remove or impute such values."
     )
 
 

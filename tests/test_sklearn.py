@@ -14,6 +14,7 @@ from sklearn.linear_model import Lasso, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
 from nanoae import (
@@ -46,6 +47,38 @@ def test_scikit_learns_own_checks(model_class):
     assert {r["check_name"] for r in results if r["status"] != "passed"} <= {
         "check_array_api_input"
     }
+
+
+# these `check_estimator` leaves out; two of them skip themselves without pandas
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model_class", CLASSES)
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_transformer_get_feature_names_out",
+        "check_transformer_get_feature_names_out_pandas",
+        "check_set_output_transform",
+        "check_set_output_transform_pandas",
+    ],
+)
+def test_scikit_learns_checks_of_column_names(check, model_class):
+    getattr(estimator_checks, check)(model_class.__name__, model_class())
+
+
+def test_a_pipeline_and_its_clone_give_frames_and_hold_columns_against_those_of_the_fit():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X[:200], columns=[f"pixel{j}" for j in range(64)]).iloc[::-1]
+    model = VAE(2, noise_variance=0.05, max_iter=2, random_state=0)
+    original = make_pipeline(MinMaxScaler(), model).set_output(transform="pandas")
+    for pipeline in (original, clone(original)):
+        codes = pipeline.fit(frame).transform(frame)
+        assert list(codes.columns) == ["vae0", "vae1"] == pipeline.get_feature_names_out().tolist()
+        assert (codes.index == frame.index).all()
+    assert model.feature_names_in_.tolist() == list(frame.columns)  # from the scaler's frame
+    with pytest.raises(ValueError, match="column 0 is 'pixel63' in place of 'pixel0'"):
+        model.transform(frame[frame.columns[::-1]])
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        model.transform(X)
 
 
 @pytest.mark.parametrize("model_class", CLASSES)

@@ -20,7 +20,14 @@ from nanoae.models.hyperparameters import check_fields, real
 from nanoae.network import Layer, Parameters
 from nanoae.persistence import Checkpoint, generator, write
 from nanoae.training import Monitor
-from nanoae.validation import check_integer, check_random_state, check_samples
+from nanoae.validation import (
+    check_choice,
+    check_column_names,
+    check_integer,
+    check_random_state,
+    check_samples,
+    column_names,
+)
 
 Self = TypeVar("Self", bound="BaseAutoencoder")
 Objective = Callable[[Array, np.random.Generator | None], tuple[float, Array]]
@@ -77,6 +84,7 @@ class BaseAutoencoder:
     _fitted_params: dict[str, Any]
     _training_state: dict[str, Any]
     _kept_epoch: int
+    _feature_names: list[str] | None = None  # of the fit; a list, as files hold no array of words
 
     # --- what a model must say of itself -------------------------------------------------
 
@@ -202,7 +210,7 @@ class BaseAutoencoder:
             ``max_iter`` came first, Ctrl-C was pressed, or what was learned is no better than to
             answer every sample with their mean.
         """
-        X, rng = self._check_training(X)
+        X, names, rng = self._check_training(X)
         file = None
         if checkpoint is not None:
             if not self._can_checkpoint:
@@ -212,7 +220,7 @@ class BaseAutoencoder:
                 )
             file = Checkpoint(checkpoint, checkpoint_every, self._to_tree)
             file.open({"model": type(self).__name__, **self.get_params()}, X, rng)
-        self._initialise(X, rng)
+        self._initialise(X, names, rng)
         monitor = Monitor(
             self._parameters.values, title=type(self).__name__, verbose=self.verbose,
             checkpoint=file,
@@ -278,18 +286,19 @@ class BaseAutoencoder:
         ValueError, TypeError
             As in `fit`.
         """
-        X, rng = self._check_training(X)
-        self._initialise(X, rng)
+        X, names, rng = self._check_training(X)
+        self._initialise(X, names, rng)
         return X
 
-    def _check_training(self, X: ArrayLike) -> tuple[Array, np.random.Generator]:
-        """What was handed in: the samples as an array, ``random_state`` as a generator."""
-        X = self._check_samples(X, minimum=2)
+    def _check_training(self, X: ArrayLike) -> tuple[Array, list[str] | None, np.random.Generator]:
+        """What was handed in: the samples as an array, and the names of their columns;
+        ``random_state`` as a generator."""
+        names, X = column_names(X), self._check_samples(X, minimum=2)
         self._check_hyperparameters(X.shape[1])
-        return self._check_range(X), check_random_state(self.random_state)
+        return self._check_range(X), names, check_random_state(self.random_state)
 
-    def _initialise(self, X: Array, rng: np.random.Generator) -> None:
-        self.n_features_in_ = X.shape[1]
+    def _initialise(self, X: Array, names: list[str] | None, rng: np.random.Generator) -> None:
+        self.n_features_in_, self._feature_names = X.shape[1], names
         self._fitted_params, self._training_state = self.get_params(), {}
         self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
         self._moments.add(X)
@@ -300,8 +309,8 @@ class BaseAutoencoder:
         """All of ``partial_fit`` that comes before training."""
         past: dict[str, Any] = {}
         if "_parameters" not in vars(self):
-            X, rng = self._check_training(X)
-            self._initialise(X, rng)
+            X, names, rng = self._check_training(X)
+            self._initialise(X, names, rng)
         else:
             X = self._check_samples(X)
             self._check_hyperparameters(self.n_features_in_)
@@ -363,6 +372,43 @@ class BaseAutoencoder:
         return self._parameters.values
 
     @property
+    def feature_names_in_(self) -> Array:
+        """Names of the columns, ``(n_features_in_,)``; only after training on a DataFrame whose
+        columns are all named by strings."""
+        if self._feature_names is None:
+            raise AttributeError("feature_names_in_")  # which `__getattr__` puts into words
+        return np.array(self._feature_names, dtype=object)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Names of the columns of codes: "vae0", "vae1" and so on.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Must be those of the fit; scikit-learn hands them over.
+
+        Returns
+        -------
+        ndarray of str objects, shape (n_components,)
+
+        Raises
+        ------
+        ValueError
+            They are not.
+        """
+        if input_features is not None:
+            names, n = [*input_features], self.n_features_in_
+            if self._feature_names is not None and names != self._feature_names:
+                raise ValueError("input_features is not equal to feature_names_in_; leave it out.")
+            if len(names) != n:
+                raise ValueError(
+                    f"input_features should have length equal to the number of features, {n}; "
+                    f"got {len(names)}."
+                )
+        prefix, (k,) = type(self).__name__.lower(), self.decoder_.shape_in
+        return np.array([f"{prefix}{j}" for j in range(k)], dtype=object)
+
+    @property
     def layout_(self) -> Parameters:
         """The same with its gradient, and where in both each weight stands, by name."""
         return self._parameters
@@ -382,16 +428,55 @@ class BaseAutoencoder:
         """Codes of samples less the offset."""
         return self.encoder_(X)
 
-    def transform(self, X: ArrayLike) -> Array:
-        """Codes ``(n_samples, n_components)`` of samples ``(n_samples, n_features)``."""
-        offset = self._offset
-        return self._map_rows(
-            lambda x: self._codes(x if offset is None else x - offset), self._check_samples(X)
-        )
+    def transform(self, X: ArrayLike) -> Any:
+        """Codes ``(n_samples, n_components)`` of samples ``(n_samples, n_features)``.
 
-    def fit_transform(self, X: ArrayLike, y: object = None) -> Array:
-        """Train on samples, and return their codes."""
+        An array, or the DataFrame that `set_output` asked for.
+        """
+        codes = self._transform(self._check_samples(X))
+        if vars(self).get("_sklearn_output_config") != {"transform": "pandas"}:
+            return codes
+        frame = _pandas().DataFrame
+        index = X.index if isinstance(X, frame) else None
+        return frame(codes, index=index, columns=self.get_feature_names_out())
+
+    def _transform(self, X: Array) -> Array:
+        """Codes of samples that are checked."""
+        offset = self._offset
+        return self._map_rows(lambda x: self._codes(x if offset is None else x - offset), X)
+
+    def fit_transform(self, X: ArrayLike, y: object = None) -> Any:
+        """Train on samples, and return their codes, as `transform` does."""
         return self.fit(X).transform(X)
+
+    def set_output(self: Self, *, transform: str | None = None) -> Self:
+        """Choose what `transform` and `fit_transform` return.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas"}, optional
+            "pandas" asks for a DataFrame with the names of `get_feature_names_out` and, if the
+            samples are a DataFrame, its index; "default" for an array. None changes nothing.
+            "polars" there is not: make its frame of the array. scikit-learn's ``set_config`` has
+            no say here.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            It is none of these.
+        ImportError
+            There is no pandas.
+        """
+        if transform is not None:
+            check_choice("transform", transform, ("default", "pandas"))
+            if transform == "pandas":
+                _pandas()  # so that its lack is not found out after a training
+            self._sklearn_output_config = {"transform": transform}  # where `clone` looks for it
+        return self
 
     def inverse_transform(self, codes: ArrayLike) -> Array:
         """Samples ``(n, n_features)`` that the decoder makes of codes ``(n, n_components)``."""
@@ -402,7 +487,7 @@ class BaseAutoencoder:
 
     def reconstruct(self, X: ArrayLike) -> Array:
         """Samples after their way through the code and back."""
-        return self.inverse_transform(self.transform(X))
+        return self.inverse_transform(self._transform(self._check_samples(X)))
 
     def interpolate(self, start: ArrayLike, end: ArrayLike, n_steps: int = 8) -> Array:
         """Decoded points of the straight line between the codes of two samples.
@@ -419,7 +504,7 @@ class BaseAutoencoder:
         """
         check_integer("n_steps", n_steps, 2)
         ends: Any = [start, end]
-        first, last = self.transform(ends)
+        first, last = self._transform(self._check_samples(ends, named=False))
         part = np.linspace(0, 1, n_steps, dtype=first.dtype)[:, None]
         return self.inverse_transform((1 - part) * first + part * last)
 
@@ -470,11 +555,16 @@ class BaseAutoencoder:
                 "before using it."
             )
 
-    def _check_samples(self, X: ArrayLike, *, minimum: int = 1) -> Array:
-        """Samples to train on (``minimum=2``), or else for the fitted model, in its dtype."""
+    def _check_samples(self, X: ArrayLike, *, minimum: int = 1, named: bool = True) -> Array:
+        """Samples to train on (``minimum=2``), or else for the fitted model, in its dtype.
+
+        Columns of these are held against those of the fit, unless they cannot have names.
+        """
         training = minimum > 1
         if not training:
             self._check_fitted()
+            if named:
+                check_column_names(X, self._feature_names, type(self).__name__)
         return check_samples(
             X, minimum=minimum, n_features=None if training else self.n_features_in_,
             model=type(self).__name__, dtype=None if training else self._dtype,
@@ -549,10 +639,18 @@ class BaseAutoencoder:
             model = cls(**{name: params[name] for name in names})
             model._check_hyperparameters(n_features)
             check_random_state(model.random_state)
+        feature_names = state.get("_feature_names")
+        if feature_names is not None and not (
+            isinstance(feature_names, list)
+            and len(feature_names) == n_features
+            and all(isinstance(name, str) for name in feature_names)
+        ):
+            raise ValueError("the names of its columns do not fit")
         model = cls()
         model.__setstate__(state)
         with np.errstate(all="ignore"):
-            works = np.isfinite(model.reconstruct(np.zeros((1, n_features)))).all()
+            codes = model._transform(np.zeros((1, n_features)))
+            works = np.isfinite(model.inverse_transform(codes)).all()
         if not (works and np.isfinite(model.parameters_).all()):
             raise ValueError("its numbers are not finite")
         for memory in state["_training_state"].get("optimizer", {}).values():
@@ -584,6 +682,17 @@ class BaseAutoencoder:
                 n = self._parameters.values.size
                 raise ValueError(f"{values.size} parameters do not fit a model of {n}")
             self._parameters.values[...] = values
+
+
+def _pandas() -> Any:
+    """What a DataFrame is made with, for those who ask for one: nothing else here needs it."""
+    try:
+        import pandas
+    except ImportError:
+        raise ImportError(
+            "set_output(transform='pandas') needs pandas; install it, or ask for 'default'."
+        ) from None
+    return pandas
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -248,7 +248,7 @@ class LatentGaussian(BaseAutoencoder):
 
         Burda, Grosse & Salakhutdinov (2016): ``Var_x(μ_j(x)) > 0.01``, the prior's being 1.
         """
-        return int(np.sum(self.transform(X).var(axis=0) > 0.01))
+        return int(np.sum(self.encode(X)[0].var(axis=0) > 0.01))
 
 
 @documented
