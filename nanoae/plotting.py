@@ -178,7 +178,7 @@ def show_images(axes: Axes, images: Array, n_columns: int, *, signed: bool = Fal
     canvas = np.full((n_rows * (side + 1) - 1, n_columns * (side + 1) - 1), np.nan)
     for i, image in enumerate(images):
         row, column = divmod(i, n_columns)
-        tile = image / (np.abs(image).max() or 1) if signed else np.clip(image, 0, 1)
+        tile = image / np.abs(image).max() if signed else np.clip(image, 0, 1)
         top, left = row * (side + 1), column * (side + 1)
         canvas[top : top + side, left : left + side] = tile.reshape(side, side)
     colours = "RdBu_r" if signed else "gray_r"
