@@ -37,15 +37,21 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"needs 6 samples or more, every third to hold out; got {len(X)}")
     held_out = np.arange(len(X)) % 3 == 2
     X, unseen = X[~held_out], X[held_out]
+    eigenvalues = theory.pca(X).eigenvalues
+    if not eigenvalues[0] > NOISE_VARIANCE * betas[0]:
+        parser.error(
+            f"--data must have a direction of variance greater than βσ² = "
+            f"{NOISE_VARIANCE * betas[0]:g}, or all is noise; got {eigenvalues[0]:.3g}: scale them"
+        )
     rank = min(40, *X.shape)
     linear = LinearVAE(
         rank, noise_variance=NOISE_VARIANCE,
         tol=1e-3 if args.quick else 1e-4, random_state=0,
     )  # fmt: skip
-    epochs = 15 if args.quick else 200
+    epochs = 15 if args.quick else 500
     nonlinear = VAE(
-        min(20, rank), hidden_layer_sizes=(128,), noise_variance=NOISE_VARIANCE, batch_size=100,
-        learning_rate=3e-3, max_iter=epochs, n_iter_no_change=epochs, random_state=0,
+        min(20, rank), hidden_layer_sizes=(128,), noise_variance=NOISE_VARIANCE, batch_size=200,
+        learning_rate=2e-3, max_iter=epochs, n_iter_no_change=epochs, random_state=0,
     )  # fmt: skip
 
     # many small matrix products: one process a core is faster than many threads in one
@@ -58,7 +64,6 @@ def main(argv: list[str] | None = None) -> None:
         X32 = X.astype(np.float32)
         nonlinear_sweep = beta_sweep(X32, betas, model=nonlinear, executor=executor, verbose=True)
 
-    eigenvalues = theory.pca(X).eigenvalues
     optimum = [theory.linear_vae_optimum(eigenvalues, rank, b, NOISE_VARIANCE) for b in betas]
     print("R: rate (nats); D: distortion; closed: what the theory says of the linear ones")
     plot.print_table(
@@ -96,11 +101,11 @@ def draw(unseen, eigenvalues, linear, nonlinear, nonlinear_unseen):
     import matplotlib.pyplot as plt
 
     if round(unseen.shape[1] ** 0.5) ** 2 == unseen.shape[1]:
-        figure = plt.figure(figsize=(11, 9))
+        figure = plt.figure(figsize=(10, 8.6))
         upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))
         draw_images(lower, unseen, nonlinear)
     else:  # these are no images
-        upper = figure = plt.figure(figsize=(11, 5.4))
+        upper = figure = plt.figure(figsize=(10, 5.2))
     plane, small = upper.subfigures(1, 2, width_ratios=(1.25, 1))
     draw_plane(plane.subplots(), eigenvalues, linear, nonlinear, nonlinear_unseen)
     draw_against_beta(small.subplots(3, 1, sharex=True), eigenvalues, linear, nonlinear)
@@ -124,7 +129,7 @@ def draw_plane(axes, eigenvalues, linear, nonlinear, nonlinear_unseen):
         for i in range(0, len(sweep.beta), 2):
             axes.annotate(
                 f"{sweep.beta[i]:g}", (sweep.distortion[i], sweep.rate[i]), color=colour,
-                xytext=(7 * side, 4 * side), textcoords="offset points", fontsize=8,
+                xytext=(7 * side, 4 * side), textcoords="offset points", fontsize=9.5,
                 ha="left" if side > 0 else "right", va="bottom" if side > 0 else "top",
             )  # fmt: skip
     total = eigenvalues.sum()
@@ -140,12 +145,14 @@ def draw_plane(axes, eigenvalues, linear, nonlinear, nonlinear_unseen):
         (distortion[middle], rate[middle]), xytext=(45, 25), textcoords="offset points",
         arrowprops={"arrowstyle": "-", "lw": 0.8},
     )  # fmt: skip
+    widths = [sweep.models[0].n_components for sweep in (linear, nonlinear)]
     legend = (
-        (0.62, plot.BLUE, "● linear β-VAEs, trained:\non the line"),
+        (0.62, plot.BLUE, f"● linear β-VAEs, code of {widths[0]},\ntrained: on the line"),
         (
-            0.47,
+            0.42,
             plot.VERMILION,
-            "■ nonlinear β-VAEs: below the line,\nthey use more than the covariance\n"
+            f"■ nonlinear β-VAEs, code of {widths[1]}:\nbelow the line, they use\n"
+            "more than the covariance\n"
             "□ on samples not seen in training",
         ),
     )
@@ -171,9 +178,14 @@ def draw_against_beta(axes, eigenvalues, linear, nonlinear):
     thresholds = thresholds[(thresholds >= beta[0]) & (thresholds <= beta[-1])]
     axes[2].plot(thresholds, np.zeros_like(thresholds), "|", color=plot.BLACK, ms=9, clip_on=False)
     axes[2].text(
-        0.02, 0.14, "ticks: λᵢ/σ², where dimension i collapses", transform=axes[2].transAxes,
-        fontsize=8,
+        0.99, 0.95, "ticks: λᵢ/σ², where\ndimension i collapses", transform=axes[2].transAxes,
+        ha="right", va="top", fontsize=9.5,
     )  # fmt: skip
+    for sweep, colour, drop in ((linear, plot.BLUE, -6), (nonlinear, plot.VERMILION, 12)):
+        axes[2].annotate(
+            f"of {sweep.models[0].n_components}", (beta[0], sweep.active_units[0]), color=colour,
+            xytext=(-4, drop), textcoords="offset points", va="top", fontsize=9.5,
+        )  # fmt: skip
     axes[2].set_xlabel("β  (log scale)")
     axes[0].set_title("Line: closed form of the linear β-VAE")
 

@@ -25,6 +25,11 @@ def main(argv: list[str] | None = None) -> None:
     if args.quick:
         X = X[:300]
     _, U, eigenvalues = theory.pca(X)
+    if plot.directions(eigenvalues) < N_COMPONENTS:
+        parser.error(
+            f"needs images that vary in {N_COMPONENTS} directions or more; "
+            f"these vary in {plot.directions(eigenvalues)}"
+        )
     U = U[:, :N_COMPONENTS]
     weight_decay = eigenvalues[N_COMPONENTS - 1] / 2
 

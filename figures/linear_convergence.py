@@ -17,6 +17,7 @@ from nanoae.lbfgs import LBFGS
 from nanoae.optimizers import SGD, Adam
 
 N_COMPONENTS = 8
+END = 80_000.0  # iteration at which the picture ends
 # colour, and where the label stands
 STYLES = {
     "alternating": (plot.BLUE, (2.5, 1e-7)),
@@ -30,10 +31,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = plot.figure_parser(__doc__.splitlines()[0], Path(__file__).with_suffix(".png"))
     args = parser.parse_args(argv)
     X = plot.load_data(parser, args.data)
-    k = min(N_COMPONENTS, X.shape[1] - 1, len(X) - 2)
-    if k < 1:
-        parser.error(f"needs 2 features and 3 samples; got {X.shape}")
     eigenvalues = theory.pca(X).eigenvalues
+    k = min(N_COMPONENTS, plot.directions(eigenvalues) - 1)
+    if k < 1:
+        parser.error("needs samples that vary in 2 directions or more; got samples on a line")
     rate = eigenvalues[k] / eigenvalues[k - 1]
     subspace = theory.linear_autoencoder_optimum(X, k)[1]
     n_steps = 1000 if args.quick else 20_000
@@ -138,12 +139,16 @@ def draw(runs, rate, k):
     # The theory's line goes through the last point of the sweeps that rounding has not reached:
     # a rate says how steep, not from where.
     t, angles = runs["alternating"]
-    anchor = np.flatnonzero(angles > 1e-9)[-1]
-    start = np.tan(angles[anchor]) / rate ** t[anchor]
-    sweeps = np.arange(1, np.log(1e-14 / start) / np.log(rate))
-    axes.plot(sweeps, np.arctan(start * rate**sweeps), color=plot.BLUE, linewidth=1.2)
+    not_rounded = np.flatnonzero(angles > 1e-9)
+    if len(not_rounded):
+        anchor = not_rounded[-1]
+        sweeps = np.arange(1, END)
+        with np.errstate(over="ignore"):  # far above the right angle is the right angle
+            tangents = np.tan(angles[anchor]) * rate ** (sweeps - t[anchor])
+        seen = tangents > 1e-14
+        axes.plot(sweeps[seen], np.arctan(tangents[seen]), color=plot.BLUE, linewidth=1.2)
     axes.set(
-        xscale="log", yscale="log", xlim=(0.8, 8e4), ylim=(1e-14, 4), xlabel="iteration or sweep",
+        xscale="log", yscale="log", xlim=(0.8, END), ylim=(1e-14, 4), xlabel="iteration or sweep",
         ylabel="largest angle to the principal subspace (rad)",
         title=f"Four ways to the same {k}-dimensional subspace",
     )  # fmt: skip

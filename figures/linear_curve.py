@@ -31,7 +31,9 @@ def main(argv: list[str] | None = None) -> None:
         X = plot.load_data(parser, args.data)
     if X.shape[1] != 2 or len(X) < 3:
         parser.error(f"needs 3 points in the plane or more; got {X.shape}")
-    mean, U, _ = theory.pca(X)
+    mean, U, eigenvalues = theory.pca(X)
+    if plot.directions(eigenvalues) < 2:
+        parser.error("needs points that are not all on one line")
     line = mean + (X - mean) @ U[:, :1] @ U[:, :1].T
     deep = Autoencoder(
         1, hidden_layer_sizes=(32,), activation="tanh", solver="lbfgs",
@@ -89,9 +91,9 @@ def draw(X, line, shallow, deep, errors):
     along = line @ (line[1] - line[0])  # position on PCA's line
     left.plot(*line[[along.argmin(), along.argmax()]].T, color=plot.BLACK, linewidth=4, alpha=0.3)
     left.plot(*shallow.reconstruct(X)[along.argsort()].T, color=plot.VERMILION)
-    left.text(0.02, 0.57, f"PCA\nMSE {errors['PCA']:.4f}", color="#555555",
+    left.text(0.02, 0.57, f"PCA\nMSE {errors['PCA']:.3g}", color="#555555",
               transform=left.transAxes)  # fmt: skip
-    left.text(0.02, 0.39, f"one tanh unit\nMSE {errors['shallow']:.4f}",
+    left.text(0.02, 0.39, f"one tanh unit\nMSE {errors['shallow']:.3g}",
               color=plot.VERMILION, transform=left.transAxes)  # fmt: skip
 
     codes = deep.transform(X)
@@ -99,7 +101,7 @@ def draw(X, line, shallow, deep, errors):
     right.plot(*deep.inverse_transform(sweep).T, color=plot.VERMILION)
     ratio = errors["PCA"] / errors["deep"]
     right.text(0.02, 0.45, f"widths 2, 32, 1, 32, 2\nMSE "
-               f"{errors['deep']:.4f}, {ratio:.0f} times less",
+               f"{errors['deep']:.3g}, {ratio:.1f} times less",
                color=plot.VERMILION, transform=right.transAxes)  # fmt: skip
     return figure
 

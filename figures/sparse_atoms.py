@@ -14,7 +14,7 @@ from nanoae import plotting as plot
 
 N_ATOMS = 64
 SPARSITY = 0.3
-PARTS = 8  # atoms of a sum that are shown one by one
+PARTS = 9  # atoms of a sum that are shown one by one
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     n_atoms, epochs = N_ATOMS, 300
     if args.quick:
         n_atoms, epochs, X = 16, 20, X[:300]
+    plot.check_sparsity(parser, X, SPARSITY, SPARSITY)
     # as many units as the data have dimensions is all that PCA can use
     dense = LinearAutoencoder(min(n_atoms, *X.shape), tol=1e-6, random_state=0)
     sparse = SparseAutoencoder(
@@ -44,9 +45,9 @@ def draw(X, dense, sparse, coding, active):
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure = plt.figure(figsize=(11, 6.6))
+    figure = plt.figure(figsize=(10, 7))
     figure.get_layout_engine().set(wspace=0.06, hspace=0.04)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(3.6, 1.9))
+    upper, lower = figure.subfigures(2, 1, height_ratios=(3.8, 3))
     panels = (
         ("Linear, no penalty", dense, dense.decoder_weight_.T),
         ("Sparse autoencoder", sparse, sparse.components_),
@@ -55,21 +56,23 @@ def draw(X, dense, sparse, coding, active):
     for ax, (name, model, atoms), n in zip(upper.subplots(1, 3), panels, active, strict=True):
         use = np.abs(model.transform(X)).mean(axis=0)
         plot.show_images(ax, atoms[np.argsort(-use)], round(len(atoms) ** 0.5), signed=True)
-        ax.set_title(f"{name}:\n{n:.3g} of {len(atoms)} atoms used for an image (mean)")
+        ax.set_title(f"{name}:\n{n:.3g} of {len(atoms)} atoms an image (mean)")
 
     # three images, each as the mean and the largest terms of its sum
     examples = X[[3, 6, 8]]
     codes = coding.transform(examples)
-    axes = lower.subplots(1, 2, width_ratios=(2.2, PARTS))
+    side = round(X.shape[1] ** 0.5)
+    widths = [n * (side + 1) - 1 for n in (2, PARTS)]  # in pixels, one tile beside the next
+    axes = lower.subplots(1, 2, width_ratios=widths)
     given = np.stack([examples, coding.inverse_transform(codes)], axis=1)
     plot.show_images(axes[0], given.reshape(-1, X.shape[1]), 2)
     largest = np.argsort(-np.abs(codes), axis=1)[:, :PARTS]
     h = np.take_along_axis(codes, largest, axis=1)
     parts = h[:, :, None] * coding.components_[largest]
     # on one scale within an image, and so not through show_images, which scales each tile
-    side = round(X.shape[1] ** 0.5)
-    tiles = parts / np.abs(parts).max(axis=(1, 2), keepdims=True)
-    canvas = np.full((3 * (side + 1) - 1, PARTS * (side + 1) - 1), np.nan)
+    scale = np.abs(parts).max(axis=(1, 2), keepdims=True)
+    tiles = parts / np.where(scale > 0, scale, 1)
+    canvas = np.full((3 * (side + 1) - 1, widths[1]), np.nan)
     for row, column in np.ndindex(3, PARTS):
         top, left = row * (side + 1), column * (side + 1)
         canvas[top : top + side, left : left + side] = tiles[row, column].reshape(side, side)

@@ -16,6 +16,7 @@ from nanoae.exceptions import ConvergenceWarning
 from nanoae.proximal import fista, ista
 
 SAMPLES, ATOMS = 50, 128
+ROUNDING = 1e-11  # of the least objective: what is below is no more than that
 SOLVERS = {
     "ISTA": (ista, {}),
     "FISTA": (fista, {"restart": False}),
@@ -34,8 +35,11 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"--data must have more than {SAMPLES + 1} samples; got {len(X)}")
     # other samples serve as atoms: overcomplete, and far from orthogonal, as learned atoms are
     X, D = X[:SAMPLES], X[SAMPLES : SAMPLES + ATOMS].T
-    D = D / np.maximum(np.linalg.norm(D, axis=0), 1e-12)
+    norms = np.linalg.norm(D, axis=0)
+    D = D / np.where(norms > 0, norms, 1)
     sparsity = 0.1 * float(np.median(theory.lasso_max_sparsity(X, D)))
+    if sparsity == 0:
+        parser.error("needs other samples: most of these have nothing in common with the atoms")
 
     best = fista(X, D, sparsity, tol=1e-9, max_iter=100_000)
     least = theory.lasso_objective(X, D, best, sparsity).mean()
@@ -50,6 +54,8 @@ def main(argv: list[str] | None = None) -> None:
         certificates[name] = np.array(
             [theory.lasso_duality_gap(X, D, h, sparsity).mean() for h in codes]
         )
+    if min(gap.max() for gap in gaps.values()) <= ROUNDING * least:
+        parser.error("needs samples that vary in several directions: on these the first step ends")
     k = np.arange(1, n_steps + 1)
     bounds = {
         "ISTA": theory.ista_bound(D, distance, k),
@@ -87,7 +93,7 @@ def draw(k, gaps, bounds, certificate, implied, least):
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), sharey=True)
-    floor = 1e-11 * least  # what is below is rounding
+    floor = ROUNDING * least
     points = np.unique(np.geomspace(1, len(k), 45).round().astype(int)) - 1
     for name, gap in gaps.items():
         visible = points[gap[points] > floor]

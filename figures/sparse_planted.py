@@ -15,6 +15,9 @@ from nanoae import plotting as plot
 from nanoae.theory import pca
 
 SPARSITY = 0.3
+RECOVERED = 0.98  # cosine from which an atom counts as found
+RINGS = {"sparse coding": 9, "encoder, 3 steps": 5.5}  # around what would hide them
+TOP, STEP = 1.16, 0.055  # of the picture of cosines, and between its labels
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,10 +49,10 @@ def main(argv: list[str] | None = None) -> None:
             atoms = atoms / np.linalg.norm(atoms, axis=1, keepdims=True)
         found[name] = atoms @ dictionary
         best = np.abs(found[name]).max(axis=0)
-        rows.append((name, np.mean(best >= 0.98), np.median(best), f"{seconds:.1f}"))
+        rows.append((name, np.mean(best >= RECOVERED), np.median(best), f"{seconds:.1f}"))
     found["principal axes"] = pca(X).components.T @ dictionary
     best = np.abs(found["principal axes"]).max(axis=0)
-    rows.append(("principal axes", np.mean(best >= 0.98), np.median(best), "-"))
+    rows.append(("principal axes", np.mean(best >= RECOVERED), np.median(best), "-"))
     plot.print_table(("model", "recovered", "median |cos|", "CPU seconds"), rows)
     codes = models["sparse coding"].transform(X)
     plot.save(draw(found, truth, codes), args.out)
@@ -60,9 +63,10 @@ def draw(found, truth, codes):
     import matplotlib.pyplot as plt
     from scipy.optimize import linear_sum_assignment
 
-    figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(13, 4.4), width_ratios=(1, 1.35, 1)
-    )
+    figure = plt.figure(figsize=(9, 7.6))
+    figure.get_layout_engine().set(w_pad=0.12)
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.05))
+    middle, (left, right) = upper.subplots(), lower.subplots(1, 2)
     cosines = found["sparse coding"]
     planted, learned = linear_sum_assignment(-np.abs(cosines.T))  # learned[j] stands for atom j
     cosines = cosines[learned]
@@ -72,23 +76,31 @@ def draw(found, truth, codes):
         xlabel="planted atom", ylabel="learned atom, matched",
         title="Sparse coding: |cosine| between atoms",
     )  # fmt: skip
-    figure.colorbar(image, ax=left, shrink=0.8)
+    lower.colorbar(image, ax=left, shrink=0.8)
 
     colours = (plot.BLACK, plot.BLUE, plot.VERMILION, plot.ORANGE, plot.GREY)
     k = truth.dictionary.shape[1]
-    middle.axhline(0.98, color=plot.GREEN, lw=1)
-    middle.text(1, 0.97, "0.98 and more: recovered", color=plot.GREEN, va="top")
-    height = np.inf
+    middle.plot((0, k + 0.7), (RECOVERED, RECOVERED), color=plot.GREEN, lw=1)
+    middle.text(
+        1, RECOVERED - 0.015, f"{RECOVERED} and more: recovered", color=plot.GREEN, va="top"
+    )
+    height = TOP
     curves = {name: np.sort(np.abs(c).max(axis=0))[::-1] for name, c in found.items()}
     ranked = sorted(zip(curves, colours, strict=True), key=lambda item: -curves[item[0]][-1])
     for name, colour in ranked:
-        middle.plot(np.arange(1, k + 1), curves[name], ".", color=colour, ms=6)
-        height = min(curves[name][-1], height - 0.045)  # labels do not overlap
-        middle.text(k + 1.5, height, name, color=colour, va="center")
+        middle.plot(
+            np.arange(1, k + 1), curves[name], "o", color=colour, ms=RINGS.get(name, 2.5),
+            mfc="none" if name in RINGS else colour,
+        )  # fmt: skip
+        # labels do not overlap, and those of models that find atoms stand above the line
+        n_found = np.sum(curves[name] >= RECOVERED)
+        height = height - STEP if n_found else min(curves[name][-1], height - STEP)
+        middle.text(k + 1.5, height, f"{name}: {n_found} of {k}", color=colour, va="center")
     middle.set(
-        xlim=(0, 1.42 * k), ylim=(0.33, 1.03), xlabel="planted atoms, best found first",
+        xlim=(0, 1.42 * k), ylim=(0.33, TOP), xlabel="planted atoms, best found first",
         ylabel="|cosine| to the nearest learned atom", title="Which models find the planted atoms",
     )  # fmt: skip
+    middle.set_yticks(np.arange(4, 11) / 10)
     middle.set_xticks(np.linspace(0, k, 5).astype(int))
 
     h = codes[:, learned] * np.sign(cosines[planted, planted])

@@ -45,7 +45,7 @@ def draw(v, searched):
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4.3))
+    figure, axes = plt.subplots(1, 3, figsize=(10, 4))
     draw_objectives(axes[0])
     draw_operator(axes[1], v, searched)
     draw_envelopes(axes[2])
@@ -58,14 +58,14 @@ def draw_objectives(ax):
         ax.plot(h, objective(h, v), color=colour)
         least = soft_threshold(v, T)
         ax.plot(least, objective(least, v), "o", color=colour, ms=8, zorder=3)
-        ax.text(3.05, objective(3, v), f"v = {v:g}", color=colour, va="center")
+        ax.text(3.1, objective(3, v), f"v = {v:g}", color=colour, va="center")
     ax.annotate(
         "v = 0.6 < t: the kink holds\nthe minimum at exactly 0", (0, objective(0, 0.6)),
         xytext=(1.1, 0.45), arrowprops={"arrowstyle": "-", "lw": 0.8}, fontsize=9, va="center",
     )  # fmt: skip
     ax.set(
         xlabel="h", ylabel="½ (h − v)² + t |h|,  t = 1", ylim=(0, 6.2), xlim=(-1.6, 3.9),
-        title="A parabola plus a kink: where is it least?",
+        title="A parabola plus a kink: its minimum",
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def draw_operator(ax, v, searched):
     )  # fmt: skip
     ax.text(1.9, 2.2, "their sum: v", color=plot.GREY, ha="right")
     ax.set(xlabel="v", ylabel="value", title="Moreau: v = threshold + projection")
-    ax.set_aspect("equal")
+    ax.set_aspect("equal", adjustable="datalim")
 
 
 def draw_envelopes(ax):
@@ -103,7 +103,7 @@ def draw_envelopes(ax):
         "½ soft(v, t)²:\nwhat is left", (2.75, 3), xytext=(2.15, 4.1), color=plot.BLUE, ha="right",
         va="center", arrowprops={"arrowstyle": "-", "lw": 0.8, "color": plot.BLUE},
     )  # fmt: skip
-    ax.set(xlabel="v", ylabel="energy", title="... and their energies add up to ½ v²")
+    ax.set(xlabel="v", ylabel="energy", title="... and energies add up to ½ v²")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ def main(argv: list[str] | None = None) -> None:
     lambdas, n_atoms, epochs = LAMBDAS, N_ATOMS, 200
     if args.quick:
         lambdas, n_atoms, epochs, X = LAMBDAS[1::2], 32, 20, X[:400]
+    plot.check_sparsity(parser, X, lambdas[0], lambdas[-1])
+    eigenvalues = theory.pca(X).eigenvalues  # of what float32 leaves of the data
+    if plot.directions(eigenvalues) < 2:
+        parser.error("needs samples that vary in 2 directions or more; got samples on a line")
 
     rows = []
     for sparsity in plot.progress(lambdas, "λ"):
@@ -60,20 +64,20 @@ def main(argv: list[str] | None = None) -> None:
         print(quantity)
         table = ([float(v), *row] for v, row in zip(lambdas, results[:, :, i], strict=True))
         plot.print_table(["lambda", *names], table)
-    plot.save(draw(lambdas, results, n_atoms, theory.pca(X).eigenvalues), args.out)
+    plot.save(draw(lambdas, results, n_atoms, eigenvalues), args.out)
 
 
 def draw(lambdas, results, n_atoms, eigenvalues):
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6))
     active, error, objective = np.moveaxis(results, 2, 0)
     active = active * n_atoms
 
     kept = np.arange(len(eigenvalues))
     pca_error = eigenvalues.sum() - np.cumsum(eigenvalues) + eigenvalues
-    shown = (kept >= 1) & (kept <= 1.15 * active.max())
+    shown = (kept >= 1) & (kept <= max(2, 1.15 * active.max()))
     left.plot(kept[shown], pca_error[shown], color=plot.GREY, zorder=1)
     middle = np.flatnonzero(shown)[len(kept[shown]) // 4]
     left.annotate(
@@ -88,7 +92,7 @@ def draw(lambdas, results, n_atoms, eigenvalues):
         )  # fmt: skip
     for value, x, y in zip(lambdas, active[:, 0], error[:, 0], strict=True):
         left.annotate(
-            f"{value:g}", (x, y), xytext=(-6, -2), textcoords="offset points", fontsize=8,
+            f"{value:g}", (x, y), xytext=(-6, -2), textcoords="offset points", fontsize=9.5,
             ha="right", va="center",
         )  # fmt: skip
     left.set(
@@ -116,7 +120,7 @@ def draw(lambdas, results, n_atoms, eigenvalues):
         ylabel="objective above that of the exact codes  (%)",
         title="The amortisation gap, on one dictionary for each λ",
     )  # fmt: skip
-    right.set_xlim(lambdas[0] / 1.15, lambdas[-1] * 3.2)
+    right.set_xlim(lambdas[0] / 1.15, lambdas[-1] * 4)
     return figure
 
 

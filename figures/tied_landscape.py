@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     if X.shape[1] < 2 or len(X) <= N_COMPONENTS:
         parser.error(f"needs 2 features and {N_COMPONENTS + 1} samples; got {X.shape}")
     mean, U, eigenvalues = theory.pca(X)
-    k = min(N_COMPONENTS, X.shape[1] - 1)
+    k = min(N_COMPONENTS, X.shape[1] - 1, plot.directions(eigenvalues))
     W = SIZE_OF_START * np.random.default_rng(1).standard_normal((k, X.shape[1]))
     s0 = theory.effective_initial_strengths(W, U)
     half_times = theory.logistic_half_time(eigenvalues[:k], s0[:k])
@@ -99,7 +99,7 @@ def draw_loss(axes, fine, t, losses, eigenvalues, s0, k):
             va="bottom", color="#555555", fontsize=9,
         )  # fmt: skip
     axes.text(
-        1, 1.02 * eigenvalues.sum(), "dashed: critical points, Σ of the λ not learned",
+        1, 1.02 * eigenvalues.sum(), "dashed: critical points, the sum of all λᵢ not learned",
         color="#555555", fontsize=9, ha="right", transform=axes.get_yaxis_transform(),
     )  # fmt: skip
     axes.plot(fine, theory.tied_learning_curve(eigenvalues, s0, fine), color=plot.BLACK, zorder=2)

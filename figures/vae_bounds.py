@@ -24,6 +24,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = plot.figure_parser(__doc__.splitlines()[0], Path(__file__).with_suffix(".png"))
     args = parser.parse_args(argv)
     X = plot.load_data(parser, args.data).astype(np.float64)
+    most = theory.pca(X).eigenvalues[0]
+    if not most > BETA * NOISE_VARIANCE:
+        parser.error(
+            f"--data must have a direction of variance greater than βσ² = "
+            f"{BETA * NOISE_VARIANCE:g}, or all is noise; got {most:.3g}: scale them"
+        )
     repeats = {K: 10 for K in (1, 5, 20)} if args.quick else SIZES
     sizes = np.array(list(repeats))
     vae = LinearVAE(
@@ -36,7 +42,10 @@ def main(argv: list[str] | None = None) -> None:
     model = theory.LinearGaussian(decoder.weight.T, decoder.bias, NOISE_VARIANCE)
     batch = X[:SHOWN]
     exact, elbo = model.log_likelihood(batch).mean(), vae.elbo(batch)
-    variance = weight_variance(vae, model, batch)
+    with np.errstate(over="ignore"):
+        variance = weight_variance(vae, model, batch)
+    if not np.isfinite(variance):
+        parser.error("with these data the importance weights' variance overflows: scale the data")
     runs = [
         [vae.log_likelihood(batch, n_samples=K, random_state=1000 * K + r) for r in range(n)]
         for K, n in plot.progress(repeats.items(), "K")

@@ -17,6 +17,7 @@ DIMENSIONS = (1, 2, 4, 8, 16, 32, 64)
 SIGMA = 0.5
 EPOCHS = (0, 1, 3, 10, 30, 100)  # 0: random weights
 BATCH = 128
+COMPONENTS = 8  # of the VAE
 ESTIMATORS = (
     ("score function", plot.VERMILION),
     ("score function with\nthe best baseline", plot.ORANGE),
@@ -56,9 +57,12 @@ def main(argv: list[str] | None = None) -> None:
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), width_ratios=(1.1, 1))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8), width_ratios=(1.1, 1))
     draw_dimensions(left, dimensions, measured)
-    draw_training(right, epochs, on_data)
+    k = min(COMPONENTS, X.shape[1])
+    draw_training(
+        right, epochs, on_data, f"the {'digits' if args.data is None else 'data'}, k = {k}"
+    )
     plot.save(figure, args.out)
 
 
@@ -88,7 +92,7 @@ def measure_square(k, n, rng):
 def measure_vae(X, epochs, n_draws, rng):
     """The three variances of ∇ log p(x|z) by [μ, log σ²], averaged over a batch."""
     model = VAE(
-        min(8, X.shape[1]), noise_variance="learned", batch_size=64, learning_rate=2e-3,
+        min(COMPONENTS, X.shape[1]), noise_variance="learned", batch_size=64, learning_rate=2e-3,
         max_iter=max(epochs, 1), n_iter_no_change=1000, random_state=0,
     )  # fmt: skip
     model.fit(X)
@@ -139,8 +143,8 @@ def draw_dimensions(axes, dimensions, measured):
     axes.minorticks_off()
 
 
-def draw_training(axes, epochs, variances):
-    places = np.arange(len(epochs))
+def draw_training(axes, epochs, variances, where):
+    places = np.array([np.log10(e) if e else -0.5 for e in epochs])
     for series, (name, colour) in zip(variances.T, ESTIMATORS, strict=True):
         axes.plot(places, series, "o", color=colour, ms=6)
         axes.plot(places, series, color=colour, lw=0.6, ls=":")
@@ -155,9 +159,14 @@ def draw_training(axes, epochs, variances):
             textcoords="offset points", color=plot.ORANGE, fontsize=9,
         )  # fmt: skip
     axes.set(
-        yscale="log", xlim=(-0.4, len(epochs) + 1.4), ylim=(None, variances.max() * 4),
-        xlabel="epochs of training", ylabel="variance of one draw  (nats²)",
-        title="A VAE on the data: ∇ log p(x|z). ×: times reparameterised",
+        yscale="log", xlim=(-0.7, places[-1] + 1.6), ylim=(None, variances.max() * 4),
+        xlabel="epochs of training  (log scale; 0: random weights)",
+        ylabel="variance of one draw  (nats²)",
+        title=f"∇ log p(x|z) of a VAE on {where}",
+    )  # fmt: skip
+    axes.text(
+        0.99, 0.02, "×: times reparameterised", color=plot.GREY, ha="right",
+        transform=axes.transAxes,
     )  # fmt: skip
     axes.set_xticks(places, [str(e) for e in epochs])
 

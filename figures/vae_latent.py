@@ -65,22 +65,25 @@ def draw(autoencoder, vae, X, labels):
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, 2, figsize=(8, 8.5))
+    figure, axes = plt.subplots(2, 2, figsize=(8, 9.6))
     both = (
         (autoencoder, "Autoencoder: codes lie wherever they fell"),
         (vae, "VAE: codes fill the prior N(0, I)"),
     )
     codes = [model.transform(X) for model, _ in both]
-    reach = 1.05 * max(np.abs(z).max() for z in codes)
+    everything = np.concatenate(codes)
+    limits = np.stack([everything.min(axis=0) - 0.3, everything.max(axis=0) + 0.3], axis=1)
+    limits[1, 0] = -radius(PRIOR_PARTS[-1]) - 1  # room for what the circles are
     for (scatter, grid), z, (model, title) in zip(axes.T, codes, both, strict=True):
-        draw_codes(scatter, z, labels, reach)
-        scatter.set_title(title)
+        draw_codes(scatter, z, labels, limits)
+        inside = 100 * within_prior(z, PRIOR_PARTS[-1])
+        scatter.set_title(f"{title},\n{inside:.0f} % of them in the outer circle")
         draw_grid(grid, model, radius(PRIOR_PARTS[-1]))
     axes[0, 0].set_ylabel("code, dimension 2")
     return figure
 
 
-def draw_codes(axes, codes, labels, reach):
+def draw_codes(axes, codes, labels, limits):
     for digit in np.unique(labels):
         own = codes[labels == digit]
         colour = COLOURS[digit]
@@ -94,12 +97,10 @@ def draw_codes(axes, codes, labels, reach):
     for part in PRIOR_PARTS:
         r = radius(part)
         axes.plot(r * np.cos(angle), r * np.sin(angle), color=plot.BLACK, lw=1, ls=(0, (4, 3)))
-    axes.annotate(
-        "50 % and 95 %\nof the prior", (-r * np.sqrt(0.5), -r * np.sqrt(0.5)), xytext=(-8, -30),
-        textcoords="offset points", ha="right", fontsize=9, path_effects=outline(),
-    )  # fmt: skip
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.set_xlabel("code, dimension 1")
+    axes.text(
+        0.5, 0.02, "circles: 50 % and 95 % of the prior", transform=axes.transAxes, ha="center"
+    )
+    axes.set(xlim=limits[0], ylim=limits[1], aspect="equal", xlabel="code, dimension 1")
 
 
 def outline():

@@ -24,6 +24,8 @@ T = TypeVar("T")
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#777777"
 
+SMALLEST, LARGEST = 1e-15, 1e15  # of data: their squares, and sums of these, fit into float32
+
 
 def use_style() -> None:
     """Set Matplotlib's defaults to ours, and draw without a screen."""
@@ -84,7 +86,32 @@ def load_data(parser: argparse.ArgumentParser, path: Path | None, minimum: int =
         parser.error(str(error))
     if len(X) < minimum:
         parser.error(f"--data must have {minimum} samples or more; got {len(X)}")
+    values = X.astype(np.float64)
+    largest, spread = np.abs(values).max(), np.ptp(values, axis=0).max()
+    if spread == 0:
+        parser.error(f"--data must have samples that differ; got the same {len(X)} times")
+    if spread < SMALLEST or largest > LARGEST:
+        parser.error(
+            f"--data must differ by {SMALLEST:g} or more and be no larger than {LARGEST:g}; "
+            f"got differences up to {spread:.3g}, values up to {largest:.3g}: scale them"
+        )
     return X
+
+
+def directions(eigenvalues: Array) -> int:
+    """In how many directions data vary by more than rounding."""
+    return int(np.sum(eigenvalues > 1e-20 * eigenvalues[0]))
+
+
+def check_sparsity(parser: argparse.ArgumentParser, X: Array, least: float, most: float) -> None:
+    """Where data are out of all proportion to the λ from ``least`` to ``most``, say so and end."""
+    longest = np.linalg.norm(X - X.mean(axis=0), axis=1).max()
+    # (4.3a): no code is other than 0 unless λ is below twice the length of a sample
+    if not least / 2 < longest < 1e6 * most:
+        parser.error(
+            f"the longest sample of --data, less their mean, must be between {least / 2:g} and "
+            f"{1e6 * most:g} long, to suit λ; got {longest:.3g}: scale them"
+        )
 
 
 @contextmanager
