@@ -105,9 +105,10 @@ class LBFGS:
             self._latest = self._reached
             self._after_step(result.x)
         size = self._follow_gradient(target, rounding)
-        # seen in float64: of the gradient at the start, smooth losses leave 1e-7 at most, where
-        # rounding ends the search, and kinks of relu 4e-6 at least
-        floor = float(np.finfo(self.values.dtype).eps) ** 0.4 * float(np.abs(gradient).max())
+        # seen in float64: where rounding ends the search, smooth losses leave 1e-7 of the gradient
+        # at the start, at most, and kinks of relu 4e-6 or more; the start may be a minimum itself
+        size_at_start = max(float(np.abs(gradient).max()), abs(loss))
+        floor = float(np.finfo(self.values.dtype).eps) ** 0.4 * size_at_start
         return size <= target or (size <= floor and self.n_iter < self.max_iter)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:

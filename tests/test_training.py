@@ -2,6 +2,7 @@
 
 import copy
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -652,6 +653,19 @@ def test_what_the_mean_costs_is_what_a_model_without_a_code_loses():
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("noise_variance", [0.1, 100.0, "learned"])
+def test_what_was_found_exactly_is_not_called_no_better_than_the_mean(noise_variance):
+    """Not where it is better, nor where the mean is the best there is."""
+    X = np.random.default_rng(0).standard_normal((50, 4)) @ np.diag([3, 2, 1, 1]) + 5
+    model = LinearVAE(2, noise_variance=noise_variance, random_state=0).fit(X)
+    assert model.loss_ < model._null_loss() + 1e-6
+    assert (model.active_units(X) == 0) == (noise_variance == 100)
+    LinearVAE(2, noise_variance=100.0, beta=2.0, solver="adam", max_iter=400, random_state=0).fit(
+        X
+    )
+
+
+@pytest.mark.filterwarnings("error")
 def test_running_out_of_epochs_while_the_loss_still_falls_is_said():
     X = np.random.default_rng(0).standard_normal((200, 5)) @ np.diag([3, 2, 1, 1, 1])
     for model in (
@@ -680,3 +694,20 @@ def test_the_variance_of_a_code_cannot_run_away():
     assert (
         gradient_check(VAE(2, hidden_layer_sizes=(3,), activation="tanh"), X[:5, :4]).error < 1e-7
     )
+
+
+def test_l_bfgs_says_so_where_a_kink_of_relu_has_stopped_it():
+    """There the gradient is far from small and no step leads on: it is no rounding."""
+    X = np.random.default_rng(0).standard_normal((60, 3))
+    n_stopped = 0
+    for seed in range(8):
+        model = Autoencoder(1, hidden_layer_sizes=(8,), solver="lbfgs", random_state=seed)
+        model.initialise(X)
+        start = np.abs(model.loss_and_gradient(X)[1]).max()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model.fit(X)
+        left = np.abs(model.loss_and_gradient(X)[1]).max() / start
+        assert left <= 2e-6 or any("before it met tol" in str(w.message) for w in said)
+        n_stopped += left > 2e-6
+    assert n_stopped > 0  # of the eight

@@ -376,7 +376,10 @@ class BaseAutoencoder:
         """Names of the columns, ``(n_features_in_,)``; only after training on a DataFrame whose
         columns are all named by strings."""
         if self._feature_names is None:
-            raise AttributeError("feature_names_in_")  # which `__getattr__` puts into words
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute 'feature_names_in_': it was "
+                "trained on samples whose columns have no names"
+            )
         return np.array(self._feature_names, dtype=object)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:

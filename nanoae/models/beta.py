@@ -150,6 +150,10 @@ class LinearVAE(LatentGaussian, WeightDecay, DeepAutoencoder):  # type: ignore[m
             decoder.bias += mean
             self._log_noise_variance += 2 * math.log(unit)
 
+    @property
+    def _may_be_null(self) -> bool:
+        return self.solver == "lbfgs" or super()._may_be_null  # it ends at the optimum
+
     def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
         self._train(X, rng, monitor, is_part=len(monitor) > 0)
 

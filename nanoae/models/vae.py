@@ -60,6 +60,7 @@ class LatentGaussian(BaseAutoencoder):
 
     likelihood: str
     noise_variance: float | str
+    beta: float
     _likelihood: Likelihood
     _log_noise_variance: Array
     _grad_log_noise_variance: Array
@@ -98,6 +99,21 @@ class LatentGaussian(BaseAutoencoder):
 
     def _codes(self, X: Array) -> Array:
         return self._split(self.encoder_(X))[0].copy()  # the means of q(z|x)
+
+    def _null_loss(self) -> float:
+        distortion = self._loss.of_mean(self._moments.mean, self._moments.variance)
+        log_variance: Any = self._log_noise_variance
+        if self.noise_variance == "learned":  # the best noise for a decoder that says nothing
+            log_variance = self._log_variance_of_features
+        return float(
+            self._likelihood.nll_of_distortion(distortion, self.n_features_in_, log_variance)
+        )
+
+    @property
+    def _may_be_null(self) -> bool:
+        return self.beta > 1  # which may well ask for a code that says nothing (6.2)
+
+    _remedy = "Take a smaller noise_variance or beta, scale the data"
 
     @property
     def noise_variance_(self) -> float:
@@ -366,20 +382,6 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
             super()._train(X, rng, monitor, **options)
         finally:
             self._beta_factor = 1.0
-
-    def _null_loss(self) -> float:
-        null = super()._null_loss()
-        log_variance: Any = self._log_noise_variance
-        if self.noise_variance == "learned":  # the best noise for a decoder that says nothing
-            log_variance = self._log_variance_of_features
-        return float(self._likelihood.nll_of_distortion(null, self.n_features_in_, log_variance))
-
-    # so large a weight may well ask for a code that says nothing (6.2)
-    @property
-    def _may_be_null(self) -> bool:
-        return self.beta > 1
-
-    _remedy = "Take a smaller noise_variance or beta, scale the data"
 
     def _warm_up(self, epoch: int) -> bool:
         self._beta_factor = min(1.0, (epoch + 1) / (self.beta_warmup + 1))
