@@ -698,6 +698,27 @@ def _pandas() -> Any:
     return pandas
 
 
+class Centred(BaseAutoencoder):
+    """For models that take the mean of all samples seen off each.
+
+    Examples
+    --------
+    >>> from nanoae import Autoencoder, LinearAutoencoder
+    >>> from nanoae.models.base import Centred
+    >>> issubclass(LinearAutoencoder, Centred), issubclass(Autoencoder, Centred)
+    (True, False)
+    """
+
+    @property
+    def mean_(self) -> Array:
+        """Of all samples seen, of shape (d,)."""
+        return self._moments.mean.astype(self._dtype)
+
+    @property
+    def _offset(self) -> Array:  # type: ignore[override]
+        return self.mean_
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
 class WeightDecay(BaseAutoencoder):
     """For models with a penalty ``λ_w Σ ‖W‖²`` on their weights.

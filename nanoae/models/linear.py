@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array
 from nanoae.losses import squared_error
-from nanoae.models.base import WeightDecay
+from nanoae.models.base import Centred, WeightDecay
 from nanoae.models.hyperparameters import (
     choice,
     documented,
@@ -26,7 +26,7 @@ from nanoae.training import Monitor, not_converged, train, train_full_batch
 
 @documented
 @dataclass(eq=False, repr=False)
-class LinearAutoencoder(WeightDecay):
+class LinearAutoencoder(Centred, WeightDecay):
     """Linear encoder, linear decoder, squared error (Baldi & Hornik 1989).
 
     Minimises ``(1/n) Σ ‖x − W_d W_e x‖² + λ_w (‖W_e‖² + ‖W_d‖²)`` over centred samples. Without
@@ -135,15 +135,6 @@ class LinearAutoencoder(WeightDecay):
     def decoder_weight_(self) -> Array:
         """W_d, of shape (d, k), so that ``x̂ = W_d h``."""
         return self.decoder_.layers[0].weight.T
-
-    @property
-    def mean_(self) -> Array:
-        """Of all samples seen, of shape (d,)."""
-        return self._moments.mean.astype(self._dtype)
-
-    @property
-    def _offset(self) -> Array:  # type: ignore[override]
-        return self.mean_
 
     def _check_hyperparameters(self, n_features: int) -> None:
         super()._check_hyperparameters(n_features)

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array, blocks
 from nanoae.losses import kl_sparsity, l1_norm, squared_error
-from nanoae.models.base import BaseAutoencoder
+from nanoae.models.base import Centred
 from nanoae.models.deep import DeepAutoencoder
 from nanoae.models.hyperparameters import (
     anything,
@@ -27,7 +27,7 @@ from nanoae.training import Monitor
 from nanoae.validation import check_integer, check_real
 
 
-class _DictionaryModel(BaseAutoencoder):
+class _DictionaryModel(Centred):
     """What the sparse models share: centred samples, and atoms of norm 1 to rebuild them from."""
 
     active_fraction_: float
@@ -43,15 +43,6 @@ class _DictionaryModel(BaseAutoencoder):
         layer = self.decoder_.layers[0]
         assert isinstance(layer, Dictionary)
         return layer
-
-    @property
-    def mean_(self) -> Array:
-        """Of all samples seen, of shape (d,)."""
-        return self._moments.mean.astype(self._dtype)
-
-    @property
-    def _offset(self) -> Array:  # type: ignore[override]
-        return self.mean_
 
 
 @documented
