@@ -90,8 +90,8 @@ def load_data(parser: argparse.ArgumentParser, path: Path | None, minimum: int =
     largest, spread = np.abs(values).max(), np.ptp(values, axis=0).max()
     if spread < SMALLEST or largest > LARGEST:
         parser.error(
-            f"samples of --data must differ, by {SMALLEST:g} to {LARGEST:g}, and be no larger; "
-            f"got differences up to {spread:.3g}, values up to {largest:.3g}: scale them"
+            f"samples of --data must differ, by {SMALLEST:g} or more, and be no larger than "
+            f"{LARGEST:g}; got differences up to {spread:.3g}, values up to {largest:.3g}"
         )
     return X
 
