@@ -143,10 +143,9 @@ def draw(runs, rate, k):
     if len(not_rounded):
         anchor = not_rounded[-1]
         sweeps = np.arange(1, END)
-        with np.errstate(over="ignore"):  # far above the right angle is the right angle
-            tangents = np.tan(angles[anchor]) * rate ** (sweeps - t[anchor])
-        seen = tangents > 1e-14
-        axes.plot(sweeps[seen], np.arctan(tangents[seen]), color=plot.BLUE, linewidth=1.2)
+        logarithm = np.log(np.tan(angles[anchor])) + (sweeps - t[anchor]) * np.log(rate)
+        line = np.arctan(np.exp(logarithm))
+        axes.plot(sweeps[line > 1e-14], line[line > 1e-14], color=plot.BLUE, linewidth=1.2)
     axes.set(
         xscale="log", yscale="log", xlim=(0.8, END), ylim=(1e-14, 4), xlabel="iteration or sweep",
         ylabel="largest angle to the principal subspace (rad)",

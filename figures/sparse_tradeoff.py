@@ -82,7 +82,7 @@ def draw(lambdas, results, n_atoms, eigenvalues):
     middle = np.flatnonzero(shown)[len(kept[shown]) // 4]
     left.annotate(
         "PCA: the same coordinates\nfor every image", (kept[middle], pca_error[middle]),
-        xytext=(12, 12), textcoords="offset points", color=plot.GREY,
+        xytext=(40, -14), textcoords="offset points", color=plot.GREY,
     )  # fmt: skip
     for i, (name, colour, marker) in enumerate(SERIES):
         left.plot(active[:, i], error[:, i], marker, color=colour, ms=6)
@@ -95,6 +95,7 @@ def draw(lambdas, results, n_atoms, eigenvalues):
             f"{value:g}", (x, y), xytext=(-6, -2), textcoords="offset points", fontsize=9.5,
             ha="right", va="center",
         )  # fmt: skip
+    left.margins(x=0.1)  # room for the small numbers
     left.set(
         xlabel=f"active atoms per image, of {n_atoms} (mean)",
         yscale="log", ylabel="‖x − x̂‖²  (mean squared error per image, log scale)",

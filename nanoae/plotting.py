@@ -88,12 +88,10 @@ def load_data(parser: argparse.ArgumentParser, path: Path | None, minimum: int =
         parser.error(f"--data must have {minimum} samples or more; got {len(X)}")
     values = X.astype(np.float64)
     largest, spread = np.abs(values).max(), np.ptp(values, axis=0).max()
-    if spread == 0:
-        parser.error(f"--data must have samples that differ; got the same {len(X)} times")
     if spread < SMALLEST or largest > LARGEST:
         parser.error(
-            f"--data must differ by {SMALLEST:g} or more and be no larger than {LARGEST:g}; "
-            f"got differences up to {spread:.3g}, values up to {largest:.3g}: scale them"
+            f"samples of --data must differ, by {SMALLEST:g} or more, and be no larger than "
+            f"{LARGEST:g}; got differences up to {spread:.3g}, values up to {largest:.3g}"
         )
     return X
 
