@@ -95,7 +95,9 @@ def bernoulli_nll(logits: Array, x: Array) -> tuple[float, Array]:
     >>> float(losses.bernoulli_nll(np.array([[-1000.0]]), np.array([[1.0]]))[0])
     1000.0
     """
-    loss = np.sum(softplus(logits.copy()) - x * logits) / len(x)  # (1.4a)
+    nll = softplus(logits.copy())
+    nll -= x * logits
+    loss = nll.sum() / len(x)  # (1.4a)
     grad_logits = sigmoid(logits.copy())
     grad_logits -= x
     grad_logits /= len(x)  # (1.4b)

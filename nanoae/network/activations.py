@@ -185,7 +185,10 @@ def softplus(a: Array) -> Array:
     >>> softplus(np.array([-1000.0, 0.0, 1000.0])).round(4).tolist()  # log 2 in the middle
     [0.0, 0.6931, 1000.0]
     """
-    tail = np.log1p(np.exp(np.minimum(a, -a)))
+    tail = -a
+    np.minimum(a, tail, out=tail)
+    np.exp(tail, out=tail)
+    np.log1p(tail, out=tail)
     np.maximum(a, 0, out=a)
     a += tail
     return a
