@@ -304,11 +304,24 @@ def test_weights_that_are_all_alike_are_none(name):
     assert np.allclose(one.history_["loss"], other.history_["loss"], rtol=1e-7, atol=1e-9)
 
 
-def test_float32_stays_float32():
+@pytest.mark.parametrize(
+    "name",
+    ["autoencoder", "autoencoder, lbfgs", "l1", "kl", "linear, sgd in a batch", "early stopping"],
+)
+def test_float32_stays_float32(name, monkeypatch):
     X, rng = samples(6, 20)
-    for name in ("autoencoder", "l1", "kl", "linear, sgd in a batch", "vae"):
-        model = fitted(EVERY_MODEL[name], X.astype(np.float32), sample_weight=rng.random(20) + 0.1)
-        assert model.parameters_.dtype == model.transform(X.astype(np.float32)).dtype == np.float32
+    model, dtypes = fresh(EVERY_MODEL[name]), set()
+    right = model.loss_and_gradient
+
+    def spy(X, rng=None, weights=None):
+        dtypes.add(weights.dtype)
+        return right(X, rng, weights)
+
+    monkeypatch.setattr(model, "loss_and_gradient", spy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X.astype(np.float32), sample_weight=rng.random(20) + 0.1)
+    assert dtypes == {np.dtype(np.float32)} == {model.parameters_.dtype}
 
 
 @given(seed=SEEDS)
@@ -337,6 +350,32 @@ def test_moments_of_weighted_parts_are_those_of_repeated_rows(seed, cut):
     assert parts.variance == pytest.approx(whole.variance, rel=1e-12)
     R, S = parts.few_rows, whole.few_rows
     assert np.allclose(R.T @ R / len(R), S.T @ S / len(S), rtol=1e-11, atol=1e-14)
+
+
+def test_each_block_of_rows_has_its_own_weights():
+    """Rows so wide that two of them are a block."""
+    rng = np.random.default_rng(0)
+    X, w = rng.random((5, 2**17)), np.array([3, 1, 1, 2, 4])
+    moments = Moments.of_nothing(X.shape[1])
+    moments.add(X, w)
+    assert np.allclose(moments.mean, np.average(X, axis=0, weights=w), rtol=1e-13)
+    scatter = w @ np.sum((X - moments.mean) ** 2, axis=1)
+    assert moments.scatter == pytest.approx(scatter, rel=1e-12) and moments.weight == 11
+    model = fitted(SparseAutoencoder(2, penalty="kl", max_iter=1), X, sample_weight=w)
+    active = np.average(model.transform(X).mean(axis=1), weights=w)
+    assert model.active_fraction_ == pytest.approx(active, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**1000])
+def test_products_of_weights_neither_overflow_nor_vanish(scale):
+    X, rng = samples(9, 20)
+    w = rng.random(20) + 0.1
+    one, other = (Moments.of_nothing(4, with_factor=True) for _ in range(2))
+    for rows in (slice(12), slice(12, 20)):
+        one.add(X[rows], w[rows])
+        other.add(X[rows], w[rows] * scale)
+    assert np.array_equal(one.mean, other.mean) and one.variance == other.variance
+    assert np.array_equal(one.few_rows, other.few_rows)
 
 
 def test_parts_of_a_stream_are_compared_with_each_other():
