@@ -122,7 +122,7 @@ class BaseAutoencoder:
 
     @property
     def _can_validate(self) -> bool:
-        """Whether training goes by epochs that can be compared on other samples."""
+        """Whether training may stop early, by a comparison of epochs on other samples."""
         return False
 
     _keeps_covariance = False  # or the mean and the variance of the samples alone
@@ -356,8 +356,8 @@ class BaseAutoencoder:
         """Samples to compare epochs on."""
         if not self._can_validate:
             raise ValueError(
-                "X_validation must be None with a solver that has no epochs to stop after, as "
-                f"{type(self).__name__} has here. Deep models with solver='adam' take it."
+                f"X_validation must be None: {type(self).__name__} does not stop early with this "
+                "solver. Deep models and LinearVAE do, with solver='adam'."
             )
         X = check_samples(
             X_validation, n_features=n_features, name="X_validation", model=type(self).__name__
