@@ -48,9 +48,16 @@ def standard_normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: DTy
     return rng.standard_normal(shape, dtype=np.float32 if dtype == np.float32 else np.float64)
 
 
+def weighted(rows: Array, weights: Array | None) -> Array:
+    """Each of the rows (n, d) times its weight (n,); without weights the rows themselves."""
+    return rows if weights is None else rows * weights[:, None]
+
+
 @dataclass
 class Moments:
     """Number, mean and scatter of all rows that have gone by, in float64 whatever they are.
+
+    A row of weight w counts as w rows: everything but ``n`` is what it would be of so many.
 
     The factor F is that of a QR decomposition of the centred rows: ``FᵀF = Σ_i (x_i − mean)
     (x_i − mean)ᵀ``. Of rows gone by it replaces all that a squared error of linear maps sees
@@ -59,13 +66,16 @@ class Moments:
     Attributes
     ----------
     n : int
+    weight : float
+        The sum of all weights; without any, n.
     mean : ndarray of shape (d,)
     scatter : float
-        ``Σ_i ‖x_i − mean‖²``.
+        ``Σ_i w_i ‖x_i − mean‖²``.
     factor : ndarray of shape (at most d, d), or None
     """
 
     n: int
+    weight: float
     mean: Array
     scatter: float
     factor: Array | None
@@ -74,26 +84,32 @@ class Moments:
     def of_nothing(cls, n_features: int, *, with_factor: bool = False) -> Moments:
         """Those of no rows at all."""
         factor = np.empty((0, n_features)) if with_factor else None
-        return cls(0, np.zeros(n_features), 0.0, factor)
+        return cls(0, 0.0, np.zeros(n_features), 0.0, factor)
 
-    def add(self, X: Array) -> None:
-        """Take in the rows of ``X`` (m, d), block by block."""
+    def add(self, X: Array, weights: Array | None = None) -> None:
+        """Take in the rows of ``X`` (m, d), block by block, as often as their weights (m,) say."""
+        done = 0
         for block in blocks(X, np.float64):
-            m, block_mean = len(block), block.mean(axis=0)
-            centred = block - block_mean
+            w = None if weights is None else weights[done : done + len(block)]
+            m = float(len(block) if w is None else w.sum())
+            block_mean = np.average(block, axis=0, weights=w)
+            # a squared error sees a row w times as it sees the row times √w once
+            centred = weighted(block - block_mean, None if w is None else np.sqrt(w))
             # that two parts have different means takes one more row
-            between = np.sqrt(self.n * m / (self.n + m)) * (block_mean - self.mean)
+            between = np.sqrt(m * (self.weight / (self.weight + m))) * (block_mean - self.mean)
             self.scatter += float(np.vdot(centred, centred) + between @ between)
             if self.factor is not None:
                 extra = between[None] if self.n else self.factor[:0]
                 self.factor = triangular_factor(np.concatenate([self.factor, centred, extra]))
-            self.n += m
-            self.mean = self.mean + (block_mean - self.mean) * (m / self.n)
+            self.n += len(block)
+            self.weight += m
+            self.mean = self.mean + (block_mean - self.mean) * (m / self.weight)
+            done += len(block)
 
     @property
     def variance(self) -> float:
         """Of all features together: the trace of their covariance."""
-        return self.scatter / self.n
+        return self.scatter / self.weight
 
     @property
     def unit(self) -> float:
@@ -109,10 +125,11 @@ class Moments:
     def few_rows(self) -> Array:
         """At most d rows with the mean 0 and the same ``XᵀX/n`` as all n of them, centred (2.6).
 
-        Scaling the factor by ``√(rows/n)`` turns the equality of sums into one of means.
+        With weights, n is their sum. Scaling the factor by ``√(rows/n)`` turns the equality of
+        sums into one of means.
         """
         assert self.factor is not None
-        return self.factor * np.sqrt(len(self.factor) / self.n)
+        return self.factor * np.sqrt(len(self.factor) / self.weight)
 
 
 def triangular_factor(rows: Array) -> Array:

@@ -2,6 +2,10 @@
 
 All sum over features (or latent dimensions) and average over the samples of the batch. `LOSSES` is
 the table of those between data and reconstruction, `LIKELIHOODS` that of a VAE's noise models.
+
+With ``weights``, a loss is ``(1/n) Σ w_i ℓ_i`` in place of ``(1/n) Σ ℓ_i``. They are to have the
+mean 1 over all training samples, not over the batch: so the loss of a batch drawn at random is, on
+average, that of all samples, whichever weights have come together in it.
 """
 
 from __future__ import annotations
@@ -11,18 +15,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, weighted
 from nanoae.network.activations import identity, sigmoid, softplus
 
 LOG_2PI = float(np.log(2 * np.pi))
 
 
-def squared_error(x_hat: Array, x: Array) -> tuple[float, Array]:
+def squared_error(x_hat: Array, x: Array, weights: Array | None = None) -> tuple[float, Array]:
     """``(1/n) Σ ‖x − x̂‖²``.
 
     Parameters
     ----------
     x_hat, x : ndarray of shape (n, d)
+    weights : ndarray of shape (n,), optional
 
     Returns
     -------
@@ -40,9 +45,10 @@ def squared_error(x_hat: Array, x: Array) -> tuple[float, Array]:
     (3.0, [[1.0, 2.0], [0.0, -1.0]])
     """
     residual = x_hat - x
-    loss = np.dot(residual.ravel(), residual.ravel()) / len(x)
-    residual *= 2 / len(x)  # becomes the gradient: one array for both
-    return loss, residual
+    grad_x_hat = weighted(residual, weights)  # without weights one array for both
+    loss = np.dot(residual.ravel(), grad_x_hat.ravel()) / len(x)
+    grad_x_hat *= 2 / len(x)
+    return loss, grad_x_hat
 
 
 def squared_error_per_sample(x_hat: Array, x: Array) -> Array:
@@ -64,10 +70,23 @@ def squared_error_per_sample(x_hat: Array, x: Array) -> Array:
     >>> losses.squared_error_per_sample(x_hat, x).tolist()
     [5.0, 1.0]
     """
-    return np.sum((x - x_hat) ** 2, axis=1)
+    return np.sum(squared_error_per_feature(x_hat, x), axis=1)
 
 
-def bernoulli_nll(logits: Array, x: Array) -> tuple[float, Array]:
+def squared_error_per_feature(x_hat: Array, x: Array) -> Array:
+    """``(x − x̂)²``, one value ``(n, d)`` a sample and feature.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> losses.squared_error_per_feature(np.array([[1.0, 2.0]]), np.array([[0.0, 5.0]])).tolist()
+    [[1.0, 9.0]]
+    """
+    return (x - x_hat) ** 2
+
+
+def bernoulli_nll(logits: Array, x: Array, weights: Array | None = None) -> tuple[float, Array]:
     """Negative log-likelihood of ``x`` in [0, 1] under Bernoulli(σ(a)), in nats per sample.
 
     ``(1/n) Σ softplus(a) − x a`` (1.4a), which overflows at no logit; for ``x`` strictly between
@@ -76,6 +95,7 @@ def bernoulli_nll(logits: Array, x: Array) -> tuple[float, Array]:
     Parameters
     ----------
     logits, x : ndarray of shape (n, d)
+    weights : ndarray of shape (n,), optional
 
     Returns
     -------
@@ -95,13 +115,12 @@ def bernoulli_nll(logits: Array, x: Array) -> tuple[float, Array]:
     >>> float(losses.bernoulli_nll(np.array([[-1000.0]]), np.array([[1.0]]))[0])
     1000.0
     """
-    nll = softplus(logits.copy())
-    nll -= x * logits
-    loss = nll.sum() / len(x)  # (1.4a)
+    nll = bernoulli_nll_per_feature(logits, x)
+    loss = weighted(nll, weights).sum() / len(x)  # (1.4a)
     grad_logits = sigmoid(logits.copy())
     grad_logits -= x
     grad_logits /= len(x)  # (1.4b)
-    return loss, grad_logits
+    return loss, weighted(grad_logits, weights)
 
 
 def bernoulli_nll_per_sample(logits: Array, x: Array) -> Array:
@@ -124,10 +143,28 @@ def bernoulli_nll_per_sample(logits: Array, x: Array) -> Array:
     >>> losses.bernoulli_nll_per_sample(logits, x).round(4).tolist()  # unsure, and sure and right
     [1.3863, 0.0]
     """
-    return np.sum(softplus(logits.copy()) - x * logits, axis=1)
+    return np.sum(bernoulli_nll_per_feature(logits, x), axis=1)
 
 
-def gaussian_nll(x_hat: Array, x: Array, log_noise_variance: Any) -> tuple[float, Array, float]:
+def bernoulli_nll_per_feature(logits: Array, x: Array) -> Array:
+    """The same, one value ``(n, d)`` a sample and feature.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> logits, x = np.array([[0.0, 50.0]]), np.array([[1.0, 1.0]])
+    >>> losses.bernoulli_nll_per_feature(logits, x).round(4).tolist()
+    [[0.6931, 0.0]]
+    """
+    nll = softplus(logits.copy())
+    nll -= x * logits
+    return nll
+
+
+def gaussian_nll(
+    x_hat: Array, x: Array, log_noise_variance: Any, weights: Array | None = None
+) -> tuple[float, Array, float]:
     """Negative log-likelihood of ``x`` under N(x̂, σ² I), in nats per sample.
 
     ``(1/n) Σ ½ [d log(2πσ²) + ‖x − x̂‖² / σ²]``.
@@ -137,6 +174,7 @@ def gaussian_nll(x_hat: Array, x: Array, log_noise_variance: Any) -> tuple[float
     x_hat, x : ndarray of shape (n, d)
     log_noise_variance : float
         ``log σ²``, one for all features.
+    weights : ndarray of shape (n,), optional
 
     Returns
     -------
@@ -160,7 +198,7 @@ def gaussian_nll(x_hat: Array, x: Array, log_noise_variance: Any) -> tuple[float
     4.224 0.0
     4.48 0.556
     """
-    error, grad_x_hat = squared_error(x_hat, x)
+    error, grad_x_hat = squared_error(x_hat, x, weights)
     loss, grad_error, grad_log_noise_variance = gaussian_nll_of_error(
         error, x.shape[1], log_noise_variance
     )
@@ -198,7 +236,9 @@ def gaussian_nll_of_error(
     return loss, 0.5 * precision, 0.5 * (n_features - precision * error)
 
 
-def gaussian_kl(mu: Array, log_var: Array) -> tuple[float, Array, Array]:
+def gaussian_kl(
+    mu: Array, log_var: Array, weights: Array | None = None
+) -> tuple[float, Array, Array]:
     """KL(N(μ, σ²) ‖ N(0, I)) in nats (5.2), summed over dimensions, averaged over samples.
 
     ``(1/n) Σ ½ (μ² + σ² − 1 − log σ²)``.
@@ -207,6 +247,7 @@ def gaussian_kl(mu: Array, log_var: Array) -> tuple[float, Array, Array]:
     ----------
     mu, log_var : ndarray of shape (n, k)
         ``log_var`` is log σ².
+    weights : ndarray of shape (n,), optional
 
     Returns
     -------
@@ -226,11 +267,11 @@ def gaussian_kl(mu: Array, log_var: Array) -> tuple[float, Array, Array]:
     """
     n = len(mu)
     variance = np.exp(log_var)
-    kl = 0.5 * (mu**2 + variance - 1 - log_var).sum() / n
-    return kl, mu / n, 0.5 * (variance - 1) / n
+    kl = 0.5 * weighted(mu**2 + variance - 1 - log_var, weights).sum() / n
+    return kl, weighted(mu, weights) / n, 0.5 * weighted(variance - 1, weights) / n
 
 
-def kl_sparsity(h: Array, rho: float) -> tuple[float, Array]:
+def kl_sparsity(h: Array, rho: float, weights: Array | None = None) -> tuple[float, Array]:
     """KL(Bernoulli(ρ) ‖ Bernoulli(ρ̂_j)), summed over units; ρ̂_j is unit j's mean over the batch.
 
     ``Σ_j ρ log(ρ/ρ̂_j) + (1 − ρ) log((1 − ρ)/(1 − ρ̂_j))``, in nats: 0 where every ρ̂_j is ρ (4.8),
@@ -242,6 +283,8 @@ def kl_sparsity(h: Array, rho: float) -> tuple[float, Array]:
         Codes strictly between 0 and 1.
     rho : float
         ρ, the mean activation that is wanted, between 0 and 1.
+    weights : ndarray of shape (n,), optional
+        Here their own mean over the batch is taken for 1: ρ̂_j is to be a mean, below 1.
 
     Returns
     -------
@@ -261,19 +304,22 @@ def kl_sparsity(h: Array, rho: float) -> tuple[float, Array]:
     >>> grad_h[:, 0].round(4).tolist()  # downhill, the first is on less
     [0.8, 0.8]
     """
-    rho_hat = h.mean(axis=0)
+    if weights is not None:
+        weights = weights / weights.mean()
+    rho_hat = weighted(h, weights).mean(axis=0)
     with np.errstate(divide="ignore"):
         kl = np.sum(rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat)))
         grad_rho_hat = (1 - rho) / (1 - rho_hat) - rho / rho_hat
-    return kl, np.broadcast_to(grad_rho_hat / len(h), h.shape)
+    return kl, weighted(np.broadcast_to(grad_rho_hat / len(h), h.shape), weights)
 
 
-def l1_norm(h: Array) -> tuple[float, Array]:
+def l1_norm(h: Array, weights: Array | None = None) -> tuple[float, Array]:
     """``(1/n) Σ ‖h‖₁``, and ``sign(h) / n``, which at 0 is one of the subgradients: 0.
 
     Parameters
     ----------
     h : ndarray of shape (n, k)
+    weights : ndarray of shape (n,), optional
 
     Returns
     -------
@@ -288,7 +334,7 @@ def l1_norm(h: Array) -> tuple[float, Array]:
     >>> float(norm), grad_h.tolist()
     (3.0, [[0.5, 0.0], [-0.5, 0.5]])
     """
-    return np.abs(h).sum() / len(h), np.sign(h) / len(h)
+    return weighted(np.abs(h), weights).sum() / len(h), weighted(np.sign(h) / len(h), weights)
 
 
 class Loss(NamedTuple):
@@ -297,10 +343,10 @@ class Loss(NamedTuple):
     Attributes
     ----------
     value : callable
-        Of the decoder's output and the data, both ``(n, d)``: the loss and its gradient with
-        respect to the first.
-    per_sample : callable
-        Of the same: one value ``(n,)`` a sample.
+        Of the decoder's output and the data, both ``(n, d)``, and of weights ``(n,)`` if there are
+        any: the loss and its gradient with respect to the first.
+    per_sample, per_feature : callable
+        Of the first two: one value a sample ``(n,)``, or a sample and feature ``(n, d)``.
     to_data : callable
         Makes reconstructions of the decoder's output, in place.
     needs_unit_interval : bool
@@ -320,8 +366,9 @@ class Loss(NamedTuple):
     [[0.5, 0.75]]
     """
 
-    value: Callable[[Array, Array], tuple[float, Array]]
+    value: Callable[..., tuple[float, Array]]
     per_sample: Callable[[Array, Array], Array]
+    per_feature: Callable[[Array, Array], Array]
     to_data: Callable[[Array], Array]
     needs_unit_interval: bool
     of_mean: Callable[[Array, float], float]
@@ -334,9 +381,21 @@ def _bernoulli_entropy(mean: Array, variance: float) -> float:
 
 LOSSES = {
     "squared_error": Loss(
-        squared_error, squared_error_per_sample, identity, False, lambda mean, variance: variance
+        squared_error,
+        squared_error_per_sample,
+        squared_error_per_feature,
+        identity,
+        False,
+        lambda mean, variance: variance,
     ),
-    "bernoulli": Loss(bernoulli_nll, bernoulli_nll_per_sample, sigmoid, True, _bernoulli_entropy),
+    "bernoulli": Loss(
+        bernoulli_nll,
+        bernoulli_nll_per_sample,
+        bernoulli_nll_per_feature,
+        sigmoid,
+        True,
+        _bernoulli_entropy,
+    ),
 }
 
 
@@ -346,8 +405,8 @@ class Likelihood(NamedTuple):
     Attributes
     ----------
     nll : callable
-        Of decoder's output, data and log σ²: −log p(x|z) per sample, and its gradients with
-        respect to the first and the last.
+        Of decoder's output, data, log σ² and, if there are any, weights: −log p(x|z) per sample,
+        and its gradients with respect to the first and the third.
     distortion : Loss
     nll_of_distortion : callable
         Of distortion, number of features and log σ²: −log p(x|z).
@@ -363,7 +422,7 @@ class Likelihood(NamedTuple):
     True
     """
 
-    nll: Callable[[Array, Array, Any], tuple[float, Array, float]]
+    nll: Callable[..., tuple[float, Array, float]]
     distortion: Loss
     nll_of_distortion: Callable[[Any, int, Any], Any]
 
@@ -373,7 +432,7 @@ LIKELIHOODS = {
         gaussian_nll, LOSSES["squared_error"], lambda *args: gaussian_nll_of_error(*args)[0]
     ),
     "bernoulli": Likelihood(  # has no σ²
-        lambda logits, x, _: (*bernoulli_nll(logits, x), 0.0),
+        lambda logits, x, _, weights=None: (*bernoulli_nll(logits, x, weights), 0.0),
         LOSSES["bernoulli"],
         lambda nll, *_: nll,
     ),

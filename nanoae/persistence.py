@@ -184,6 +184,14 @@ def generator(state: dict[str, Any]) -> np.random.Generator:
     return np.random.Generator(bit_generator)
 
 
+def _fingerprint(array: Array) -> str:
+    """What tells an array from others, in words."""
+    checksum = 0
+    for block in blocks(array.reshape(len(array), -1), array.dtype):
+        checksum = zlib.crc32(block.data, checksum)
+    return f"an array of shape {array.shape}, {array.dtype}, checksum {checksum:08x}"
+
+
 class Checkpoint:
     """A file from which a training goes on, should it not come to its end.
 
@@ -218,7 +226,10 @@ class Checkpoint:
         self.state: dict[str, Any] | None = None
         self._last: dict[str, Any] | None = None
 
-    def open(self, model: dict[str, Any], X: Array, rng: np.random.Generator) -> None:
+    def open(
+        self, model: dict[str, Any], X: Array, rng: np.random.Generator,
+        *, sample_weight: Array | None = None, X_validation: Array | None = None,
+    ) -> None:  # fmt: skip
         """Begin a run, or take up the one in the file.
 
         Parameters
@@ -228,6 +239,9 @@ class Checkpoint:
             file.
         X : ndarray of shape (n, d)
             The samples: those of the run in the file.
+        sample_weight : ndarray of shape (n,), optional
+        X_validation : ndarray of shape (m, d), optional
+            Likewise.
         rng : Generator
             Is set to where that run began.
 
@@ -236,15 +250,14 @@ class Checkpoint:
         ValueError
             The file belongs to another run, or is no checkpoint.
         """
-        checksum = 0
-        for block in blocks(X, X.dtype):
-            checksum = zlib.crc32(block.data, checksum)
         settings = {
             name: json.dumps(_flatten(value, name, {}))
             for name, value in model.items()
             if name not in ("max_iter", "verbose")
         }
-        settings["X"] = f"an array of shape {X.shape}, {X.dtype}, checksum {checksum:08x}"
+        settings["X"] = _fingerprint(X)
+        for name, array in (("sample_weight", sample_weight), ("X_validation", X_validation)):
+            settings[name] = "None" if array is None else _fingerprint(array)
         self._run = {"settings": settings, "start": rng.bit_generator.state}
         if not self._path.exists():
             return
@@ -254,7 +267,9 @@ class Checkpoint:
                 f"checkpoint must be a file that a checkpoint wrote, or a new one; {self._path} "
                 "holds a model without its training."
             )
-        for name, value in tree["run"]["settings"].items():
+        # a file from before there were these has neither
+        theirs = {"sample_weight": "None", "X_validation": "None", **tree["run"]["settings"]}
+        for name, value in theirs.items():
             if settings.get(name) != value:
                 raise ValueError(
                     f"checkpoint {self._path} belongs to another training, in which {name} was "

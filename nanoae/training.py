@@ -19,10 +19,13 @@ UNSCALED = "scale the data or try a smaller learning_rate"
 
 
 class Trainable(Protocol):
-    """What the loop knows of a model: its loss, with the gradient in the flat vector."""
+    """What the loop knows of a model: its loss, with the gradient in the flat vector.
+
+    It is handed ``weights`` only if samples have any: a model that knows of none need not take it.
+    """
 
     def loss_and_gradient(
-        self, X: Array, rng: np.random.Generator | None = None
+        self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]: ...
 
 
@@ -214,16 +217,13 @@ class _NoBar(nullcontext):  # type: ignore[type-arg]
 
 
 def batches(
-    X: Array, rows: Array, batch_size: int, dtype: DTypeLike,
-    *, mean: Array | None = None, rng: np.random.Generator | None = None,
-) -> Iterator[Array]:  # fmt: skip
-    """Some rows of ``X`` (n, d), each once, in batches; the last one may be smaller.
+    X: Array, rows: Array, batch_size: int, dtype: DTypeLike, *, mean: Array | None = None
+) -> Iterator[Array]:
+    """Some rows of ``X`` (n, d), in their order, in batches; the last one may be smaller.
 
     Each batch is gathered into one work array of the given dtype, less the ``mean`` if there is
-    one. In random order if there is a generator.
+    one.
     """
-    if rng is not None:
-        rows = rng.permutation(rows)
     work = np.empty((min(batch_size, len(rows)), X.shape[1]), dtype)
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
@@ -238,10 +238,22 @@ def batches(
         yield batch
 
 
-def mean_loss(model: Trainable, batches: Iterable[Array], rng: np.random.Generator) -> float:
-    """The loss over all batches, each weighted by its number of samples."""
-    losses = [(model.loss_and_gradient(batch, rng)[0], len(batch)) for batch in batches]
-    return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+def with_mean_one(weights: Array, rows: Array | slice, dtype: DTypeLike) -> Array:
+    """Weights as the losses want them: of the mean 1 over these rows, whatever their scale."""
+    return (weights / weights[rows].mean()).astype(dtype)
+
+
+def mean_loss(
+    model: Trainable, batches: Iterable[Array], rng: np.random.Generator,
+    weights: Array | None = None,
+) -> float:  # fmt: skip
+    """The loss over all batches, each counted by its number of samples."""
+    total, done = 0.0, 0
+    for batch in batches:
+        more = {} if weights is None else {"weights": weights[done : done + len(batch)]}
+        total += model.loss_and_gradient(batch, rng, **more)[0] * len(batch)
+        done += len(batch)
+    return total / done
 
 
 def train(
@@ -253,6 +265,8 @@ def train(
     *,
     batch_size: int,
     validation_fraction: float = 0.0,
+    X_validation: Array | None = None,
+    weights: Array | None = None,
     mean: Array | None = None,
     unit: float = 1.0,
     begin_epoch: Callable[[int], bool] | None = None,
@@ -261,7 +275,7 @@ def train(
 
     The loss of an epoch is the mean over its samples, each measured with the parameters as they
     were when its batch came up. With a ``validation_fraction``, rows are held out, and their loss
-    decides when to stop and which epoch's parameters are kept.
+    decides when to stop and which epoch's parameters are kept; or that of ``X_validation`` does.
 
     Parameters
     ----------
@@ -276,6 +290,13 @@ def train(
     batch_size : int
     validation_fraction : float in [0, 1), default 0
         Part of the rows to hold out.
+    X_validation : ndarray of shape (m, d), optional
+        In place of rows held out.
+    weights : ndarray of shape (n,), optional
+        Those of a batch go to the loss, divided by the mean over all samples and not over the
+        batch: so the gradient of a batch is that of all samples on average, and that of a batch
+        of all samples is exact. (Drawing rows as often as their weights say would leave the loss
+        as it is, but add noise where there are no batches, too.) Rows held out keep theirs.
     mean : ndarray of shape (d,), optional
         Taken off every sample.
     unit : float, default 1
@@ -293,33 +314,44 @@ def train(
     """
     _keep_freed_memory()
     values, rows = monitor.values, np.arange(len(X))
-    if validation_fraction:
+    unseen, held_out, unseen_weights = X_validation, rows, None
+    if unseen is not None:
+        held_out = np.arange(len(unseen))
+    elif validation_fraction:
         order = rng.permutation(len(X))
         n_validation = min(max(1, round(validation_fraction * len(X))), len(X) - 1)
-        held_out, rows = order[:n_validation], order[n_validation:]
+        unseen, held_out, rows = X, order[:n_validation], order[n_validation:]
+        if weights is not None:
+            unseen_weights = with_mean_one(weights, held_out, values.dtype)[held_out]
+    if unseen is not None:
         validation_seed = int(rng.integers(2**63))
         monitor.watches, monitor.keeps_best = "validation_loss", True
+    if weights is not None:
+        weights = with_mean_one(weights, rows, values.dtype)
     with monitor as state:
         if state is not None:
             optimizer.restore(state["optimizer"])
             rng.bit_generator.state = state["rng"]
         for epoch in monitor:
             is_final = begin_epoch is None or begin_epoch(epoch)
-            total = 0.0
-            for batch in batches(X, rows, batch_size, values.dtype, mean=mean, rng=rng):
-                loss, gradient = model.loss_and_gradient(batch, rng)
+            total, done, order = 0.0, 0, rng.permutation(rows)
+            for batch in batches(X, order, batch_size, values.dtype, mean=mean):
+                of_batch = order[done : done + len(batch)]
+                more = {} if weights is None else {"weights": weights[of_batch]}
+                loss, gradient = model.loss_and_gradient(batch, rng, **more)
                 if unit != 1:
                     gradient /= unit
                 optimizer.step(values, gradient)
                 total += loss * len(batch)  # a smaller last batch counts for fewer samples
+                done += len(batch)
                 if not np.isfinite(loss):
                     raise monitor.diverged("epoch", UNSCALED)
             losses = {"loss": total / len(rows)}
-            if validation_fraction:
-                unseen = batches(X, held_out, batch_size, values.dtype, mean=mean)
+            if unseen is not None:
+                held = batches(unseen, held_out, batch_size, values.dtype, mean=mean)
                 # the same noise every time: epochs are compared, not draws
                 noise = np.random.default_rng(validation_seed)
-                losses["validation_loss"] = mean_loss(model, unseen, noise)
+                losses["validation_loss"] = mean_loss(model, held, noise, unseen_weights)
             if not (np.isfinite(values).all() and np.isfinite([*losses.values()]).all()):
                 raise monitor.diverged("epoch", UNSCALED)
             monitor.note(**losses, is_final=is_final)

@@ -182,7 +182,36 @@ def _depth_in_package() -> int:
     return depth
 
 
-def check_unit_interval(X: Array) -> Array:
+def check_weights(weights: Any, n_samples: int) -> Array:
+    """One weight a sample as a float64 array: finite, none negative, and not all of them zero."""
+    array = np.asarray(weights)
+    if array.dtype.kind not in "biufO":
+        raise ValueError(f"sample_weight must hold real numbers; got an array of {array.dtype}.")
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have one value a sample, the shape ({n_samples},); got the shape "
+            f"{array.shape}."
+        )
+    try:
+        array = array.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must hold real numbers: {error}.") from None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite(array.sum()):
+            raise ValueError(
+                "sample_weight must be finite, its sum too; got values from "
+                f"{array.min():g} to {array.max():g}."
+            )
+    if array.min() < 0:
+        raise ValueError(
+            f"sample_weight must not be negative; got {array.min():g} at row {array.argmin()}."
+        )
+    if not array.any():
+        raise ValueError("sample_weight must not be zero for all samples.")
+    return array
+
+
+def check_unit_interval(X: Array, name: str = "X") -> Array:
     """Samples for a Bernoulli likelihood, which must lie in [0, 1].
 
     What lies outside by no more than rounding, as after scaling by minimum and maximum, is put
@@ -199,7 +228,7 @@ def check_unit_interval(X: Array) -> Array:
     rounding = 8 * float(np.finfo(X.dtype).eps)
     if lowest < -rounding or highest > 1 + rounding:
         raise ValueError(
-            "X must lie in [0, 1] under a Bernoulli likelihood; "
+            f"{name} must lie in [0, 1] under a Bernoulli likelihood; "
             f"got values from {lowest:.10g} to {highest:.10g}. Scale it first."
         )
     return np.clip(X, 0, 1)

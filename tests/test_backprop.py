@@ -692,8 +692,8 @@ def test_gradient_by_the_complex_step(model):
 def broken_loss(loss, change):
     """A loss whose gradient is changed."""
 
-    def broken(y, x):
-        value, gradient = loss(y, x)
+    def broken(y, x, weights=None):
+        value, gradient = loss(y, x, weights)
         return value, change(gradient, y, x)
 
     return broken
@@ -748,16 +748,16 @@ def last_row_only(layer, grad_a, grad_x):
 
 
 def break_kl(change_mu, change_log_var):
-    def broken(mu, log_var):
-        kl, grad_mu, grad_log_var = losses.gaussian_kl(mu, log_var)
+    def broken(mu, log_var, weights=None):
+        kl, grad_mu, grad_log_var = losses.gaussian_kl(mu, log_var, weights)
         return kl, change_mu * grad_mu, change_log_var * grad_log_var
 
     return lambda patch: patch.setattr(vae, "gaussian_kl", broken)
 
 
 def freeze_noise(patch):
-    def broken(x_hat, x, log_noise_variance):
-        return *losses.gaussian_nll(x_hat, x, log_noise_variance)[:2], 0.0
+    def broken(x_hat, x, log_noise_variance, weights=None):
+        return *losses.gaussian_nll(x_hat, x, log_noise_variance, weights)[:2], 0.0
 
     patch.setitem(LIKELIHOODS, "gaussian", LIKELIHOODS["gaussian"]._replace(nll=broken))
 

@@ -477,7 +477,7 @@ WRONG_KLS = []
 def kl_of(formula):
     """A KL from one term a dimension and sample, its gradient by the complex step."""
 
-    def kl(mu, log_var):
+    def kl(mu, log_var, weights=None):
         n, h = len(mu), 1e-30
         grad_mu = formula(mu + 1j * h, log_var).imag / h / n
         grad_log_var = formula(mu, log_var + 1j * h).imag / h / n
@@ -740,7 +740,9 @@ def log_noise_variance_counted_once(patch):
 def log_variance_taken_for_log_sigma(patch):
     """A scalar named log_scale, read by one line as log σ and by the next as log σ²."""
     right = LIKELIHOODS["gaussian"]
-    wrong = right._replace(nll=lambda x_hat, x, log_scale: right.nll(x_hat, x, 2 * log_scale))
+    wrong = right._replace(
+        nll=lambda x_hat, x, log_scale, *weights: right.nll(x_hat, x, 2 * log_scale, *weights)
+    )
     patch.setitem(LIKELIHOODS, "gaussian", wrong)
 
 
@@ -804,7 +806,7 @@ def sigmoid_applied_twice(patch):
 @breaks("pixels in [0, 1]", bernoulli_refuses_unscaled_pixels)
 def pixels_up_to_255_as_probabilities(patch):
     """Common with raw image files: the loss falls without end, and looks like success."""
-    patch.setattr(vae, "check_unit_interval", lambda X: X)
+    patch.setattr(vae, "check_unit_interval", lambda X, name: X)
 
 
 @breaks("a reconstruction is a mean", reconstructions_are_probabilities)
@@ -900,8 +902,8 @@ def gradients_not_set_to_zero(patch):
 
 
 def squared_error_becomes(patch, change):
-    def loss(x_hat, x):
-        return change(*losses.squared_error(x_hat, x), x)
+    def loss(x_hat, x, weights=None):
+        return change(*losses.squared_error(x_hat, x, weights), x)
 
     patch.setitem(LOSSES, "squared_error", LOSSES["squared_error"]._replace(value=loss))
 

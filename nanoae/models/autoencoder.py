@@ -54,7 +54,7 @@ class Autoencoder(NetworkAutoencoder):
     )
 
     def loss_and_gradient(
-        self, X: Array, rng: np.random.Generator | None = None
+        self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
         """The reconstruction loss of a batch and its gradient by backprop.
 
@@ -63,6 +63,8 @@ class Autoencoder(NetworkAutoencoder):
         X : ndarray of shape (n, d)
         rng : Generator, optional
             For networks that draw noise in training.
+        weights : ndarray of shape (n,), optional
+            Of the mean 1 over all samples of the training.
 
         Returns
         -------
@@ -72,11 +74,11 @@ class Autoencoder(NetworkAutoencoder):
         """
         h = self.encoder_.forward(X, rng)  # h = f(x)
         x_hat = self.decoder_.forward(h, rng)  # x̂ = g(h), or the logits of x̂
-        loss, grad_x_hat = self._loss.value(x_hat, X)
+        loss, grad_x_hat = self._loss.value(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)
         self.encoder_.backward(grad_h, input_gradient=False)
         return loss + self._decay_weights(), self._parameters.gradient
 
-    def _check_range(self, X: Array) -> Array:
-        return check_unit_interval(X) if LOSSES[self.loss].needs_unit_interval else X
+    def _check_range(self, X: Array, name: str = "X") -> Array:
+        return check_unit_interval(X, name) if LOSSES[self.loss].needs_unit_interval else X

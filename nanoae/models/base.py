@@ -21,11 +21,13 @@ from nanoae.network import Layer, Parameters
 from nanoae.persistence import Checkpoint, generator, write
 from nanoae.training import Monitor
 from nanoae.validation import (
+    check_bool,
     check_choice,
     check_column_names,
     check_integer,
     check_random_state,
     check_samples,
+    check_weights,
     column_names,
 )
 
@@ -93,17 +95,25 @@ class BaseAutoencoder:
         raise NotImplementedError
 
     def loss_and_gradient(
-        self, X: Array, rng: np.random.Generator | None = None
+        self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
-        """The training loss on a batch, and its gradient in the flat vector of parameters."""
+        """The training loss on a batch, and its gradient in the flat vector of parameters.
+
+        A model that has no argument ``weights`` is refused samples that have some.
+        """
         raise NotImplementedError
 
-    def _train(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
-        """Minimise the loss over ``X``, noting its course with the monitor."""
+    def _train(self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any) -> None:
+        """Minimise the loss over ``X``, noting its course with the monitor.
+
+        There are options only if `fit` was given them: ``weights`` and ``X_validation``.
+        """
         raise NotImplementedError
 
-    def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
-        """What `partial_fit` does with samples that it has checked."""
+    def _partial_fit(
+        self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any
+    ) -> None:
+        """What `partial_fit` does with samples that it has checked, and their ``weights``."""
         raise NotImplementedError
 
     def _check_partial_fit(self) -> None:
@@ -113,6 +123,11 @@ class BaseAutoencoder:
     def _can_checkpoint(self) -> bool:
         """Whether training goes by epochs, between which it can be kept and taken up again."""
         return True
+
+    @property
+    def _can_validate(self) -> bool:
+        """Whether training may stop early, by a comparison of epochs on other samples."""
+        return False
 
     _keeps_covariance = False  # or the mean and the variance of the samples alone
     _bound: tuple[str, ...] = ()  # what `_build` sets beside networks, and no file holds
@@ -172,6 +187,8 @@ class BaseAutoencoder:
         X: ArrayLike,
         y: object = None,
         *,
+        sample_weight: ArrayLike | None = None,
+        X_validation: ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 10,
     ) -> Self:
@@ -183,8 +200,16 @@ class BaseAutoencoder:
         ----------
         X : array-like of shape (n_samples, n_features)
             A `numpy.memmap` is read batch by batch and never copied whole, by solvers that train
-            in batches.
+            in batches (but without those of weight 0 it is a copy).
         y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            How much each sample counts in the loss and in all that is learned of the samples,
+            such as their mean: a weight of 2 as the sample twice, 0 as left out. Only how they
+            compare counts, so all may be scaled. In batches this is so on average over batches,
+            or exactly if one batch takes all. Not for `SparseCoding`.
+        X_validation : array-like of shape (m, n_features), optional
+            Samples of your own for early stopping, in place of rows held out: the parameters are
+            kept that are best on them. For deep models and `LinearVAE` with "adam" or "sgd".
         checkpoint : path-like, optional
             A file in which to keep the training ("adam", "sgd"). If it is there already, training
             goes on from it, and ends as it would have ended, bit for bit. `nanoae.load` reads it,
@@ -211,6 +236,9 @@ class BaseAutoencoder:
             answer every sample with their mean.
         """
         X, names, rng = self._check_training(X)
+        X, options = self._check_weights(X, sample_weight)
+        if X_validation is not None:
+            options["X_validation"] = self._check_validation(X_validation, X.shape[1], names)
         file = None
         if checkpoint is not None:
             if not self._can_checkpoint:
@@ -219,20 +247,25 @@ class BaseAutoencoder:
                     f"as {type(self).__name__} does here. Use solver='adam'."
                 )
             file = Checkpoint(checkpoint, checkpoint_every, self._to_tree)
-            file.open({"model": type(self).__name__, **self.get_params()}, X, rng)
-        self._initialise(X, names, rng)
+            file.open(
+                {"model": type(self).__name__, **self.get_params()}, X, rng,
+                sample_weight=options.get("weights"), X_validation=options.get("X_validation"),
+            )  # fmt: skip
+        self._initialise(X, names, rng, options.get("weights"))
         monitor = Monitor(
             self._parameters.values, title=type(self).__name__, verbose=self.verbose,
             checkpoint=file,
         )  # fmt: skip
-        self._run(self._train, X, rng, monitor)
+        self._run(self._train, X, rng, monitor, **options)
         if file is not None:
             file.finish(self._to_tree())
         monitor.warning = monitor.warning or self._verdict(monitor)
         self._warn(monitor)
         return self
 
-    def partial_fit(self: Self, X: ArrayLike, y: object = None) -> Self:
+    def partial_fit(
+        self: Self, X: ArrayLike, y: object = None, *, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train on more samples: for data that come as a stream, or in parts.
 
         Call it with one part after the other. Each call goes on from where the last one, or
@@ -245,6 +278,9 @@ class BaseAutoencoder:
         ----------
         X : array-like of shape (n_samples, n_features)
         y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            As in `fit`. Linear models compare it with the weights of all other parts, 1 where
+            there were none; the pass of a deep one compares it within the part alone.
 
         Returns
         -------
@@ -264,8 +300,8 @@ class BaseAutoencoder:
             As in `fit`.
         """
         self._check_partial_fit()
-        X, rng, monitor = self._resume(X)
-        self._run(self._partial_fit, X, rng, monitor)
+        X, rng, monitor, options = self._resume(X, sample_weight)
+        self._run(self._partial_fit, X, rng, monitor, **options)
         self._warn(monitor)
         return self
 
@@ -297,36 +333,84 @@ class BaseAutoencoder:
         self._check_hyperparameters(X.shape[1])
         return self._check_range(X), names, check_random_state(self.random_state)
 
-    def _initialise(self, X: Array, names: list[str] | None, rng: np.random.Generator) -> None:
+    def _check_weights(
+        self, X: Array, sample_weight: ArrayLike | None, *, minimum: int = 2
+    ) -> tuple[Array, dict[str, Array]]:
+        """The samples that have a weight, and ``{"weights": ...}``, or ``{}`` if all count alike.
+
+        What has no weight goes before anything looks at it, so that it is as if it were not there.
+        """
+        if sample_weight is None:
+            return X, {}
+        if "weights" not in inspect.signature(self.loss_and_gradient).parameters:
+            raise ValueError(
+                f"sample_weight must be None: {type(self).__name__} takes none, since its "
+                "loss_and_gradient has no argument 'weights'. Repeat rows that count for more."
+            )
+        weights = check_weights(sample_weight, len(X))
+        if not weights.all():
+            X, weights = X[weights > 0], weights[weights > 0]
+        if len(X) < minimum:
+            raise ValueError(
+                f"sample_weight is zero for all but {len(X)} sample(s); {type(self).__name__} "
+                f"needs at least {minimum}."
+            )
+        return X, {"weights": weights}
+
+    def _check_validation(
+        self, X_validation: ArrayLike, n_features: int, names: list[str] | None
+    ) -> Array:
+        """Samples to compare epochs on."""
+        if not self._can_validate:
+            raise ValueError(
+                f"X_validation must be None: {type(self).__name__} does not stop early with this "
+                "solver. Deep models and LinearVAE do, with solver='adam'."
+            )
+        check_column_names(X_validation, names, type(self).__name__)
+        X = check_samples(
+            X_validation, n_features=n_features, name="X_validation", model=type(self).__name__
+        )
+        return self._check_range(X, "X_validation")
+
+    def _initialise(
+        self,
+        X: Array,
+        names: list[str] | None,
+        rng: np.random.Generator,
+        weights: Array | None = None,
+    ) -> None:
         self.n_features_in_, self._feature_names = X.shape[1], names
         self._fitted_params, self._training_state = self.get_params(), {}
         self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
-        self._moments.add(X)
+        self._moments.add(X, weights)
         self._build(X.shape[1], np.float32 if X.dtype == np.float32 else np.float64)
         self._draw_weights(X, rng)
 
-    def _resume(self, X: ArrayLike) -> tuple[Array, np.random.Generator, Monitor]:
+    def _resume(
+        self, X: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[Array, np.random.Generator, Monitor, dict[str, Array]]:
         """All of ``partial_fit`` that comes before training."""
         past: dict[str, Any] = {}
         if "_parameters" not in vars(self):
             X, names, rng = self._check_training(X)
-            self._initialise(X, names, rng)
+            X, options = self._check_weights(X, sample_weight)
+            self._initialise(X, names, rng, options.get("weights"))
         else:
             X = self._check_samples(X)
             self._check_hyperparameters(self.n_features_in_)
-            X = self._check_range(X)
-            self._update_statistics(X)
+            X, options = self._check_weights(self._check_range(X), sample_weight, minimum=1)
+            self._update_statistics(X, options.get("weights"))
             state = self._training_state.get("rng")
             rng = check_random_state(self.random_state) if state is None else generator(state)
             past = {"curves": self.history_, "kept": self._kept_epoch}
         monitor = Monitor(
             self._parameters.values, title=type(self).__name__, verbose=self.verbose, **past
         )
-        return X, rng, monitor
+        return X, rng, monitor, options
 
-    def _update_statistics(self, X: Array) -> None:
+    def _update_statistics(self, X: Array, weights: Array | None) -> None:
         """Take in what a model needs to know of samples that come after the first."""
-        self._moments.add(X)
+        self._moments.add(X, weights)
 
     def _draw_weights(self, X: Array, rng: np.random.Generator) -> None:
         """Draw initial weights; a model may start from the samples ``X``."""
@@ -334,12 +418,13 @@ class BaseAutoencoder:
             layer.initialise(rng)
 
     def _run(
-        self, train: Callable[..., None], X: Array, rng: np.random.Generator, monitor: Monitor
-    ) -> None:
+        self, train: Callable[..., None], X: Array, rng: np.random.Generator, monitor: Monitor,
+        **options: Any,
+    ) -> None:  # fmt: skip
         """Train on ``X``, and leave the model usable however that ends."""
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # the loop looks at the loss
-                train(X, rng, monitor)
+                train(X, rng, monitor, **options)
         except KeyboardInterrupt:
             n = len(monitor)
             monitor.warning = (
@@ -448,9 +533,9 @@ class BaseAutoencoder:
         offset = self._offset
         return self._map_rows(lambda x: self._codes(x if offset is None else x - offset), X)
 
-    def fit_transform(self, X: ArrayLike, y: object = None) -> Any:
-        """Train on samples, and return their codes, as `transform` does."""
-        return self.fit(X).transform(X)
+    def fit_transform(self, X: ArrayLike, y: object = None, **options: Any) -> Any:
+        """Train on samples, with the options of `fit`, and return their codes."""
+        return self.fit(X, **options).transform(X)
 
     def set_output(self: Self, *, transform: str | None = None) -> Self:
         """Choose what `transform` and `fit_transform` return.
@@ -511,16 +596,28 @@ class BaseAutoencoder:
         part = np.linspace(0, 1, n_steps, dtype=first.dtype)[:, None]
         return self.inverse_transform((1 - part) * first + part * last)
 
-    def reconstruction_error(self, X: ArrayLike) -> Array:
+    def reconstruction_error(self, X: ArrayLike, *, per_feature: bool = False) -> Array:
         """One value a sample: ``‖x − x̂‖²``, or −log p(x|x̂) in nats under "bernoulli".
 
         High where the model has seen nothing like it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        per_feature : bool, default False
+            Whether to tell what each feature has to do with it.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_features) whose rows sum to that
         """
+        check_bool("per_feature", per_feature)
         offset = self._offset
+        error_of = self._loss.per_feature if per_feature else self._loss.per_sample
 
         def error(x: Array) -> Array:
             x = x if offset is None else x - offset
-            return self._loss.per_sample(self.decoder_(self._codes(x)), x)
+            return error_of(self.decoder_(self._codes(x)), x)
 
         return self._map_rows(error, self._check_samples(X))
 
@@ -573,7 +670,7 @@ class BaseAutoencoder:
             model=type(self).__name__, dtype=None if training else self._dtype,
         )  # fmt: skip
 
-    def _check_range(self, X: Array) -> Array:
+    def _check_range(self, X: Array, name: str = "X") -> Array:
         """Samples to train on, if the loss is finite for all of them."""
         return X
 
@@ -676,7 +773,9 @@ class BaseAutoencoder:
         """Take up a state."""
         vars(self).update(state)
         if "_parameters" in state:
-            self._moments = Moments(**state["_moments"])
+            moments = state["_moments"]
+            # a file from before there were weights has none
+            self._moments = Moments(**{"weight": float(moments["n"]), **moments})
             values, present = state["_parameters"], self.get_params()
             vars(self).update(self._fitted_params)  # set_params may have been called since fit
             self._build(self.n_features_in_, values.dtype)

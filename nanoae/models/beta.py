@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, weighted
 from nanoae.losses import gaussian_kl, gaussian_nll_of_error, squared_error
 from nanoae.models.base import WeightDecay
 from nanoae.models.deep import DeepAutoencoder
@@ -73,7 +73,7 @@ class LinearVAE(LatentGaussian, WeightDecay, DeepAutoencoder):  # type: ignore[m
         return FullyConnected(())
 
     def loss_and_gradient(
-        self, X: Array, rng: np.random.Generator | None = None
+        self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
         """The β-weighted negative ELBO of a batch, exactly, and its gradient.
 
@@ -81,6 +81,8 @@ class LinearVAE(LatentGaussian, WeightDecay, DeepAutoencoder):  # type: ignore[m
         ----------
         X : ndarray of shape (n, d)
         rng : ignored
+        weights : ndarray of shape (n,), optional
+            Of the mean 1 over all samples of the training.
 
         Returns
         -------
@@ -91,16 +93,16 @@ class LinearVAE(LatentGaussian, WeightDecay, DeepAutoencoder):  # type: ignore[m
         """
         decoder = self.decoder_.layers[0]
         mu, log_var = np.split(self.encoder_.forward(X), 2, axis=1)
-        variance = np.exp(log_var)
+        variance = weighted(np.exp(log_var), weights)
         mean_variance = np.mean(variance, axis=0)
         x_hat = self.decoder_.forward(mu)
-        error, grad_x_hat = squared_error(x_hat, X)
+        error, grad_x_hat = squared_error(x_hat, X, weights)
         W_squared = np.sum(decoder.weight**2, axis=1)  # ‖w_j‖², of the columns of W = weightᵀ
         error += mean_variance @ W_squared  # tr(W diag(σ²) Wᵀ), on average (6.7)
         nll, grad_error, grad_log_noise_variance = gaussian_nll_of_error(
             error, X.shape[1], self._log_noise_variance
         )
-        kl, kl_grad_mu, kl_grad_log_var = gaussian_kl(mu, log_var)
+        kl, kl_grad_mu, kl_grad_log_var = gaussian_kl(mu, log_var, weights)
 
         self._grad_log_noise_variance[...] = grad_log_noise_variance
         grad_mu = self.decoder_.backward(grad_error * grad_x_hat) + self.beta * kl_grad_mu
@@ -154,8 +156,10 @@ class LinearVAE(LatentGaussian, WeightDecay, DeepAutoencoder):  # type: ignore[m
     def _may_be_null(self) -> bool:
         return self.solver == "lbfgs" or super()._may_be_null  # it ends at the optimum
 
-    def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
-        self._train(X, rng, monitor, is_part=len(monitor) > 0)
+    def _partial_fit(
+        self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any
+    ) -> None:
+        self._train(X, rng, monitor, is_part=len(monitor) > 0, **options)
 
     def _check_partial_fit(self) -> None:
         """All solvers can: L-BFGS trains on mean and covariance of all samples seen."""

@@ -24,7 +24,7 @@ from nanoae.models.hyperparameters import (
 )
 from nanoae.network import ACTIVATIONS, Architecture, FullyConnected, Parameters
 from nanoae.optimizers import SGD, Adam, Optimizer
-from nanoae.training import Monitor, train, train_full_batch
+from nanoae.training import Monitor, train, train_full_batch, with_mean_one
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -107,9 +107,10 @@ class DeepAutoencoder(BaseAutoencoder):
     def _architecture(self) -> Architecture:
         raise NotImplementedError
 
-    def _train(
+    def _train(  # type: ignore[override]
         self, X: Array, rng: np.random.Generator, monitor: Monitor,
         *, is_part: bool = False, begin_epoch: Callable[[int], bool] | None = None,
+        weights: Array | None = None, X_validation: Array | None = None,
     ) -> None:  # fmt: skip
         if self.solver == "lbfgs":
             max_iter = 5000 if self.max_iter is None else self.max_iter
@@ -117,7 +118,10 @@ class DeepAutoencoder(BaseAutoencoder):
             monitor.tol = 1e-6 if self.tol is None else self.tol
             X = np.asarray(X, self._dtype)
             X = X if self._offset is None else X - self._offset
-            train_full_batch(lambda: self.loss_and_gradient(X), monitor)
+            more: dict[str, Any] = {}  # as in `train`, for models that know of no weights
+            if weights is not None:
+                more["weights"] = with_mean_one(weights, slice(None), self._dtype)
+            train_full_batch(lambda: self.loss_and_gradient(X, **more), monitor)
             return
         held_out = 0.0
         if is_part:
@@ -137,13 +141,16 @@ class DeepAutoencoder(BaseAutoencoder):
         try:
             train(
                 self, X, rng, monitor, optimizer, batch_size=self.batch_size, unit=self._unit,
-                validation_fraction=held_out, mean=self._offset, begin_epoch=begin_epoch,
+                validation_fraction=held_out, X_validation=X_validation, weights=weights,
+                mean=self._offset, begin_epoch=begin_epoch,
             )  # fmt: skip
         finally:
             self._training_state = {"optimizer": optimizer.state(), "rng": rng.bit_generator.state}
 
-    def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
-        self._train(X, rng, monitor, is_part=True)
+    def _partial_fit(
+        self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any
+    ) -> None:
+        self._train(X, rng, monitor, is_part=True, **options)
 
     # what the loss is measured in, for the optimizer
     _unit = 1.0
@@ -180,6 +187,10 @@ class DeepAutoencoder(BaseAutoencoder):
     def _can_checkpoint(self) -> bool:
         return self.solver != "lbfgs"
 
+    @property
+    def _can_validate(self) -> bool:
+        return self.solver != "lbfgs"
+
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
@@ -211,7 +222,7 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
     def _architecture(self) -> Architecture:
         return self.architecture or FullyConnected(self.hidden_layer_sizes, self.activation)
 
-    def _update_statistics(self, X: Array) -> None:
+    def _update_statistics(self, X: Array, weights: Array | None) -> None:
         self._moments.n += len(X)  # mean and variance serve to begin with
 
     def _check_hyperparameters(self, n_features: int) -> None:

@@ -102,7 +102,7 @@ class LinearAutoencoder(Centred, WeightDecay):
         )
 
     def loss_and_gradient(
-        self, X: Array, rng: np.random.Generator | None = None
+        self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
         """Mean squared error (2.1) and its gradient (2.1a), (2.1b) by backprop.
 
@@ -111,6 +111,8 @@ class LinearAutoencoder(Centred, WeightDecay):
         X : ndarray of shape (n, d)
             Centred samples, or any other matrix with the same ``XᵀX/n``.
         rng : ignored
+        weights : ndarray of shape (n,), optional
+            Of the mean 1 over all samples of the training.
 
         Returns
         -------
@@ -120,7 +122,7 @@ class LinearAutoencoder(Centred, WeightDecay):
         """
         h = self.encoder_.forward(X)  # h = W_e x
         x_hat = self.decoder_.forward(h)  # x̂ = W_d h
-        loss, grad_x_hat = squared_error(x_hat, X)
+        loss, grad_x_hat = squared_error(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)  # and ∂L/∂W_d (2.1a)
         self.encoder_.backward(grad_h, input_gradient=False)  # ∂L/∂W_e (2.1b)
@@ -160,7 +162,9 @@ class LinearAutoencoder(Centred, WeightDecay):
     def _can_checkpoint(self) -> bool:
         return self.solver in ("sgd", "adam")
 
-    def _train(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
+    def _train(  # type: ignore[override]
+        self, X: Array, rng: np.random.Generator, monitor: Monitor, weights: Array | None = None
+    ) -> None:
         R = self._moments.few_rows.astype(monitor.values.dtype)  # the same loss, from d rows
         monitor.max_iter, monitor.tol = len(monitor) + self.max_iter, self.tol
         unit = self._moments.unit**2  # of the loss
@@ -185,10 +189,10 @@ class LinearAutoencoder(Centred, WeightDecay):
             train(
                 self, X if in_batches else R, rng, monitor, optimizer,
                 batch_size=self.batch_size or len(R), unit=unit,
-                mean=self.mean_ if in_batches else None,
+                mean=self.mean_ if in_batches else None, weights=weights if in_batches else None,
             )  # fmt: skip
 
-    _partial_fit = _train  # on the covariance of all samples seen
+    _partial_fit = _train  # type: ignore[assignment]  # on the covariance of all samples seen
 
     def _balance(self) -> bool:
         """Make rows of W_e and columns of W_d equally long; False if they nearly were.

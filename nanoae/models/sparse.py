@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nanoae.arrays import Array, blocks
+from nanoae.arrays import Array, blocks, weighted
 from nanoae.losses import kl_sparsity, l1_norm, squared_error
 from nanoae.models.base import Centred
 from nanoae.models.deep import DeepAutoencoder
@@ -135,7 +135,7 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
             encoder.bias.fill(np.log(self.sparsity_ / (1 - self.sparsity_)))  # σ(b) = ρ
 
     def loss_and_gradient(
-        self, X: Array, rng: np.random.Generator | None = None
+        self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
         """Squared error and penalty of a batch, and their gradient by backprop.
 
@@ -147,6 +147,8 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         X : ndarray of shape (n, d)
             Centred samples.
         rng : ignored
+        weights : ndarray of shape (n,), optional
+            Of the mean 1 over all samples of the training.
 
         Returns
         -------
@@ -156,12 +158,12 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         """
         h = self.encoder_.forward(X)  # h = S(W_e x, θ), or σ(W_e x + b)
         x_hat = self.decoder_.forward(h)  # x̂ = D h
-        error, grad_x_hat = squared_error(x_hat, X)
+        error, grad_x_hat = squared_error(x_hat, X, weights)
         if self.penalty == "l1":
-            penalty, penalty_grad_h = l1_norm(h)
+            penalty, penalty_grad_h = l1_norm(h, weights)
             weight = self.sparsity_
         else:
-            penalty, penalty_grad_h = kl_sparsity(h, self.sparsity_)
+            penalty, penalty_grad_h = kl_sparsity(h, self.sparsity_, weights)
             weight = self.kl_weight
 
         grad_h = self.decoder_.backward(grad_x_hat)
@@ -169,15 +171,18 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         self.encoder_.backward(grad_h, input_gradient=False)
         return error + weight * penalty, self._parameters.gradient
 
-    def _run(self, train: Any, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
+    def _run(self, train: Any, X: Array, *args: Any, weights: Any = None, **options: Any) -> None:
         try:
-            super()._run(train, X, rng, monitor)
+            super()._run(train, X, *args, weights=weights, **options)
         finally:
-            active, offset = 0.0, self.mean_
+            active, done, offset = 0.0, 0, self.mean_
             for x in blocks(X, self._dtype, width=self._width):
                 h = self._codes(x - offset)
-                active += np.sum(h != 0 if self.penalty == "l1" else h)
-            self.active_fraction_ = float(active / (len(X) * self.n_components))
+                w = None if weights is None else weights[done : done + len(x)]
+                active += np.sum(weighted(h != 0 if self.penalty == "l1" else h, w))
+                done += len(x)
+            total = len(X) if weights is None else weights.sum()
+            self.active_fraction_ = float(active / (total * self.n_components))
 
     def _check_hyperparameters(self, n_features: int) -> None:
         super()._check_hyperparameters(n_features)
@@ -307,7 +312,7 @@ class SparseCoding(_DictionaryModel):
         self.decoder_ = Sequential([Dictionary(self.n_components, n_features)])
         self._parameters = Parameters({"decoder_": self.decoder_}, dtype)
 
-    def loss_and_gradient(
+    def loss_and_gradient(  # type: ignore[override]
         self, X: Array, rng: np.random.Generator | None = None
     ) -> tuple[float, Array]:
         """The loss at the best codes, and its gradient in the dictionary.
@@ -347,7 +352,9 @@ class SparseCoding(_DictionaryModel):
             turn_to(atom, X[i] - offset)
         self._HH, self._HX = np.zeros((len(atoms), len(atoms)), atoms.dtype), np.zeros_like(atoms)
 
-    def _train(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
+    def _train(  # type: ignore[override]
+        self, X: Array, rng: np.random.Generator, monitor: Monitor
+    ) -> None:
         X, atoms, H = np.asarray(X, self._dtype) - self.mean_, self._dictionary.weight, None
         monitor.max_iter, monitor.tol, monitor.n_iter_no_change = self.max_iter, self.tol, 10
         monitor.keeps_best = True
@@ -366,7 +373,9 @@ class SparseCoding(_DictionaryModel):
             self._HH, self._HX = H.T @ H, H.T @ X
             self.active_fraction_ = float(np.mean(H != 0))
 
-    def _partial_fit(self, X: Array, rng: np.random.Generator, monitor: Monitor) -> None:
+    def _partial_fit(  # type: ignore[override]
+        self, X: Array, rng: np.random.Generator, monitor: Monitor
+    ) -> None:
         X = np.asarray(X, self._dtype) - self.mean_
         atoms, H = self._dictionary.weight, self._codes(X)
         loss = self._loss_of(H, X)

@@ -59,7 +59,7 @@ class TiedAutoencoder(LinearAutoencoder):
         decoder.grad_weight = np.empty_like(decoder.weight)
 
     def loss_and_gradient(
-        self, X: Array, rng: np.random.Generator | None = None
+        self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
         """Mean squared error and its gradient by backprop.
 
@@ -68,6 +68,8 @@ class TiedAutoencoder(LinearAutoencoder):
         X : ndarray of shape (n, d)
             Centred samples, or any other matrix with the same ``XᵀX/n``.
         rng : ignored
+        weights : ndarray of shape (n,), optional
+            Of the mean 1 over all samples of the training.
 
         Returns
         -------
@@ -77,7 +79,7 @@ class TiedAutoencoder(LinearAutoencoder):
         """
         h = self.encoder_.forward(X)  # h = W x
         x_hat = self.decoder_.forward(h)  # x̂ = Wᵀ h
-        loss, grad_x_hat = squared_error(x_hat, X)
+        loss, grad_x_hat = squared_error(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)
         self.encoder_.backward(grad_h, input_gradient=False)

@@ -88,9 +88,9 @@ class LatentGaussian(BaseAutoencoder):
         variance = self._moments.variance / self.n_features_in_
         return math.log(variance) if variance > 0 else 0.0
 
-    def _check_range(self, X: Array) -> Array:
+    def _check_range(self, X: Array, name: str = "X") -> Array:
         distortion = LIKELIHOODS[self.likelihood].distortion
-        return check_unit_interval(X) if distortion.needs_unit_interval else X
+        return check_unit_interval(X, name) if distortion.needs_unit_interval else X
 
     def _split(self, statistics: Array) -> tuple[Array, Array]:
         """μ and log σ² of q(z|x), from the encoder's output."""
@@ -332,7 +332,7 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
     _beta_factor = 1.0  # part of β that counts in this epoch
 
     def loss_and_gradient(
-        self, X: Array, rng: np.random.Generator | None = None
+        self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
         """The β-weighted negative ELBO of a batch, one draw of z a sample, and its gradient (5.6).
 
@@ -341,6 +341,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         X : ndarray of shape (n, d)
         rng : Generator, optional
             Draws the noise ε, ``(n, k)``; by default one made from ``random_state``.
+        weights : ndarray of shape (n,), optional
+            Of the mean 1 over all samples of the training.
 
         Returns
         -------
@@ -358,9 +360,9 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         z = mu + sigma * eps  # the noise comes from outside, so z has a gradient (5.3)
         x_hat = self.decoder_.forward(z, rng)
         nll, grad_x_hat, grad_log_noise_variance = self._likelihood.nll(
-            x_hat, X, self._log_noise_variance
+            x_hat, X, self._log_noise_variance, weights
         )
-        kl, kl_grad_mu, kl_grad_log_var = gaussian_kl(mu, log_var)
+        kl, kl_grad_mu, kl_grad_log_var = gaussian_kl(mu, log_var, weights)
 
         self._grad_log_noise_variance[...] = grad_log_noise_variance  # if learned (5.4a)
         grad_z = self.decoder_.backward(grad_x_hat)
