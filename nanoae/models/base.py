@@ -206,7 +206,8 @@ class BaseAutoencoder:
             How much each sample counts in the loss and in all that is learned of the samples,
             such as their mean: a weight of 2 as the sample twice, 0 as left out. Only how they
             compare counts, so all may be scaled. In batches this is so on average over batches,
-            or exactly if one batch takes all. Not for `SparseCoding`.
+            or to rounding if one batch takes all: many steps of a deep model may make much of
+            that, towards another minimum of the same loss. Not for `SparseCoding`.
         X_validation : array-like of shape (m, n_features), optional
             Samples of your own for early stopping, in place of rows held out: the parameters are
             kept that are best on them. For deep models and `LinearVAE` with "adam" or "sgd".
