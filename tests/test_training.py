@@ -711,3 +711,10 @@ def test_l_bfgs_says_so_where_a_kink_of_relu_has_stopped_it():
         assert left <= 2e-6 or any("before it met tol" in str(w.message) for w in said)
         n_stopped += left > 2e-6
     assert n_stopped > 0  # of the eight
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_vae_without_hidden_layers_names_the_exact_one():
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    with pytest.warns(ConvergenceWarning, match="VAE has linear networks .* LinearVAE minimises"):
+        VAE(1, hidden_layer_sizes=(), max_iter=2, random_state=0).fit(X)

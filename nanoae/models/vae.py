@@ -368,7 +368,7 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         grad_z = self.decoder_.backward(grad_x_hat)
         grad_mu = grad_z + beta * kl_grad_mu  # ∂z/∂μ = 1 (5.6a)
         grad_log_var = grad_z * eps * sigma / 2 + beta * kl_grad_log_var  # ∂σ/∂log σ² = σ/2 (5.6b)
-        grad_log_var[np.abs(log_var) >= LIMIT] = 0
+        grad_log_var[np.abs(log_var) >= LIMIT] = 0  # where it is held
         self.encoder_.backward(np.hstack([grad_mu, grad_log_var]), input_gradient=False)
         loss = nll + beta * kl + self._decay_weights()
         return loss, self._parameters.gradient
@@ -384,6 +384,15 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
             super()._train(X, rng, monitor, **options)
         finally:
             self._beta_factor = 1.0
+
+    def _verdict(self, monitor: Monitor) -> str:
+        is_linear = self.architecture is None and len(self.hidden_layer_sizes) == 0
+        if is_linear and self.likelihood == "gaussian":
+            return (
+                "has linear networks and was trained on the noisy gradients of drawn codes; "
+                "LinearVAE minimises the exact loss of the same model."
+            )
+        return super()._verdict(monitor)
 
     def _warm_up(self, epoch: int) -> bool:
         self._beta_factor = min(1.0, (epoch + 1) / (self.beta_warmup + 1))
