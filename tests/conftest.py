@@ -10,7 +10,7 @@ for library in ("OPENBLAS", "OMP", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
-from effort import scale  # noqa: E402
+from effort import scale, spread  # noqa: E402
 from hypothesis import Phase, settings  # noqa: E402
 from theory_report import RECORDS  # noqa: E402
 from traceability import claims, order  # noqa: E402
@@ -32,6 +32,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "equation(number): checks a numbered claim of the text")
+    config.addinivalue_line("markers", "many: a light run tries some of the cases")
     config.addinivalue_line("markers", "slow: deselected unless asked for with -m slow")
 
 
@@ -51,6 +52,12 @@ def pytest_collection_modifyitems(config, items):
         if (wanted is None or wanted in _numbers(item))
         and ("slow" in config.getoption("-m") or not item.get_closest_marker("slow"))
     ]
+    many = {}  # the cases of each test of many
+    for item in keep:
+        if item.get_closest_marker("many"):
+            many.setdefault(item.obj, []).append(item)
+    left_out = {item for cases in many.values() for item in set(cases) - set(spread(cases))}
+    keep = [item for item in keep if item not in left_out]
     config.hook.pytest_deselected(items=[item for item in items if item not in keep])
     items[:] = keep
 

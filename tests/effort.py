@@ -29,3 +29,9 @@ def scale(test) -> None:
         test._hypothesis_internal_use_settings = settings(
             own, max_examples=scaled(own.max_examples)
         )
+
+
+def spread(cases: list) -> list:
+    """As many of the cases as `scaled` says, evenly spaced, the first among them."""
+    n = scaled(len(cases))
+    return [cases[i * len(cases) // n] for i in range(n)] if cases else []

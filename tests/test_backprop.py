@@ -940,6 +940,7 @@ def check_right_and_wrong(seed, most_units, most_rows, also_wrong=True):
     assert wrong.analytic == pytest.approx(1.01 * wrong.numeric, rel=1e-3)
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("seed", range(20))
 def test_kinks_of_relu_are_no_errors_and_hide_none(seed):
     check_right_and_wrong(seed, 16, 30)

@@ -118,6 +118,7 @@ ONLY = {  # kinds that would teach nothing new of other scripts
 }
 
 
+@pytest.mark.many
 @pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("name", "kind"),
