@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     X = plot.load_data(parser, args.data).astype(np.float32)
     if X.shape[1] < 3:
         parser.error(f"--data must have 3 features or more; got {X.shape[1]}")
-    lambdas, n_atoms, epochs = LAMBDAS, N_ATOMS, 200
+    lambdas, n_atoms, epochs = LAMBDAS, N_ATOMS, 500
     if args.quick:
         lambdas, n_atoms, epochs, X = LAMBDAS[1::2], 32, 20, X[:400]
     plot.check_sparsity(parser, X, lambdas[0], lambdas[-1])
@@ -112,8 +112,9 @@ def draw(lambdas, results, n_atoms, eigenvalues):
         face = colour if i < 2 else "white"
         right.plot(lambdas, gap[:, i], color=colour, lw=0.8, ls="-" if i < 2 else ":")
         right.plot(lambdas, gap[:, i], marker, color=colour, mfc=face, ms=6)
+        apart = 6 if gap[-1, i] > gap[-1, i ^ 1] else -6  # the two of a kind may end in one point
         right.annotate(
-            f"{n_steps} {name}", (lambdas[-1], gap[-1, i]), xytext=(8, 0),
+            f"{n_steps} {name}", (lambdas[-1], gap[-1, i]), xytext=(8, apart),
             textcoords="offset points", color=colour, va="center", annotation_clip=False,
         )  # fmt: skip
     right.set(

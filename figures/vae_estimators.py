@@ -5,11 +5,12 @@ python -m figures.vae_estimators
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
-from nanoae import VAE, theory
+from nanoae import VAE, ConvergenceWarning, theory
 from nanoae import plotting as plot
 from nanoae.losses import gaussian_nll
 
@@ -95,7 +96,9 @@ def measure_vae(X, epochs, n_draws, rng):
         min(COMPONENTS, X.shape[1]), noise_variance="learned", batch_size=64, learning_rate=2e-3,
         max_iter=max(epochs, 1), n_iter_no_change=1000, random_state=0,
     )  # fmt: skip
-    model.fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # young ones are asked for
+        model.fit(X)
     if epochs == 0:
         model.initialise(X)  # random weights again
     batch = X[:BATCH].astype(np.float64)
