@@ -88,19 +88,26 @@ class Moments:
 
     def add(self, X: Array, weights: Array | None = None) -> None:
         """Take in the rows of ``X`` (m, d), block by block, as often as their weights (m,) say."""
-        done = 0
+        done, work = 0, np.empty((0, 0))  # for all blocks: fresh memory costs as much as the sums
         for block in blocks(X, np.float64):
             w = None if weights is None else weights[done : done + len(block)]
             m = float(len(block) if w is None else w.sum())
             block_mean = np.average(block, axis=0, weights=w)
-            # a squared error sees a row w times as it sees the row times √w once
-            centred = weighted(block - block_mean, None if w is None else np.sqrt(w))
             # that two parts have different means takes one more row
             between = np.sqrt(m * (self.weight / (self.weight + m))) * (block_mean - self.mean)
+            n_old = 0 if self.factor is None else len(self.factor)
+            end = n_old + len(block)
+            if len(work) <= end:
+                work = np.empty((end + 1, len(self.mean)))
+            centred = np.subtract(block, block_mean, out=work[n_old:end])
+            if (
+                w is not None
+            ):  # a squared error sees a row w times as it sees the row times √w once
+                centred *= np.sqrt(w)[:, None]
             self.scatter += float(np.vdot(centred, centred) + between @ between)
             if self.factor is not None:
-                extra = between[None] if self.n else self.factor[:0]
-                self.factor = triangular_factor(np.concatenate([self.factor, centred, extra]))
+                work[:n_old], work[end] = self.factor, between
+                self.factor = triangular_factor(work[: end + 1] if self.n else work[:end])
             self.n += len(block)
             self.weight += m
             self.mean = self.mean + (block_mean - self.mean) * (m / self.weight)
