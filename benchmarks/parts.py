@@ -34,11 +34,11 @@ class Stopwatch:
         self._since = now
 
     def __call__(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, timed. A part named ``"... of"`` adds the name of the one it is in."""
+        """The function, timed."""
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             self._switch()
-            self._open.append(f"{part} {self._open[-1]}" if part.endswith(" of") else part)
+            self._open.append(part)
             try:
                 return function(*args, **kwargs)
             finally:
@@ -66,7 +66,6 @@ def profile(X: np.ndarray) -> str:
     places = [
         (Dense, "forward", "the layers forward"),
         (Dense, "backward", "the layers backward"),
-        (np, "matmul", "matrix products of"),
         (losses, "bernoulli_nll", "reconstruction loss and gradient"),
         (vae, "gaussian_kl", "KL and gradient"),
         (vae, "standard_normal", "noise"),
