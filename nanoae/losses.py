@@ -348,7 +348,7 @@ class Loss(NamedTuple):
     per_sample, per_feature : callable
         Of the first two: one value a sample ``(n,)``, or a sample and feature ``(n, d)``.
     to_data : callable
-        Makes reconstructions of the decoder's output, in place.
+        Makes reconstructions of the decoder's output.
     needs_unit_interval : bool
         Whether the data must lie in [0, 1].
     of_mean : callable
@@ -392,7 +392,7 @@ LOSSES = {
         bernoulli_nll,
         bernoulli_nll_per_sample,
         bernoulli_nll_per_feature,
-        sigmoid,
+        lambda logits: sigmoid(logits.copy()),
         True,
         _bernoulli_entropy,
     ),

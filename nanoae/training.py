@@ -151,17 +151,21 @@ class Monitor:
         self._bar.set_postfix_str(f"loss {losses['loss']:.6g}", refresh=False)
         self._bar.update()
 
-    def unfinished(self) -> str:
+    def unfinished(self, null: float = np.inf) -> str:
         """What to say if the last epoch came while the loss was still falling; "" if not.
 
-        It was if the last tenth of the epochs has brought a hundredth of all its fall.
+        It was if the last tenth of the epochs has brought a hundredth of all its fall, and more
+        than noise explains. The fall counts from the ``null``, the loss of a model that has
+        learned nothing, if training has come past it: a start far above would hide all the rest.
         """
         curve = np.array(self.curves.get(self.watches, ()))
         tenth = max(1, len(curve) // 10)
         if len(curve) < max(self.max_iter, 2) or self.warning:
             return ""
         fall = curve[-2 * tenth : -tenth].mean() - curve[-tenth:].mean()
-        if not fall > 0.01 * (curve[0] - curve.min()):
+        noise = np.diff(curve[-2 * tenth :]).std() / np.sqrt(tenth)  # of a difference of means
+        start = null if curve.min() < null < curve[0] else curve[0]
+        if not fall > max(0.01 * (start - curve.min()), 2 * noise):
             return ""
         return (
             f"stopped at max_iter={self.max_iter} while its loss was still falling, from "

@@ -12,7 +12,7 @@ from test_layers import Residual
 import nanoae
 from nanoae import VAE, Autoencoder, datasets, gradient_check
 from nanoae.losses import squared_error
-from nanoae.network import Architecture, Dense, FullyConnected, Sequential
+from nanoae.network import Architecture, Dense, FullyConnected, Layer, Sequential
 from nanoae.optimizers import SGD, Adam
 from nanoae.training import Monitor, train
 
@@ -198,3 +198,37 @@ def test_gradient_check_finds_the_player_with_the_wrong_gradient(player):
     check = gradient_check(Wrong(2, hidden_layer_sizes=(3,), activation="tanh"), X[:6])
     assert check.error == pytest.approx(0.01, rel=0.02)
     assert check.parameter.startswith(player)
+
+
+@dataclass(frozen=True)
+class Same(Architecture):
+    """Networks that hand on what they were given."""
+
+    def encoder(self, n_in, n_out):
+        return Handed(n_in)
+
+    decoder = encoder
+
+
+class Handed(Layer):
+    def __init__(self, n):
+        super().__init__((n,), (n,))
+
+    def __call__(self, x):
+        return x
+
+    def forward(self, x, rng=None):
+        return x
+
+    def backward(self, grad_y, *, input_gradient=True):
+        return grad_y
+
+
+def test_what_is_handed_in_is_not_written_over():
+    codes = np.array([[0.25, 0.5], [1.0, 0.0]])
+    model = Autoencoder(2, loss="bernoulli", architecture=Same())
+    model.initialise(codes)
+    before = codes.copy()
+    np.testing.assert_allclose(model.inverse_transform(codes), 1 / (1 + np.exp(-before)))
+    model.reconstruct(codes), model.reconstruction_error(codes)
+    np.testing.assert_array_equal(codes, before)

@@ -399,6 +399,7 @@ def test_codes_are_truly_sparse_and_the_model_says_how_sparse():
         assert np.abs(h[h != 0]).min() > 1e-9
 
 
+@pytest.mark.filterwarnings("ignore:SparseCoding answers:nanoae.ConvergenceWarning")
 def test_more_sparsity_makes_sparser_codes():
     X = datasets.make_sparse_codes(300, 6, 12, n_active=2, random_state=1).X
     for kind in ({"n_steps": 2, "batch_size": 32, "max_iter": 100}, None):

@@ -670,7 +670,7 @@ def test_what_was_found_exactly_is_not_called_no_better_than_the_mean(noise_vari
 def test_running_out_of_epochs_while_the_loss_still_falls_is_said():
     X = np.random.default_rng(0).standard_normal((200, 5)) @ np.diag([3, 2, 1, 1, 1])
     for model in (
-        Autoencoder(2, max_iter=9), VAE(2, max_iter=30, learning_rate=0.01),
+        Autoencoder(2, max_iter=9), VAE(2, max_iter=10, learning_rate=0.01),
         SparseAutoencoder(5, max_iter=9),
         LinearAutoencoder(2, solver="adam", max_iter=20),
         SparseCoding(5, max_iter=2, sparsity=0.1),
@@ -681,6 +681,76 @@ def test_running_out_of_epochs_while_the_loss_still_falls_is_said():
     # but not where it had come to rest
     Autoencoder(2, hidden_layer_sizes=(), learning_rate=0.05, max_iter=300, n_iter_no_change=None,
                 random_state=0).fit(X)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_start_far_off_does_not_hide_that_the_loss_still_falls():
+    X = np.random.default_rng(0).standard_normal((200, 2)) @ [[20, 10, 5, 30], [0, 10, 10, -10]]
+    model = VAE(1, max_iter=200, random_state=0)
+    model.initialise(X)
+    with pytest.warns(ConvergenceWarning, match="VAE stopped at max_iter=200 while its loss was"):
+        model.fit(X)
+    loss = model.history_["loss"]
+    assert loss[0] > 100 * model._null_loss() > 100 * loss[-1]
+
+
+def monitor_of(curve):
+    monitor = Monitor(np.zeros(1), curves={"loss": curve})
+    monitor.max_iter = len(curve)
+    return monitor
+
+
+def test_noise_around_the_null_is_no_fall():
+    rng, n_said = np.random.default_rng(0), 0
+    for _ in range(200):
+        n_said += bool(monitor_of(10 + 0.1 * rng.standard_normal(100)).unfinished(10.0))
+    assert n_said < 20  # of 200: beyond two standard errors is one in 44
+    falling = 10 - 0.01 * np.arange(100) + 0.01 * rng.standard_normal(100)
+    assert monitor_of(falling).unfinished(10.0) and monitor_of(falling).unfinished()
+    # the null counts if training began above it and has come below, and not otherwise
+    for null, start, is_said in ((2.0, 1e6, True), (0.5, 1e6, False), (np.inf, 1e6, False)):
+        curve = np.concatenate([[start], np.linspace(1.5, 1.0, 99)])
+        assert bool(monitor_of(curve).unfinished(null)) == is_said
+
+
+@pytest.mark.filterwarnings("error")
+def test_samples_far_from_zero_are_said_to_be():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3)) @ np.diag([3, 1, 0.1]) + 100
+    settings = {"max_iter": 300, "n_iter_no_change": None, "random_state": 0}
+    with pytest.warns(ConvergenceWarning, match="Autoencoder was trained on .* take it off first"):
+        Autoencoder(1, **settings).fit(X.astype(np.float32))
+    Autoencoder(1, hidden_layer_sizes=(), learning_rate=0.05, **settings).fit(X - 100)
+    for model in (SparseAutoencoder(3), LinearVAE(1), LinearAutoencoder(1)):  # take it off
+        model.set_params(random_state=0).fit(X)
+    # nor where it cannot be taken off: what counts is a verdict on a model that has learned a lot
+    bits = np.ones((200, 3))
+    bits[0, 0] = 0
+    for loss, is_said in (("squared_error", True), ("bernoulli", False)):
+        model = Autoencoder(1, loss=loss)
+        model.initialise(bits)
+        model.loss_ = 0.0
+        assert bool(model._verdict(monitor_of([1.0, 0.0] + 18 * [0.0]))) == is_said
+
+
+@pytest.mark.filterwarnings("error")
+def test_sparse_coding_with_no_codes_says_so():
+    X = 1e-9 * np.random.default_rng(0).standard_normal((40, 3))
+    with pytest.warns(ConvergenceWarning, match="SparseCoding .* sparsity=0.3 is too much"):
+        SparseCoding(4, random_state=0).fit(X)
+    SparseCoding(4, random_state=0).fit(np.ones((9, 3)))  # the mean is all that there is
+
+
+def test_a_log_variance_that_is_held_has_no_gradient():
+    X = np.random.default_rng(0).standard_normal((6, 3))
+    model = VAE(2, hidden_layer_sizes=(4,), activation="tanh", random_state=0)
+    model.initialise(X)
+    last = model.encoder_.layers[-1]
+    for held, free in ((40.0, 29.0), (-40.0, -29.0)):
+        last.bias[2:] = held, free
+        model.loss_and_gradient(X)
+        gradients = np.vstack([last.grad_weight, last.grad_bias])
+        assert (gradients[:, 2] == 0).all() and (gradients[:, [0, 1, 3]] != 0).all()
 
 
 @pytest.mark.filterwarnings("error")

@@ -167,8 +167,9 @@ class DeepAutoencoder(BaseAutoencoder):
                 f"{self.loss_:.6g}, that one's {null:.6g}. {self._remedy}, try another "
                 "learning_rate, or raise max_iter."
             )
-        return monitor.unfinished()
+        return monitor.unfinished(null)
 
+    # what to try first
     _remedy = "Scale the data"
 
     @property
@@ -221,6 +222,16 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
     @property
     def _architecture(self) -> Architecture:
         return self.architecture or FullyConnected(self.hidden_layer_sizes, self.activation)
+
+    def _verdict(self, monitor: Monitor) -> str:
+        verdict = super()._verdict(monitor)
+        distance = np.linalg.norm(self._moments.mean) / np.sqrt(self._moments.variance or np.inf)
+        if verdict or distance <= 10 or self._loss.needs_unit_interval:
+            return verdict
+        return (
+            f"was trained on samples whose mean lies {distance:.3g} times as far from 0 as they "
+            "lie from it, and networks learn badly from such; take it off first, and scale them."
+        )
 
     def _update_statistics(self, X: Array, weights: Array | None) -> None:
         self._moments.n += len(X)  # mean and variance serve to begin with

@@ -192,6 +192,10 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
                 check_real("sparsity", self.sparsity, 0, 1, open_ends=True)
 
     @property
+    def _remedy(self) -> str:  # type: ignore[override]
+        return "Take a smaller sparsity, scale the data"
+
+    @property
     def _unit(self) -> float:  # type: ignore[override]
         return self._moments.unit**2 if self.penalty == "l1" else 1.0
 
@@ -372,6 +376,15 @@ class SparseCoding(_DictionaryModel):
             H = self._codes(X)
             self._HH, self._HX = H.T @ H, H.T @ X
             self.active_fraction_ = float(np.mean(H != 0))
+
+    def _verdict(self, monitor: Monitor) -> str:
+        if self.active_fraction_ == 0 and self.loss_ > 0:
+            return (
+                "answers every sample with the mean, as all its codes are 0: "
+                f"sparsity={self.sparsity_:g} is too much for data of this size. Take a smaller "
+                "one, or scale the data."
+            )
+        return super()._verdict(monitor)
 
     def _partial_fit(  # type: ignore[override]
         self, X: Array, rng: np.random.Generator, monitor: Monitor
