@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 from nanoae.arrays import Array
 from nanoae.losses import LOSSES
 from nanoae.models.base import BaseAutoencoder, WeightDecay
+from nanoae.models.denoising import Denoising
 from nanoae.models.hyperparameters import (
     choice,
     flag,
@@ -194,7 +195,7 @@ class DeepAutoencoder(BaseAutoencoder):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
+class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
     """A deep model whose encoder and decoder may be any networks: by default two MLPs.
 
     Examples

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, weighted
+from nanoae.denoising import Corruption
 from nanoae.losses import squared_error
 from nanoae.models.base import Centred, WeightDecay
+from nanoae.models.denoising import Denoising
 from nanoae.models.hyperparameters import (
     choice,
     documented,
@@ -26,14 +28,15 @@ from nanoae.training import Monitor, not_converged, train, train_full_batch
 
 @documented
 @dataclass(eq=False, repr=False)
-class LinearAutoencoder(Centred, WeightDecay):
+class LinearAutoencoder(Centred, Denoising, WeightDecay):
     """Linear encoder, linear decoder, squared error (Baldi & Hornik 1989).
 
     Minimises ``(1/n) Σ ‖x − W_d W_e x‖² + λ_w (‖W_e‖² + ‖W_d‖²)`` over centred samples. Without
     weight decay the columns of W_d come to span the first k principal components (2.3a); with it,
     its left singular vectors are the components themselves (2.9b). The loss sees the samples only
     through ``Σ = XᵀX/n`` (2.1), so training runs on a d×d factor of it and its cost does not
-    depend on n.
+    depend on n. For the same reason noise need not be drawn: with a ``corruption`` the loss is the
+    expected one (7.7), and its least map the Wiener filter (7.8).
 
     Attributes
     ----------
@@ -62,12 +65,14 @@ class LinearAutoencoder(Centred, WeightDecay):
     True
     """
 
-    n_components: int = integer(2, "Width k of the code, at most the number of features.", 1)
+    n_components: int = integer(
+        2, "Width k of the code, at most the number of features; with a corruption any.", 1
+    )
     _: KW_ONLY
     solver: str = choice(
         "lbfgs",
         'All but "alternating" follow the hand-written gradient. That one solves for the decoder '
-        "and the encoder exactly, in turn; it knows no weight decay.",
+        "and the encoder exactly, in turn; it knows no weight decay and no corruption.",
         ("lbfgs", "sgd", "adam", "alternating"),
     )
     learning_rate: float | None = real(
@@ -93,6 +98,7 @@ class LinearAutoencoder(Centred, WeightDecay):
     verbose: bool = flag(False, "Show progress.")
 
     _keeps_covariance = True
+    _takes_expectation = True
 
     def _build(self, n_features: int, dtype: DTypeLike) -> None:
         self.encoder_ = MLP((n_features, self.n_components), bias=False)
@@ -105,6 +111,8 @@ class LinearAutoencoder(Centred, WeightDecay):
         self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
         """Mean squared error (2.1) and its gradient (2.1a), (2.1b) by backprop.
+
+        With a corruption, their exact expectation (7.7).
 
         Parameters
         ----------
@@ -120,13 +128,32 @@ class LinearAutoencoder(Centred, WeightDecay):
         gradient : ndarray of shape (2 d k,)
             The live vector: it is overwritten by the next call.
         """
-        h = self.encoder_.forward(X)  # h = W_e x
+        x_tilde, X, weights = self._with_noise(X, weights)
+        h = self.encoder_.forward(x_tilde)  # h = W_e x̃
         x_hat = self.decoder_.forward(h)  # x̂ = W_d h
         loss, grad_x_hat = squared_error(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)  # and ∂L/∂W_d (2.1a)
         self.encoder_.backward(grad_h, input_gradient=False)  # ∂L/∂W_e (2.1b)
         return loss + self._decay_weights(), self._parameters.gradient
+
+    def _with_noise(self, X: Array, weights: Array | None) -> tuple[Array, Array, Array | None]:
+        """Inputs, targets and weights of rows whose loss is that expected of corrupted samples.
+
+        A linear map sees noise through its covariance N alone, and that is diagonal: so the noise
+        is one more row for each feature, e_j, of the weight N_jj, and with 0 for its target (7.7).
+        """
+        if self.corruption is None:
+            return X, X, weights
+        n, d = X.shape
+        variance = np.mean(weighted(X * X, weights), axis=0)
+        noise = self.corruption.noise_variance(self.mean_.real.astype(X.dtype), variance)
+        of_samples = np.ones(n, X.dtype) if weights is None else weights
+        return (
+            np.vstack([X, np.eye(d, dtype=X.dtype)]),
+            np.vstack([X, np.zeros((d, d), X.dtype)]),
+            np.concatenate([of_samples / n, noise]) * (n + d),  # the loss takes their mean
+        )
 
     @property
     def encoder_weight_(self) -> Array:
@@ -140,15 +167,35 @@ class LinearAutoencoder(Centred, WeightDecay):
 
     def _check_hyperparameters(self, n_features: int) -> None:
         super()._check_hyperparameters(n_features)
-        if self.n_components > n_features:
+        if self.n_components > n_features and self.corruption is None:
             raise ValueError(
                 f"n_components must be at most the number of features, {n_features}; "
                 f"got {self.n_components}."
             )
+        if self.corruption is not None:
+            self._check_noise(self.corruption)
         if self.weight_decay and self.solver == "alternating":
             raise ValueError(
                 "weight_decay must be 0 with solver='alternating', which has no exact step "
                 f"for it; got {self.weight_decay!r}. Use solver='lbfgs'."
+            )
+
+    def _check_noise(self, corruption: Corruption) -> None:
+        if self.solver == "alternating":
+            raise ValueError(
+                "corruption must be None with solver='alternating', which has no exact step for "
+                f"it; got {corruption!r}. Use solver='lbfgs'."
+            )
+        if not corruption.is_unbiased:
+            raise ValueError(
+                "corruption must be right on average for a linear model, whose loss is the "
+                f"expected one; got {corruption!r}. Leave rescale at True: the map for the other "
+                "is this one's divided by 1 − probability (7.7c)."
+            )
+        if type(corruption).noise_variance is Corruption.noise_variance:
+            raise TypeError(
+                "corruption must tell a linear model, whose loss is the expected one, its "
+                f"noise_variance; {type(corruption).__name__} has none."
             )
 
     def _check_partial_fit(self) -> None:

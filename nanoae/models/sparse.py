@@ -12,6 +12,7 @@ from nanoae.arrays import Array, blocks, weighted
 from nanoae.losses import kl_sparsity, l1_norm, squared_error
 from nanoae.models.base import Centred
 from nanoae.models.deep import DeepAutoencoder
+from nanoae.models.denoising import Denoising
 from nanoae.models.hyperparameters import (
     anything,
     choice,
@@ -47,7 +48,7 @@ class _DictionaryModel(Centred):
 
 @documented
 @dataclass(eq=False, repr=False)
-class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
+class SparseAutoencoder(_DictionaryModel, Denoising, DeepAutoencoder):
     """An encoder trained to give sparse codes, and a dictionary to decode them.
 
     With ``penalty="l1"`` it minimises ``(1/n) Σ ‖x − D h‖² + λ ‖h‖₁``. The encoder is a proximal
@@ -146,7 +147,8 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         ----------
         X : ndarray of shape (n, d)
             Centred samples.
-        rng : ignored
+        rng : Generator, optional
+            Draws the noise of the corruption, if any.
         weights : ndarray of shape (n,), optional
             Of the mean 1 over all samples of the training.
 
@@ -156,7 +158,8 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         gradient : ndarray of shape (n_parameters,)
             The live vector: it is overwritten by the next call.
         """
-        h = self.encoder_.forward(X)  # h = S(W_e x, θ), or σ(W_e x + b)
+        x_tilde = self._corrupt(X, rng)  # x itself, if there is no corruption
+        h = self.encoder_.forward(x_tilde)  # h = S(W_e x̃, θ), or σ(W_e x̃ + b)
         x_hat = self.decoder_.forward(h)  # x̂ = D h
         error, grad_x_hat = squared_error(x_hat, X, weights)
         if self.penalty == "l1":

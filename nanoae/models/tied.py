@@ -63,6 +63,8 @@ class TiedAutoencoder(LinearAutoencoder):
     ) -> tuple[float, Array]:
         """Mean squared error and its gradient by backprop.
 
+        With a corruption, their exact expectation (7.7).
+
         Parameters
         ----------
         X : ndarray of shape (n, d)
@@ -77,7 +79,8 @@ class TiedAutoencoder(LinearAutoencoder):
         gradient : ndarray of shape (d k,)
             The live vector: it is overwritten by the next call.
         """
-        h = self.encoder_.forward(X)  # h = W x
+        x_tilde, X, weights = self._with_noise(X, weights)
+        h = self.encoder_.forward(x_tilde)  # h = W x̃
         x_hat = self.decoder_.forward(h)  # x̂ = Wᵀ h
         loss, grad_x_hat = squared_error(x_hat, X, weights)
 

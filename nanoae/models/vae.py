@@ -89,6 +89,7 @@ class LatentGaussian(BaseAutoencoder):
         return math.log(variance) if variance > 0 else 0.0
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
+        X = super()._check_range(X, name)
         distortion = LIKELIHOODS[self.likelihood].distortion
         return check_unit_interval(X, name) if distortion.needs_unit_interval else X
 
@@ -340,7 +341,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         ----------
         X : ndarray of shape (n, d)
         rng : Generator, optional
-            Draws the noise ε, ``(n, k)``; by default one made from ``random_state``.
+            Draws the noise ε, ``(n, k)``, and before it that of the corruption, if any; by default
+            one made from ``random_state``.
         weights : ndarray of shape (n,), optional
             Of the mean 1 over all samples of the training.
 
@@ -353,7 +355,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         """
         rng = check_random_state(self.random_state) if rng is None else rng
         beta = self._beta_factor * self.beta
-        mu, log_var = np.split(self.encoder_.forward(X, rng), 2, axis=1)
+        x_tilde = self._corrupt(X, rng)  # x itself, if there is no corruption
+        mu, log_var = np.split(self.encoder_.forward(x_tilde, rng), 2, axis=1)
         log_var = np.clip(log_var, -LIMIT, LIMIT)
         eps = standard_normal(rng, mu.shape, X.dtype)
         sigma = np.exp(log_var / 2)
