@@ -134,7 +134,7 @@ class _Replacing(Corruption):
         raise NotImplementedError
 
     def noise_variance(self, mean: Array, variance: Array) -> Array:
-        # the law of total variance over kept or not, divided by q² (7.7b)
+        # the law of total variance over kept or not, divided by q² (7.7a)
         z_bar, v = self._replacement
         q = 1 - self.probability
         return self.probability / q * (variance + (mean - z_bar) ** 2 + v / q)

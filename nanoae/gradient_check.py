@@ -57,7 +57,7 @@ class GradientCheck(NamedTuple):
     >>> check.parameter, round(check.analytic / check.numeric, 4)
     ('decoder_.layers[0].weight[0, 1]', 2.0)
     >>> print(str(check)[:40])
-    gradient WRONG: relative error 6.2e-02 a
+    gradient WRONG: relative error 9.1e-02 a
     """
 
     error: float

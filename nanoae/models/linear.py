@@ -190,7 +190,7 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
             raise ValueError(
                 "corruption must be right on average for a linear model, whose loss is the "
                 f"expected one; got {corruption!r}. Leave rescale at True: the map for the other "
-                "is this one's divided by 1 − probability (7.7c)."
+                "is this one's divided by 1 − probability (7.7b)."
             )
         if type(corruption).noise_variance is Corruption.noise_variance:
             raise TypeError(
