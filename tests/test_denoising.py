@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from theory_report import verify
 
 from nanoae import (
+    VAE,
     Autoencoder,
     GaussianNoise,
     LinearAutoencoder,
     MaskingNoise,
     SaltAndPepper,
+    SparseAutoencoder,
     TiedAutoencoder,
     datasets,
     denoising,
+    load,
     theory,
 )
 from nanoae.denoising import Corruption
@@ -100,7 +104,7 @@ def patterns(X, probability, values):
     return np.vstack(x), np.vstack(x_tilde), np.concatenate(weights)
 
 
-# --- 7.1, 7.2: the best denoiser -----------------------------------------------------------------
+# --- 7.1, 7.2: the best denoiser ---------------------------------------------------------------
 
 
 def discrete_case(seed):
@@ -186,7 +190,7 @@ def test_attention_without_the_bias_is_another_unless_all_samples_are_as_long():
     assert np.abs(right - on_a_circle.denoiser(x_tilde)).max() < 1e-12
 
 
-# --- 7.3 to 7.5: Gaussian noise, and the score ---------------------------------------------------
+# --- 7.3 to 7.5: Gaussian noise, and the score -------------------------------------------------
 
 
 @pytest.mark.equation("7.3")
@@ -271,7 +275,7 @@ def test_the_field_of_an_untied_network_need_not_be_one():
     assert np.abs(J - J.T).max() > 0.1 * np.abs(J).max()
 
 
-# --- 7.6: data whose best denoiser has a name ----------------------------------------------------
+# --- 7.6: data whose best denoiser has a name --------------------------------------------------
 
 
 def two_points(seed, d):
@@ -405,7 +409,7 @@ def test_the_loss_over_the_variance_counts_dimensions():
     verify("7.6g", per_variance(0.01), 1e-3)  # 64 points, a tenth apart: dimension 0
 
 
-# --- 7.7 to 7.10: linear denoisers ---------------------------------------------------------------
+# --- 7.7 to 7.10: linear denoisers -------------------------------------------------------------
 
 
 KINDS = {
@@ -656,7 +660,7 @@ def test_other_noise_costs_the_distance_of_the_two_denoisers(seed, ratio):
     verify("7.10c", abs(loss - least - w @ squares(used - best)) / loss, ROUNDING)
 
 
-# --- 7.11: denoising and contraction -------------------------------------------------------------
+# --- 7.11: denoising and contraction -----------------------------------------------------------
 
 
 @pytest.mark.equation("7.11")
@@ -737,7 +741,7 @@ def test_noise_does_not_slow_the_start(lam, noise, t):
     verify("7.11c", abs(w[0] ** 2 - s) / s, (24 * h) ** 4 + 1e-12)
 
 
-# --- 7.12, 7.13: what a denoiser is good for -----------------------------------------------------
+# --- 7.12, 7.13: what a denoiser is good for ---------------------------------------------------
 
 
 @pytest.mark.equation("7.12")
@@ -804,7 +808,7 @@ def test_langevin_steps_with_a_learned_score():
     verify("7.13", z.max(), 6)
 
 
-# --- 7.14, 7.15: deep denoisers ------------------------------------------------------------------
+# --- 7.14, 7.15: deep denoisers ----------------------------------------------------------------
 
 
 def curve_denoiser():
@@ -848,3 +852,287 @@ def test_a_deep_denoiser_beats_the_wiener_filter_on_unseen_digits():
     wiener = squares((noisy - mean) @ M.T + mean - unseen)
     deep = squares(model.reconstruct(noisy) - unseen)
     verify("7.15", deep.mean() / wiener.mean(), 0.9)
+
+
+def test_the_optimum_of_training_is_not_the_goal():
+    """The best denoiser of the digits seen is worse on unseen ones than to do nothing."""
+    X = datasets.load_digits().X
+    seen, unseen = X[:1300], X[1300:1500]
+    noisy = GaussianNoise(0.1)(unseen, np.random.default_rng(0))
+    best = theory.NoisyData(seen, 0.1).denoiser(noisy)
+    assert squares(best - unseen).mean() > 1.5 * squares(noisy - unseen).mean()
+
+
+# --- exercises, and the notes' errata ----------------------------------------------------------
+
+
+def test_exercise_all_noise_levels_know_the_entropy():
+    X = np.array([[-1.3], [0.2], [1.5]])
+    log_scales = np.linspace(math.log(0.02), math.log(300), 400)
+    losses = [theory.NoisyData(X, math.exp(s)).least_loss() for s in log_scales]
+    # dγ = −2 σ⁻² d log σ; beyond the ends lie e^{-1/(2·0.02²)} and, as L* → Var x, Var/2·300²
+    integral = np.trapezoid(losses / np.exp(2 * log_scales), log_scales)
+    assert integral == pytest.approx(math.log(3), abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exercise_the_cross_entropy_has_the_same_best_denoiser(seed):
+    rng = np.random.default_rng(seed)
+    data = theory.NoisyData(rng.uniform(0.05, 0.95, (4, 2)), 0.5)
+    x, x_tilde, w = data.nodes(0.3)
+    r, best = expit(Net(rng, 2)(x_tilde)), data.denoiser(x_tilde)
+
+    def loss(r):
+        return -w @ np.sum(x * np.log(r) + (1 - x) * np.log1p(-r), axis=1)
+
+    kl = w @ np.sum(best * np.log(best / r) + (1 - best) * np.log((1 - best) / (1 - r)), axis=1)
+    assert loss(r) - loss(best) == pytest.approx(kl, rel=1e-11)
+
+
+def test_exercise_blind_denoising():
+    lam, (a, b) = np.array([3.0, 1.0, 0.2]), (0.2, 1.5)
+
+    def loss(M):
+        return np.mean([np.sum(lam * (1 - M) ** 2) + s * np.sum(M**2) for s in (a, b)])
+
+    M = np.diag(theory.linear_denoiser(np.diag(lam), np.full(3, (a + b) / 2), 3).map)
+    for axis in np.eye(3):
+        assert derivative(lambda t, axis=axis: loss(M + t * axis), 0.0) == pytest.approx(
+            0, abs=1e-9
+        )
+
+    weak, strong = (theory.NoisyData(np.array([[-1.0], [1.0], [0.4]]), s) for s in (0.4, 1.0))
+    losses = {"blind": 0.0, "weak": 0.0, "strong": 0.0, "told": 0.0}
+    for level in (weak, strong):
+        x, x_tilde, w = level.nodes(0.08)
+        p = expit(weak.log_density(x_tilde) - strong.log_density(x_tilde))[:, None]
+        of_both = weak.denoiser(x_tilde), strong.denoiser(x_tilde)
+        blind = p * of_both[0] + (1 - p) * of_both[1]
+        for name, r in (
+            ("blind", blind), ("weak", of_both[0]), ("strong", of_both[1]),
+            ("told", level.denoiser(x_tilde)),
+        ):  # fmt: skip
+            losses[name] += w @ squares(r - x) / 2
+        # the definition of a conditional expectation, over both levels
+        losses["inner"] = losses.get("inner", 0.0) + w @ ((blind - x) * np.sin(x_tilde))[:, 0]
+    assert abs(losses["inner"]) < 1e-12
+    assert losses["told"] < losses["blind"] < min(losses["weak"], losses["strong"])
+
+
+def test_exercise_skewed_noise_adds_a_third_order():
+    t = np.arange(0, 60, 1e-3) + 5e-4
+    density = np.exp(-t)
+    density /= density.sum()
+    for sigma in (0.3, 0.1, 0.03):
+        y = 0.5 + sigma * (t - 1)
+        loss = density @ (y**2 - 0.5) ** 2
+        right = 1 / 16 + sigma**2 / 2 + 4 * sigma**3 + 9 * sigma**4
+        assert loss == pytest.approx(right, rel=1e-5)  # the grid's step, squared
+
+
+def test_where_the_density_is_high_there_may_be_no_data():
+    """A, §17: the vector points towards high *smoothed* density."""
+    a = np.array([0.6, 0.8])
+    data = theory.NoisyData(np.stack([a, -a]), 1.1)
+    x = np.random.default_rng(0).standard_normal((200, 2))
+    step = data.denoiser(x) - x
+    assert (np.sum(step * x, axis=1) < 0).all()  # everywhere towards 0, where there are none
+    # and on the data themselves the vector is not 0
+    assert np.linalg.norm(data.denoiser(data.X) - data.X, axis=1).min() > 0.3
+
+
+def test_half_of_the_distortion_stays_on_a_circle():
+    """A, §17: not the distortion is reversed, but its mean given what is seen."""
+    angles = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+    X = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    one = theory.NoisyData(X[:1], 0.05)
+    x, x_tilde, w = one.nodes(0.5)
+    left = w @ squares(theory.NoisyData(X, 0.05).denoiser(x_tilde) - x)
+    assert left / (w @ squares(x_tilde - x)) == pytest.approx(0.5, abs=0.01)
+
+
+def test_masking_does_not_keep_an_overcomplete_model_from_copying():
+    """C, "Overcomplete": of features that tell nothing of each other a copy is the best."""
+    signs = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) * np.array([2.0, 1.0])
+    model = LinearAutoencoder(4, corruption=MaskingNoise(0.4), random_state=0).fit(signs)
+    M = model.decoder_weight_ @ model.encoder_weight_
+    assert np.abs(M / 0.6 - np.eye(2)).max() < 1e-6  # as for samples that are not rescaled
+
+
+# --- models that are given corrupted samples ---------------------------------------------------
+
+
+CORRUPTIONS = [GaussianNoise(0.3), MaskingNoise(0.4), SaltAndPepper(0.3)]
+UNSCALED = [MaskingNoise(0.4, rescale=False), SaltAndPepper(0.3, rescale=False)]
+IMAGES = pixels(1, d=6, n=40)
+
+
+def models(corruption):
+    small = {"random_state": 0, "corruption": corruption}
+    return [
+        LinearAutoencoder(2, **small),
+        TiedAutoencoder(2, **small),
+        Autoencoder(2, hidden_layer_sizes=(4,), max_iter=4, **small),
+        VAE(2, hidden_layer_sizes=(4,), max_iter=4, **small),
+        SparseAutoencoder(3, max_iter=4, **small),
+    ]
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS + UNSCALED, ids=repr)
+def test_a_corruption_leaves_its_samples_alone_and_has_the_moments_that_it_says(corruption):
+    X = np.repeat(pixels(3, d=3, n=2), 40_000, axis=0)
+    before, rng = X.copy(), np.random.default_rng(0)
+    X_tilde = corruption(X, rng)
+    assert (before == X).all()
+    assert X_tilde.shape == X.shape
+    if not corruption.is_unbiased:
+        return
+    noise = X_tilde - X
+    z = noise.mean(axis=0) / (noise.std(axis=0) / len(X) ** 0.5)
+    assert np.abs(z).max() < 6  # standard errors
+    expected = corruption.noise_variance(X.mean(axis=0), X.var(axis=0))
+    spread = np.std(noise**2, axis=0) / len(X) ** 0.5
+    assert (np.abs(np.mean(noise**2, axis=0) - expected) < 6 * spread).all()
+    correlations = np.corrcoef(noise.T) - np.eye(3)  # each entry on its own
+    assert np.abs(correlations).max() < 6 / len(X) ** 0.5
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS + UNSCALED, ids=repr)
+def test_float32_stays_float32(corruption):
+    X = IMAGES.astype(np.float32)
+    assert corruption(X, np.random.default_rng(0)).dtype == np.float32
+    for model in models(corruption)[0 if corruption.is_unbiased else 2 :]:
+        assert model.fit(X).parameters_.dtype == np.float32
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS, ids=repr)
+def test_nothing_is_corrupted_outside_training(corruption):
+    for model in models(corruption):
+        model.fit(IMAGES)
+        for answer in (model.transform, model.reconstruct, model.reconstruction_error):
+            assert (answer(IMAGES) == answer(IMAGES)).all()
+        clean = type(model)(**{**model.get_params(), "corruption": None})
+        clean.__setstate__({**model.__getstate__(), "corruption": None})
+        assert (clean.reconstruct(IMAGES) == model.reconstruct(IMAGES)).all()
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS, ids=repr)
+def test_files_and_checkpoints_keep_the_corruption(corruption, tmp_path):
+    for model in models(corruption):
+        model.fit(IMAGES).save(tmp_path / "model.npz")
+        loaded = load(tmp_path / "model.npz")
+        assert loaded.corruption == corruption
+        assert repr(loaded) == repr(model)
+        assert (loaded.reconstruct(IMAGES) == model.reconstruct(IMAGES)).all()
+    model = models(corruption)[2]
+    whole = type(model)(**{**model.get_params(), "max_iter": 6}).fit(IMAGES)
+    file = tmp_path / "run.npz"
+    model.fit(IMAGES, checkpoint=file, checkpoint_every=2)
+    resumed = model.set_params(max_iter=6).fit(IMAGES, checkpoint=file)
+    assert (resumed.parameters_ == whole.parameters_).all()
+    with pytest.raises(ValueError, match="in which corruption was"):
+        model.set_params(corruption=GaussianNoise(7.0)).fit(IMAGES, checkpoint=file)
+
+
+def test_the_noise_is_new_in_every_epoch_and_the_same_for_a_seed():
+    seen = []
+
+    class Spy(GaussianNoise):
+        def __call__(self, X, rng):
+            seen.append(super().__call__(X, rng) - X)
+            return X + seen[-1]
+
+    model = Autoencoder(1, hidden_layer_sizes=(), corruption=Spy(0.5), max_iter=3, random_state=0)
+    model.fit(IMAGES)
+    assert len(seen) == 3
+    assert all(np.abs(a - b).max() > 0.1 for a, b in itertools.combinations(seen, 2))
+    first, seen[:] = list(seen), []
+    model.fit(IMAGES)
+    assert all((a == b).all() for a, b in zip(first, seen, strict=True))
+
+
+def test_epochs_are_compared_on_the_same_noise():
+    model = Autoencoder(
+        1, hidden_layer_sizes=(), corruption=GaussianNoise(0.5), learning_rate=1e-12, max_iter=3,
+        early_stopping=True, random_state=0,
+    ).fit(IMAGES)  # fmt: skip
+    losses = model.history_["validation_loss"]
+    assert np.ptp(losses) < 1e-9 * losses[0]  # parameters that hardly move
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: GaussianNoise(0), ValueError, "scale must be finite and greater than 0; got 0"),
+        (lambda: GaussianNoise(-1.0), ValueError, "greater than 0; got -1.0"),
+        (lambda: GaussianNoise("loud"), TypeError, "scale must be a number; got 'loud'"),
+        (lambda: MaskingNoise(1), ValueError, "less than 1, at which nothing .* got 1"),
+        (lambda: MaskingNoise(-0.1), ValueError, "at least 0; got -0.1"),
+        (lambda: MaskingNoise(np.nan), ValueError, "probability must be finite"),
+        (lambda: MaskingNoise(0.5, rescale=1), TypeError, "rescale must be True or False"),
+        (lambda: SaltAndPepper(2.0), ValueError, "less than 1"),
+        (lambda: SaltAndPepper(0.1, 1, 0), ValueError, "low must be less than high; got 1 and 0"),
+        (lambda: SaltAndPepper(0.1, low=np.inf), ValueError, "low must be finite"),
+    ],
+)
+def test_noise_that_cannot_be_is_said_in_one_sentence(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def refused(model, error, message, X=IMAGES):
+    before = dict(vars(model))
+    with pytest.raises(error, match=message):
+        model.fit(X)
+    assert vars(model) == before
+
+
+def test_a_model_says_what_it_cannot_be_trained_with():
+    for model in models(SaltAndPepper(0.2)):
+        refused(model, ValueError, r"X must lie in \[low, high\] = \[0, 1\]", 16 * IMAGES)
+    for model in models(None):
+        model.corruption = 0.3
+        refused(model, TypeError, "corruption must be None or a Corruption .* got 0.3")
+    unscaled = MaskingNoise(0.3, rescale=False)
+    refused(LinearAutoencoder(2, corruption=unscaled), ValueError, "must be right on average")
+    noise = GaussianNoise(0.3)
+    refused(Autoencoder(2, solver="lbfgs", corruption=noise), ValueError, "Use solver='adam'")
+    alternating = LinearAutoencoder(2, solver="alternating", corruption=noise)
+    refused(alternating, ValueError, "no exact step")
+    refused(LinearAutoencoder(9), ValueError, "n_components must be at most")
+
+    @dataclass(frozen=True)
+    class Unknown(Corruption):
+        def __call__(self, X, rng):
+            return X + 1
+
+    refused(LinearAutoencoder(2, corruption=Unknown()), TypeError, "Unknown has none")
+    with pytest.raises(ValueError, match="X_validation must lie in"):
+        model = Autoencoder(2, corruption=SaltAndPepper(0.2), max_iter=1)
+        model.fit(IMAGES, X_validation=3 * IMAGES)
+
+
+def test_a_corruption_of_another_range():
+    X = 16 * IMAGES
+    noise = SaltAndPepper(0.3, 0, 16)
+    raw = SaltAndPepper(0.3, 0, 16, rescale=False)(X, np.random.default_rng(0))
+    assert set(raw[raw != X]) == {0.0, 16.0}
+    small = LinearAutoencoder(2, corruption=SaltAndPepper(0.3), random_state=0).fit(IMAGES)
+    large = LinearAutoencoder(2, corruption=noise, random_state=0).fit(X)
+    assert large.loss_ == pytest.approx(256 * small.loss_, rel=1e-9)
+
+
+def test_samplers_say_what_is_wrong():
+    double = lambda x: 2 * x  # noqa: E731
+    with pytest.raises(ValueError, match="step must be small enough"), np.errstate(over="ignore"):
+        denoising.langevin(lambda x: -1e9 * x, [[1.0]], 1.0, 500, random_state=0)
+    with pytest.raises(ValueError, match="scale must be finite and greater than 0"):
+        denoising.langevin(double, [[1.0]], 0.0, 1)
+    with pytest.raises(ValueError, match="n_steps"):
+        denoising.langevin(double, [[1.0]], 1.0, 0)
+    with pytest.raises(ValueError, match="max_iter"):
+        denoising.mean_shift(double, [[1.0]], max_iter=0)
+    start = np.array([[1.0]])
+    denoising.mean_shift(double, start, max_iter=3)
+    denoising.langevin(double, start, 1.0, 3, random_state=0)
+    assert start[0, 0] == 1.0

@@ -60,8 +60,10 @@ def gaussian_log_likelihood(X_tilde: ArrayLike, X: ArrayLike, scale: float) -> A
     >>> theory.gaussian_log_likelihood([[0.0]], [[0.0], [1.0]], 1.0).round(4).tolist()
     [[-0.9189, -1.4189]]
     """
-    X_tilde, X = np.asarray(X_tilde, float), np.asarray(X, float)
-    squares = np.sum((X_tilde[:, None] - X) ** 2, axis=2)
+    from scipy.spatial.distance import cdist
+
+    X = np.asarray(X, float)
+    squares = cdist(np.asarray(X_tilde, float), X, "sqeuclidean")
     return -squares / (2 * scale**2) - X.shape[1] / 2 * np.log(2 * np.pi * scale**2)
 
 
@@ -257,7 +259,7 @@ def linear_denoiser(Sigma: ArrayLike, noise: ArrayLike, n_components: int) -> Li
     Parameters
     ----------
     Sigma : array-like of shape (d, d)
-        Covariance of the clean data. It may be singular where N is not.
+        Covariance of the clean data; it may be singular.
     noise : array-like of shape (d,) or (d, d)
         ``N = E Cov(x̃|x)``, or its diagonal: σ² for Gaussian noise, `replacement_noise` for
         masking and for salt and pepper.
@@ -280,7 +282,7 @@ def linear_denoiser(Sigma: ArrayLike, noise: ArrayLike, n_components: int) -> Li
     """
     Sigma, N = np.asarray(Sigma, float), np.asarray(noise, float)
     N = np.diag(N) if N.ndim == 1 else N
-    wiener = np.linalg.solve(Sigma + N, Sigma).T
+    wiener = Sigma @ np.linalg.pinv(Sigma + N, hermitian=True)
     T = wiener @ Sigma
     strengths, axes = np.linalg.eigh((T + T.T) / 2)
     strengths, axes = strengths[::-1], axes[:, ::-1]
