@@ -122,7 +122,7 @@ class _Replacing(Corruption):
         check_bool("rescale", self.rescale)
 
     def __call__(self, X: Array, rng: np.random.Generator) -> Array:
-        draws = rng.random(X.shape, np.float32 if X.dtype == np.float32 else np.float64)
+        draws = rng.random(X.shape)  # in float64, so that float32 data meet the same noise
         X_tilde = self._replace(X, draws)
         if self.rescale:
             X_tilde -= self.probability * self._replacement[0]

@@ -18,7 +18,7 @@ from nanoae.arrays import Array, blocks
 from nanoae.datasets import npy_header
 from nanoae.denoising import Corruption
 from nanoae.network import Architecture
-from nanoae.upgrade import from_format_1
+from nanoae.upgrade import from_format_1, with_added
 from nanoae.validation import check_integer
 
 FORMAT = 2
@@ -270,8 +270,10 @@ class Checkpoint:
                 f"checkpoint must be a file that a checkpoint wrote, or a new one; {self._path} "
                 "holds a model without its training."
             )
-        # a file from before there were these has neither
-        theirs = {"sample_weight": "None", "X_validation": "None", **tree["run"]["settings"]}
+        # a file from before there were these has none of them
+        added = {name: json.dumps(value) for name, value in with_added({}, {*settings}).items()}
+        theirs = {"sample_weight": "None", "X_validation": "None", **added}
+        theirs |= tree["run"]["settings"]
         for name, value in theirs.items():
             if settings.get(name) != value:
                 raise ValueError(

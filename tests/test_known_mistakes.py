@@ -30,10 +30,14 @@ from traceability import NUMBER, claims
 from nanoae import (
     VAE,
     Autoencoder,
+    GaussianNoise,
     LinearAutoencoder,
     LinearVAE,
+    MaskingNoise,
+    SaltAndPepper,
     SparseAutoencoder,
     TiedAutoencoder,
+    denoising,
     gradient_check,
     losses,
     optimizers,
@@ -401,6 +405,65 @@ def initial_weights_have_their_variance(claim):
     layer.bind(Parameters({"": layer}), ".")
     layer.initialise(np.random.default_rng(8))
     agrees(claim, "squared initial weight", layer.weight.ravel() ** 2, 2 / (300 + 200))
+
+
+# --- denoising ---
+
+
+def linear_denoiser_is_wieners(claim):
+    model = LinearAutoencoder(3, corruption=GaussianNoise(0.5), random_state=0).fit(SAMPLES)
+    best = theory.linear_denoiser(np.cov(SAMPLES.T, bias=True), np.full(5, 0.25), 3)
+    error = np.abs(model.decoder_weight_ @ model.encoder_weight_ - best.map).max()
+    holds(claim, "distance of the map from Wiener's filter", error, 1e-6)
+
+
+def training_loss_is_at_least_the_least(claim):
+    # on average: the mean over 50 epochs, of 8 samples each, errs by some per cent
+    X = np.random.default_rng(0).standard_normal((8, 6))
+    draws = np.repeat(X, 2000, axis=0)
+    noisy = GaussianNoise(1.0)(draws, np.random.default_rng(1))
+    best = theory.NoisyData(X, 1.0).denoiser(noisy)
+    least = np.mean(np.sum((best - draws) ** 2, axis=1))
+    model = Autoencoder(
+        16, hidden_layer_sizes=(32,), corruption=GaussianNoise(1.0), learning_rate=1e-2,
+        max_iter=400, n_iter_no_change=None, random_state=0,
+    ).fit(X)  # fmt: skip
+    part = least / model.history_["loss"][-50:].mean()
+    holds(claim, "least denoising loss over that of training", part, 1.1)
+
+
+def corruption_has_the_covariance_it_says(claim, corruption):
+    X = np.repeat(PIXELS[:2], 20_000, axis=0)
+    noise = corruption(X, np.random.default_rng(0)) - X
+    products = (noise[:, :, None] * noise[:, None, :]).reshape(len(X), -1)
+    N = np.diag(corruption.noise_variance(X.mean(axis=0), X.var(axis=0)))
+    agrees(claim, "product of the noise of two features", products, N.ravel())
+
+
+def corruption_is_right_on_average(claim, corruption):
+    X = np.repeat(PIXELS[:2], 20_000, axis=0)
+    agrees(claim, "noise", corruption(X, np.random.default_rng(0)) - X, 0)
+
+
+def salt_and_pepper_refuses_unscaled_pixels(claim):
+    try:
+        Autoencoder(2, corruption=SaltAndPepper(0.3), max_iter=1, random_state=0).fit(16 * PIXELS)
+    except ValueError:
+        return
+    raise AssertionError(f"({claim}) pixels up to 16 were peppered with 1")
+
+
+def nothing_is_corrupted_after_training(claim):
+    model = Autoencoder(2, corruption=GaussianNoise(0.5), max_iter=1, random_state=0).fit(PIXELS)
+    error = np.abs(model.reconstruct(PIXELS) - model.reconstruct(PIXELS)).max()
+    holds(claim, "difference of two reconstructions", error, 0)
+
+
+def langevin_draws_from_the_noisy_density(claim):
+    draws = denoising.langevin(  # data N(0, 1) and noise of 1: r*(x) = x/2, of C = 2
+        lambda x: x / 2, np.zeros((20_000, 1)), 1.0, 100, step=0.2, random_state=0
+    )
+    agrees(claim, "square of a Langevin draw", draws[:, 0] ** 2, 2 / (1 - 0.2 / 8))
 
 
 # --- optimizers ---
@@ -1287,6 +1350,116 @@ def momentum_as_a_moving_average(patch):
         optimizers.SGD, "step",
         lambda self, values, gradient: right(self, values, (1 - self.momentum) * gradient),
     )  # fmt: skip
+
+
+# --- denoising ---
+
+
+@breaks("7.8", linear_denoiser_is_wieners)
+def loss_against_the_corrupted_samples(patch):
+    """fit(noisy, noisy): an autoencoder of noisy data, that shrinks nothing."""
+    right = LinearAutoencoder._with_noise
+
+    def with_noise(model, X, weights):
+        x_tilde, _, weights = right(model, X, weights)
+        return x_tilde, x_tilde, weights
+
+    patch.setattr(LinearAutoencoder, "_with_noise", with_noise)
+
+
+@breaks("7.8", linear_denoiser_is_wieners)
+def noise_scale_for_its_variance(patch):
+    """σ where σ² belongs: below 1 the filter takes noise to be louder than it is."""
+    patch.setattr(
+        GaussianNoise, "noise_variance", lambda self, mean, var: np.full_like(var, self.scale)
+    )
+
+
+@breaks("7.1", training_loss_is_at_least_the_least)
+def noise_drawn_once(patch):
+    """X_noisy made before the training: the network learns this noise by heart, and its loss
+    falls below the least that there is."""
+    patch.setattr(
+        GaussianNoise, "__call__",
+        lambda self, X, rng: X + self.scale * np.random.default_rng(X.tobytes()[0]).normal(
+            size=X.shape
+        ),
+    )  # fmt: skip
+    patch.setattr(training, "batches", lambda X, rows, *args, **kwargs: iter([X.copy()]))
+
+
+@breaks("1.1a", gradient_is_right, deep(corruption=GaussianNoise(0.5)))
+def clean_samples_in_the_backward_pass(patch):
+    """∂L/∂W_e with x for x̃: off by some per cent, and training seems to work."""
+
+    def loss_and_gradient(model, X, rng=None, weights=None):
+        h = model.encoder_.forward(model._corrupt(X, rng))
+        loss, grad_x_hat = model._loss.value(model.decoder_.forward(h), X, weights)
+        grad_h = model.decoder_.backward(grad_x_hat)
+        model.encoder_.layers[0].x = X
+        model.encoder_.backward(grad_h)
+        return loss, model.layout_.gradient
+
+    patch.setattr(Autoencoder, "loss_and_gradient", loss_and_gradient)
+
+
+def replacing_becomes(patch, draw):
+    """Masking and the like, with draws of another kind."""
+    right = denoising._Replacing.__call__
+
+    def call(self, X, rng):
+        draws = SimpleNamespace(random=lambda shape: draw(self, shape, rng))
+        return right(self, X, draws)
+
+    for kind in (MaskingNoise, SaltAndPepper):
+        patch.setattr(kind, "__call__", call)
+
+
+@breaks("7.7a", corruption_has_the_covariance_it_says, MaskingNoise(0.4))
+def one_mask_for_a_whole_row(patch):
+    """rng.random((n, 1)): samples vanish whole, and there is nothing to tell them from."""
+    replacing_becomes(patch, lambda self, shape, rng: np.broadcast_to(
+        rng.random((shape[0], 1)), shape
+    ))  # fmt: skip
+
+
+@breaks("7.7a", corruption_has_the_covariance_it_says, MaskingNoise(0.4))
+def probability_to_keep_for_that_to_mask(patch):
+    """Frameworks disagree on what p is. Masked are those that should stay."""
+    patch.setattr(MaskingNoise, "_replace", lambda self, X, draws: X * (draws < self.probability))
+
+
+@breaks("7.7", corruption_is_right_on_average, MaskingNoise(0.4))
+def mask_not_rescaled(patch):
+    """Trained on what is smaller by q, then given clean samples: the answer is too large."""
+    patch.setattr(denoising._Replacing, "__call__", lambda self, X, rng: self._replace(
+        X, rng.random(X.shape)
+    ))  # fmt: skip
+
+
+@breaks("data in their range", salt_and_pepper_refuses_unscaled_pixels)
+def salt_and_pepper_on_pixels_up_to_16(patch):
+    """Zeros and ones put among the digits' 0 to 16: all of it is pepper."""
+    patch.setattr(SaltAndPepper, "check", lambda self, X, name="X": None)
+
+
+@breaks("clean outside training", nothing_is_corrupted_after_training)
+def corrupted_when_it_is_used(patch):
+    """A noise layer that is on in prediction, too: each call has another answer."""
+    patch.setattr(Autoencoder, "_codes", lambda self, X: self.encoder_(
+        self._corrupt(X, np.random.default_rng())
+    ))  # fmt: skip
+
+
+@breaks("7.13", langevin_draws_from_the_noisy_density)
+def langevin_without_its_half(patch):
+    """A whole step along the score beside noise of the same step: too narrow by half."""
+    right = denoising.langevin
+
+    def langevin(denoise, X, scale, n_steps, **options):
+        return right(lambda x: x + 2 * (denoise(x) - x), X, scale, n_steps, **options)
+
+    patch.setattr(denoising, "langevin", langevin)
 
 
 # === The tests ===============================================================================
