@@ -54,10 +54,8 @@ def main(argv: list[str] | None = None) -> None:
         errors = [None if x is None else mean_squared_error(x, unseen) for x in images]
         columns[f"{kind}, {symbol} = {level:g}"] = images, errors
         rows.append((*errors[1:], possible, kind))
-    print(f"‖x − x̂‖², mean over {len(unseen)} unseen digits. r* is that of the seen ones; it is")
-    print(
-        "defined if each noisy digit is one which a seen one could have become; possible: how many"
-    )
+    print(f"‖x − x̂‖², mean over {len(unseen)} unseen digits. r*: the best denoiser of the seen ones,")
+    print("which is defined for noisy digits that a seen one could have become; possible: how many")
     plot.print_table(("noisy", "linear", "deep", "r*", "possible", "noise"), rows)
     plot.save(draw(columns), args.out)
 

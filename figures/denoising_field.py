@@ -84,7 +84,7 @@ def draw(data, model, share):
         -0.95, 0, f"{len(data.X)} samples,\nnoise of σ = {SIGMA:g}", color="#555555", va="center"
     )
     axes[2].text(
-        -0.95, 0, f"{share:.1%} of the\nfield's mean\nsquare", va="center", color=plot.VERMILION
+        -0.95, 0, f"mean square:\n{share:.1%} of the\nfield's", va="center", color=plot.VERMILION
     )
     figure.supxlabel("All arrows at half their length: a whole one would end at r(x)", fontsize=10)
     return figure

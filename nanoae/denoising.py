@@ -41,7 +41,7 @@ class Corruption:
     ...     def noise_variance(self, mean, variance):
     ...         return self.scale**2 * (variance + mean**2)
     >>> X = datasets.make_gaussian(50, [2.0, 1.0, 1.0], random_state=0)
-    >>> Autoencoder(1, corruption=Speckle(0.2), max_iter=2, random_state=0).fit(X).n_iter_
+    >>> Autoencoder(1, corruption=Speckle(scale=0.2), max_iter=2, random_state=0).fit(X).n_iter_
     2
     """
 
@@ -84,7 +84,7 @@ class GaussianNoise(Corruption):
     --------
     >>> import numpy as np
     >>> from nanoae import GaussianNoise
-    >>> noise = GaussianNoise(0.5)
+    >>> noise = GaussianNoise(scale=0.5)
     >>> X_noisy = noise(np.zeros((10_000, 2)), np.random.default_rng(0))
     >>> round(float(X_noisy.std()), 2)
     0.5
@@ -165,7 +165,7 @@ class MaskingNoise(_Replacing):
     --------
     >>> import numpy as np
     >>> from nanoae import MaskingNoise
-    >>> MaskingNoise(0.5)(np.ones((2, 6)), np.random.default_rng(1)).tolist()
+    >>> MaskingNoise(probability=0.5)(np.ones((2, 6)), np.random.default_rng(1)).tolist()
     [[2.0, 2.0, 0.0, 2.0, 0.0, 0.0], [2.0, 0.0, 2.0, 0.0, 2.0, 2.0]]
     """
 

@@ -18,7 +18,7 @@ def _check_corruption(name: str, value: Any) -> None:
     if not isinstance(value, Corruption) or not is_dataclass(value):
         raise TypeError(
             f"{name} must be None or a Corruption that is a dataclass, such as "
-            f"GaussianNoise(0.3); got {value!r}."
+            f"GaussianNoise(scale=0.3); got {value!r}."
         )
 
 
