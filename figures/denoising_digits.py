@@ -52,10 +52,10 @@ def main(argv: list[str] | None = None) -> None:
             unseen, x_tilde, wiener(unbiased, rescaled, seen), network.reconstruct(x_tilde), ideal
         )  # fmt: skip
         errors = [None if x is None else mean_squared_error(x, unseen) for x in images]
-        columns[f"{kind}, {symbol} = {level:g}"] = images, errors
+        columns[f"{kind}, {symbol} = {level:g}"] = images, errors, possible
         rows.append((*errors[1:], possible, kind))
-    print(f"‖x − x̂‖², mean over {len(unseen)} unseen digits. r*: the best denoiser of the seen ones,")
-    print("which is defined for noisy digits that a seen one could have become; possible: how many")
+    print(f"‖x − x̂‖², mean over {len(unseen)} unseen digits. r*: the best denoiser of the seen")
+    print("ones, which is defined for what one of these can be with noise; possible: how many are")
     plot.print_table(("noisy", "linear", "deep", "r*", "possible", "noise"), rows)
     plot.save(draw(columns), args.out)
 
@@ -99,14 +99,16 @@ def draw(columns):
 
     figure, grid = plt.subplots(len(ROWS), len(columns), figsize=(10.5, 4.5))
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.01)
-    for axes, (name, (images, errors)) in zip(grid.T, columns.items(), strict=True):
+    for axes, (name, column) in zip(grid.T, columns.items(), strict=True):
+        images, errors, possible = column
         axes[0].set_title(name)
         best = min(error for error in errors[1:] if error is not None)
         for ax, x, error in zip(axes, images, errors, strict=True):
             if x is None:
                 ax.set_axis_off()
                 ax.text(
-                    0.5, 0.6, "none: no seen digit could have\nbecome one of these",
+                    0.5, 0.6, f"undefined: {possible} of the {len(images[0])} can be\n"
+                    "a seen digit with this noise",
                     ha="center", va="center", transform=ax.transAxes, color=plot.GREY,
                 )  # fmt: skip
                 continue

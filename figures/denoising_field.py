@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(np.tile(X, (10, 1)))
 
-    _, x_tilde, weights = data.nodes(1.0 if args.quick else 0.5)
+    _, x_tilde, weights = data.nodes(1.5 if args.quick else 0.5)
     exact, learned = fields(data, model, x_tilde)
     size, error = (np.sum(field**2, axis=1) for field in (exact, learned - exact))
     distance = distances(x_tilde, X) / SIGMA
