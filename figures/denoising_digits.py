@@ -64,7 +64,7 @@ def wiener(unbiased, x_tilde, seen):
     """The best linear map, for noise that is right on average (7.8)."""
     mean, variance = seen.mean(axis=0), seen.var(axis=0)
     # a pixel that is always 0 may have no noise either; more than none keeps it 0
-    noise = np.maximum(unbiased.noise_variance(mean, variance), 1e-12)
+    noise = unbiased.noise_variance(mean, variance)
     M = theory.linear_denoiser(np.cov(seen.T, bias=True), noise, len(mean)).map
     return mean + (x_tilde - mean) @ M.T
 

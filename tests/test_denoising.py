@@ -165,6 +165,12 @@ def test_points_that_coincide_have_the_mean_of_where_they_come_from(seed):
         verify("7.2", np.abs(best[same] - mean).max(), 1e-14)  # a handful of roundings
 
 
+def test_a_point_that_no_sample_can_have_become_has_no_best_answer():
+    of_each = theory.masking_log_likelihood([[0.0, 1.0], [3.0, 0.0]], [[1.0, 1.0]], 0.5)
+    with pytest.raises(ValueError, match=r"1 point\(s\) .* the first in row 1"):
+        theory.posterior_mean(of_each, [[1.0, 1.0]])
+
+
 def attention(x_tilde, X, scale, *, bias):
     K, b = X / scale**2, -squares(X) / (2 * scale**2) if bias else 0
     return softmax(x_tilde @ K.T + b, axis=1) @ X

@@ -26,6 +26,11 @@ def posterior_mean(log_likelihood: ArrayLike, X: ArrayLike) -> Array:
     -------
     ndarray of shape (m, d)
 
+    Raises
+    ------
+    ValueError
+        A point cannot come from any of the samples, so that it has no posterior.
+
     Examples
     --------
     >>> import numpy as np
@@ -37,7 +42,14 @@ def posterior_mean(log_likelihood: ArrayLike, X: ArrayLike) -> Array:
     """
     from scipy.special import softmax  # here, so that importing nanoae stays cheap
 
-    return softmax(np.asarray(log_likelihood), axis=1) @ np.asarray(X)
+    log_likelihood = np.asarray(log_likelihood, float)
+    lost = ~np.any(np.isfinite(log_likelihood), axis=1)
+    if lost.any():
+        raise ValueError(
+            f"X_tilde has {lost.sum()} point(s) that none of the samples can have become, the "
+            f"first in row {lost.argmax()}; for those there is no posterior mean."
+        )
+    return softmax(log_likelihood, axis=1) @ np.asarray(X)
 
 
 def gaussian_log_likelihood(X_tilde: ArrayLike, X: ArrayLike, scale: float) -> Array:
