@@ -6,6 +6,7 @@ is chapter 7's subject.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +15,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array, standard_normal
-from nanoae.validation import check_bool, check_integer, check_random_state, check_real
+from nanoae.exceptions import ConvergenceWarning
+from nanoae.validation import (
+    check_bool,
+    check_integer,
+    check_probability,
+    check_random_state,
+    check_real,
+    check_samples,
+)
 
 
 class Corruption:
     """What is done to samples before a model sees them in training.
 
     One of your own is a frozen dataclass that derives from this and has ``__call__``;
-    ``corruption=Mine(...)`` then works in all models that take one, in files and in a grid search.
-    For the linear models, which train on the expected loss, it has `noise_variance` too.
+    ``corruption=Mine(...)`` then works in all models that take one, and in files. For the linear
+    models, which train on the expected loss, it has `noise_variance` too. (A search over
+    corruptions needs a scoring of its own: on clean samples, which `score` takes, none is best.)
 
     Examples
     --------
@@ -96,6 +106,7 @@ class GaussianNoise(Corruption):
         check_real("scale", self.scale, 0, open_ends=True)
 
     def __call__(self, X: Array, rng: np.random.Generator) -> Array:
+        X = _floats(X)
         return X + self.scale * standard_normal(rng, X.shape, X.dtype)
 
     def noise_variance(self, mean: Array, variance: Array) -> Array:
@@ -113,15 +124,11 @@ class _Replacing(Corruption):
     _replacement = 0.0, 0.0  # mean z̄ and variance v
 
     def __post_init__(self) -> None:
-        check_real("probability", self.probability, 0)
-        if self.probability >= 1:
-            raise ValueError(
-                "probability must be less than 1, at which nothing would be left of the samples; "
-                f"got {self.probability!r}."
-            )
+        check_probability("probability", self.probability)
         check_bool("rescale", self.rescale)
 
     def __call__(self, X: Array, rng: np.random.Generator) -> Array:
+        X = _floats(X)
         draws = rng.random(X.shape)  # in float64, so that float32 data meet the same noise
         X_tilde = self._replace(X, draws)
         if self.rescale:
@@ -228,7 +235,7 @@ class SaltAndPepper(_Replacing):
         )
 
     def check(self, X: Array, name: str = "X") -> None:
-        lowest, highest = X.min(), X.max()
+        lowest, highest = X.min(initial=self.low), X.max(initial=self.low)
         # a model that takes the mean off, and puts it back for this, rounds
         rounding = 8 * float(np.finfo(X.dtype).eps) * max(abs(self.low), abs(self.high))
         if lowest < self.low - rounding or highest > self.high + rounding:
@@ -296,9 +303,9 @@ def langevin(
     step = scale**2 / 2 if step is None else step
     check_real("step", step, 0, open_ends=True)
     rng = check_random_state(random_state)
-    x = np.array(X, np.float64)
+    x = check_samples(X, dtype=np.float64).copy()
     for _ in range(n_steps):
-        score = (denoise(x) - x) / scale**2
+        score = (_denoised(denoise, x) - x) / scale**2
         x = x + step / 2 * score + np.sqrt(step) * rng.standard_normal(x.shape)
         if not np.isfinite(x).all():
             raise ValueError(
@@ -328,6 +335,16 @@ def mean_shift(
     ndarray of shape (n, d)
         Where they are after the last step.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not usable, or the denoiser leads to infinity.
+
+    Warns
+    -----
+    ConvergenceWarning
+        ``max_iter`` came first.
+
     Examples
     --------
     >>> import numpy as np
@@ -338,11 +355,38 @@ def mean_shift(
     """
     check_integer("max_iter", max_iter, 1)
     check_real("tol", tol, 0)
-    x = np.array(X, np.float64)
+    x = check_samples(X, dtype=np.float64).copy()
     for _ in range(max_iter):
-        moved = denoise(x)
-        done = np.max(np.abs(moved - x)) <= tol
-        x = moved
-        if done:
-            break
+        moved = _denoised(denoise, x)
+        step = np.max(np.abs(moved - x))
+        rounding = 8 * float(np.finfo(moved.dtype).eps) * np.abs(moved).max()  # never less moves
+        x = moved.astype(np.float64)
+        if step <= tol + rounding:
+            return x
+    warnings.warn(
+        f"mean_shift stopped at max_iter={max_iter} while points still moved, by {step:.2g}; "
+        "raise max_iter or tol.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
     return x
+
+
+def _floats(X: ArrayLike) -> Array:
+    """Samples to corrupt: float32 as they are, all else in float64."""
+    X = np.asarray(X)
+    return X.astype(np.float32 if X.dtype == np.float32 else np.float64, copy=False)
+
+
+def _denoised(denoise: Callable[[Array], Array], x: Array) -> Array:
+    """What a denoiser makes of points, after a look at it."""
+    if not callable(denoise):
+        raise TypeError(f"denoise must be a function, such as model.reconstruct; got {denoise!r}.")
+    result = np.asarray(denoise(x.copy()))
+    if result.shape != x.shape:
+        raise ValueError(
+            f"denoise must return points of the shape it was given, {x.shape}; got {result.shape}."
+        )
+    if not np.isfinite(result).all():
+        raise ValueError("denoise must return finite points; some have run away to infinity.")
+    return result

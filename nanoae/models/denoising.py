@@ -51,10 +51,16 @@ class Denoising(BaseAutoencoder):
             return X
         rng = check_random_state(self.random_state) if rng is None else rng
         offset = self._offset
-        if offset is None:
-            return self.corruption(X, rng)
         # what happens to samples happens to them as they are
-        return self.corruption(X + offset, rng) - offset
+        clean = X.view() if offset is None else X + offset
+        clean.flags.writeable = False  # or a corruption might corrupt the target, too
+        X_tilde = np.asarray(self.corruption(clean, rng), X.dtype)
+        if X_tilde.shape != X.shape:
+            raise ValueError(
+                f"corruption must return samples of the shape it was given, {X.shape}; "
+                f"{self.corruption!r} returned {X_tilde.shape}."
+            )
+        return X_tilde if offset is None else X_tilde - offset
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
         X = super()._check_range(X, name)

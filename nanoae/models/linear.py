@@ -147,7 +147,14 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
             return X, X, weights
         n, d = X.shape
         variance = np.mean(weighted(X * X, weights), axis=0)
-        noise = self.corruption.noise_variance(self.mean_.real.astype(X.dtype), variance)
+        noise = np.broadcast_to(
+            self.corruption.noise_variance(self.mean_.real.astype(X.dtype), variance), d
+        )
+        if not np.all(noise >= 0):
+            raise ValueError(
+                f"corruption must have a noise_variance of at least 0; got {noise.min():g} of "
+                f"{self.corruption!r}."
+            )
         of_samples = np.ones(n, X.dtype) if weights is None else weights
         return (
             np.vstack([X, np.eye(d, dtype=X.dtype)]),

@@ -173,6 +173,9 @@ class NoisyData:
     X: Array
     scale: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "X", np.asarray(self.X, float))
+
     def log_density(self, x: Array) -> Array:
         """``log p_σ`` of points ``(m, d)``: an array ``(m,)``."""
         from scipy.special import logsumexp
@@ -294,13 +297,19 @@ def linear_denoiser(Sigma: ArrayLike, noise: ArrayLike, n_components: int) -> Li
     """
     Sigma, N = np.asarray(Sigma, float), np.asarray(noise, float)
     N = np.diag(N) if N.ndim == 1 else N
-    wiener = Sigma @ np.linalg.pinv(Sigma + N, hermitian=True)
+    C = Sigma + N
+    units = np.sqrt(np.where(np.diag(C) > 0, np.diag(C), 1))  # features may differ in theirs
+    inverse = np.linalg.pinv(C / np.outer(units, units), hermitian=True)
+    wiener = Sigma / units @ inverse / units
     T = wiener @ Sigma
     strengths, axes = np.linalg.eigh((T + T.T) / 2)
     strengths, axes = strengths[::-1], axes[:, ::-1]
     V = axes[:, :n_components]
-    loss = float(np.trace(Sigma) - strengths[:n_components].sum())
-    return LinearDenoiser(V @ V.T @ wiener, loss, strengths, axes)
+    M = V @ V.T @ wiener
+    R = np.eye(len(Sigma)) - M
+    # tr Σ − Σ t_i, but for its cancellation
+    loss = float(np.trace(R @ Sigma @ R.T) + np.trace(M @ N @ M.T))
+    return LinearDenoiser(M, loss, strengths, axes)
 
 
 def replacement_noise(
