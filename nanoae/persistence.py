@@ -267,8 +267,10 @@ class Checkpoint:
                 f"checkpoint must be a file that a checkpoint wrote, or a new one; {self._path} "
                 "holds a model without its training."
             )
-        # a file from before there were these has neither
-        theirs = {"sample_weight": "None", "X_validation": "None", **tree["run"]["settings"]}
+        # a file from before there were these has none of them
+        none = {"sample_weight": "None", "X_validation": "None", "dropout": "0.0"}
+        none = {name: value for name, value in none.items() if name in settings}
+        theirs = {**none, **tree["run"]["settings"]}
         for name, value in theirs.items():
             if settings.get(name) != value:
                 raise ValueError(

@@ -62,7 +62,7 @@ class Autoencoder(NetworkAutoencoder):
         ----------
         X : ndarray of shape (n, d)
         rng : Generator, optional
-            For networks that draw noise in training.
+            Draws the masks of dropout, and whatever else networks draw in training.
         weights : ndarray of shape (n,), optional
             Of the mean 1 over all samples of the training.
 

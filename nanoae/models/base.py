@@ -730,6 +730,9 @@ class BaseAutoencoder:
     def _from_tree(cls: type[Self], state: dict[str, Any]) -> Self:
         """A model in this state, after a look at what its use relies on."""
         names = set(cls._parameter_names())
+        for params in (state, state["_fitted_params"]):
+            if "dropout" in names:  # a file from before there was dropout had none
+                params.setdefault("dropout", 0.0)
         if not names < state.keys() or names != state["_fitted_params"].keys():
             raise ValueError(f"these are not the parameters of {cls.__name__}")
         if any(callable(getattr(cls, key, None)) for key in state):

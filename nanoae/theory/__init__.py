@@ -15,6 +15,14 @@ from nanoae.theory.beta import (
     shannon_rate,
     water_filling,
 )
+from nanoae.theory.dropout import (
+    DropoutOptimum,
+    dropout_limits,
+    dropout_loss,
+    dropout_noise_threshold,
+    dropout_optimum,
+    dropout_weights,
+)
 from nanoae.theory.linear import (
     PCA,
     CriticalPoint,
@@ -65,6 +73,7 @@ from nanoae.theory.vae import (
 
 __all__ = [
     "CriticalPoint",
+    "DropoutOptimum",
     "Estimate",
     "EstimatorVariance",
     "LinearGaussian",
@@ -75,6 +84,11 @@ __all__ = [
     "WeightDecayOptimum",
     "critical_point_hessian",
     "critical_points",
+    "dropout_limits",
+    "dropout_loss",
+    "dropout_noise_threshold",
+    "dropout_optimum",
+    "dropout_weights",
     "effective_initial_strengths",
     "fista_bound",
     "gaussian_kl_between",
