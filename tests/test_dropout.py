@@ -189,24 +189,24 @@ def test_of_multiplicative_noise_only_the_variance_counts(problem):
 # --- 8.2: the global optimum --------------------------------------------------------------------
 
 
-@pytest.mark.equation("8.2")
+@pytest.mark.equation("8.2a")
 @given(problems)
 @settings(max_examples=100)
 def test_no_weights_are_below_the_optimum(problem):
     best = problem.optimum.loss
     for scale in (0.1, 0.5, 1):
         loss = theory.dropout_loss(problem.Sigma, *problem.weights(scale), problem.p)
-        verify("8.2", (best - loss) / best, EXACT)
+        verify("8.2a", (best - loss) / best, EXACT)
     # and near it, where it is a near thing
     W_e, W_d = theory.dropout_weights(problem.Sigma, problem.k, problem.p)
     for size in (1e-4, 1e-2, 0.3):
         noise = problem.rng.standard_normal
         near = W_e * (1 + size * noise(W_e.shape)), W_d * (1 + size * noise(W_d.shape))
         loss = theory.dropout_loss(problem.Sigma, *near, problem.p)
-        verify("8.2", (best - loss) / best, EXACT)
+        verify("8.2a", (best - loss) / best, EXACT)
 
 
-@pytest.mark.equation("8.2", "8.2a", "8.2c", "8.3", "8.3b")
+@pytest.mark.equation("8.2a", "8.2b", "8.2c", "8.3a", "8.3b")
 @given(problems)
 @settings(max_examples=60)
 def test_trained_models_are_at_the_optimum(problem):
@@ -220,7 +220,7 @@ def test_trained_models_are_at_the_optimum(problem):
     optimum, U = problem.optimum, theory.pca(problem.X).components
     s = np.sqrt(problem.eigenvalues)
     excess = abs(model.loss_ / optimum.loss - 1)
-    verify("8.2", excess, 1e-10)
+    verify("8.2a", excess, 1e-10)
     verify("8.2c", excess, 1e-10)
     W_e, W_d = model.encoder_weight_, model.decoder_weight_
     root, right = U * s @ U.T, U * (optimum.gains * s) @ U.T
@@ -228,10 +228,10 @@ def test_trained_models_are_at_the_optimum(problem):
         gap = s[problem.k - 1] - s[problem.k]
         assert gap > 1e-3 * s[0] or optimum.n_axes < problem.k
     # without variance there is nothing to map: Σ^½ on the right
-    verify("8.2a", np.abs(W_d @ W_e @ root - right).max() / s[0], 1e-6)
+    verify("8.2b", np.abs(W_d @ W_e @ root - right).max() / s[0], 1e-6)
     products = unit_products(problem.Sigma, W_e, W_d)
     each = (optimum.threshold / problem.nu) ** 2
-    verify("8.3", np.abs(products / each - 1).max(), 1e-5)
+    verify("8.3a", np.abs(products / each - 1).max(), 1e-5)
     verify("8.3b", np.abs(knocked_out(model, problem.X) / optimum.unit_loss - 1).max(), 1e-5)
     assert optimum.unit_loss == pytest.approx((1 + 2 * problem.nu) * each, rel=EXACT)
     # what a user sees is the loss without dropout
@@ -273,7 +273,7 @@ def test_other_solvers_come_to_the_optimum_too(solver):
     assert model.loss_ == pytest.approx(best, rel=1e-6)
 
 
-@pytest.mark.equation("8.2b")
+@pytest.mark.equation("8.2")
 @given(problems)
 @settings(max_examples=60)
 def test_least_penalty_of_a_map_is_its_nuclear_norm(problem):
@@ -282,14 +282,14 @@ def test_least_penalty_of_a_map_is_its_nuclear_norm(problem):
     penalty = unit_products(problem.Sigma, W_e, W_d).sum()
     U, z, Vt = np.linalg.svd(W_d @ W_e @ root)
     least = z.sum() ** 2 / problem.k
-    verify("8.2b", (least - penalty) / penalty, EXACT)
+    verify("8.2", (least - penalty) / penalty, EXACT)
     # it is attained: by units that are all alike
     rank = min(problem.k, len(z))
     R = theory.dropout.equalising_rotation(z[:rank], problem.k)
     A, B = U[:, :rank] * np.sqrt(z[:rank]) @ R, R.T * np.sqrt(z[:rank]) @ Vt[:rank]
     np.testing.assert_allclose(A @ B, W_d @ W_e @ root, rtol=0, atol=1e-12 * z[0])
     attained = np.sum(A**2, axis=0) @ np.sum(B**2, axis=1)
-    verify("8.2b", abs(attained / least - 1), EXACT)
+    verify("8.2", abs(attained / least - 1), EXACT)
 
 
 # --- 8.3: redundancy is equalisation ------------------------------------------------------------
@@ -311,7 +311,7 @@ def test_explicit_weights_of_the_optimum(problem):
     verify("8.3c", np.ptp(products) / products.max(), EXACT)
 
 
-@pytest.mark.equation("8.3a")
+@pytest.mark.equation("8.3")
 @given(problems, st.sampled_from([*ENCODERS]))
 @settings(max_examples=60)
 def test_price_of_a_unit_under_any_encoder(problem, encoder):
@@ -326,7 +326,7 @@ def test_price_of_a_unit_under_any_encoder(problem, encoder):
         without = clean_loss(X, h @ W_d.T - np.outer(h[:, j], W_d[:, j]))
         price = (1 + 2 * problem.nu) * (W_d[:, j] @ W_d[:, j]) * np.mean(h[:, j] ** 2)
         # the condition of the equations, 1 + k/ν at most, times rounding
-        verify("8.3a", abs(without - whole - price) / clean_loss(X, 0 * X), 1e-10)
+        verify("8.3", abs(without - whole - price) / clean_loss(X, 0 * X), 1e-10)
 
 
 # --- 8.4: which axes are in use -----------------------------------------------------------------
@@ -384,6 +384,23 @@ def test_wide_codes_keep_all_axes_and_undo_dropout(problem):
         assert theory.dropout_optimum(s**2, fewer, problem.p).n_axes < r
 
 
+@pytest.mark.equation("8.4b")
+@given(problems, st.integers(2, 9))
+@settings(max_examples=40)
+def test_width_and_odds_act_through_their_quotient(problem, c):
+    rank = int(np.sum(problem.eigenvalues > 1e-20 * problem.eigenvalues[0]))
+    k, odds = max(rank, problem.k), c * problem.nu
+    one = theory.dropout_optimum(problem.eigenvalues, k, problem.p)
+    other = theory.dropout_optimum(problem.eigenvalues, c * k, odds / (1 + odds))
+    verify("8.4b", abs(other.loss / one.loss - 1), EXACT)
+    verify("8.4b", np.abs(other.gains - one.gains).max(), EXACT)
+    # and with weights: each unit c times, with a c-th of its part in the map
+    W_e, W_d = theory.dropout_weights(problem.Sigma, k, problem.p)
+    wide = np.repeat(W_e, c, axis=0), np.repeat(W_d, c, axis=1) / c
+    loss = theory.dropout_loss(problem.Sigma, *wide, odds / (1 + odds))
+    verify("8.4b", abs(loss / one.loss - 1), EXACT)
+
+
 def test_numbers_of_the_text():
     """Five variances, half of the units dropped."""
     losses = [
@@ -393,6 +410,27 @@ def test_numbers_of_the_text():
     assert np.round(losses, 4).tolist() == [4.6642, 3.1642, 2.1066, 0.3009, 0.0314]
     overcomplete = [theory.dropout_optimum([4.0, 2.0, 1.0, 0.5], k, 0.5).loss for k in (4, 8, 80)]
     assert np.round(overcomplete, 3).tolist() == [3.278, 2.186, 0.312]
+    for k, gains in (
+        (4, [0.68, 0.547, 0.36, 0.095]), (8, [0.787, 0.698, 0.573, 0.396]),
+        (80, [0.97, 0.957, 0.939, 0.914]),
+    ):  # fmt: skip
+        optimum = theory.dropout_optimum([4.0, 2.0, 1.0, 0.5], k, 0.5)
+        assert np.round(optimum.gains, 3).tolist() == gains
+    eigenvalues = theory.pca(datasets.load_digits().X).eigenvalues
+    for k, row in (
+        (8, [8, 0.305, 3.015, 2.273, 0.278, 0.121]),
+        (16, [16, 0.232, 2.423, 1.565, 0.161, 0.069]),
+        (64, [37, 0.108, 1.267, 0.519, 0.035]),
+        (256, [50, 0.039, 0.468, 0.078, 0.005]),
+    ):
+        optimum = theory.dropout_optimum(eigenvalues, k, 0.5)
+        numbers = [
+            optimum.n_axes, optimum.threshold, optimum.loss, optimum.clean_loss, optimum.unit_loss
+        ]  # fmt: skip
+        if k < 61:
+            numbers.append(theory.dropout_noise_threshold(eigenvalues, k, 0.5))
+        assert np.round(numbers, 3).tolist() == row
+    assert round(theory.dropout_optimum(eigenvalues, 8, 0.5).scale, 3) == 1.793
 
 
 # --- 8.5: scale ---------------------------------------------------------------------------------
@@ -577,6 +615,39 @@ def test_tied_weights_stay_above_it_elsewhere(k):
         verify("8.8", abs(least / best - 1), 1e-9)
     else:
         verify("8.8", best * (1 + 1e-4) - least, 0)
+
+
+# --- exercises ----------------------------------------------------------------------------------
+
+
+def test_exercise_one_feature():
+    for k in (1, 9, 10):
+        optimum = theory.dropout_optimum([3.0], k, 0.5)
+        assert optimum.loss == pytest.approx(3 / (k + 1)) and optimum.gains[0] == k / (k + 1)
+        assert (optimum.loss < 0.3 - 1e-12) == (k > 9)
+
+
+def test_exercise_pca_under_dropout():
+    Sigma, axes = np.diag([9.0, 1.0]), np.eye(2)
+    assert theory.dropout_loss(Sigma, axes, axes, 0.5) == pytest.approx(10)
+    R = theory.dropout.equalising_rotation([3.0, 1.0], 2)
+    root = np.diag(np.sqrt([3.0, 1.0]))
+    W_d, W_e = root @ R, R.T @ root @ np.diag([1 / 3, 1])
+    np.testing.assert_allclose(W_d @ W_e, axes, atol=1e-12)
+    assert theory.dropout_loss(Sigma, W_e, W_d, 0.5) == pytest.approx(8)
+    optimum = theory.dropout_optimum([9.0, 1.0], 2, 0.5)
+    assert (optimum.n_axes, optimum.loss) == (1, pytest.approx(4))
+
+
+def test_exercise_forgotten_factors():
+    s, gains = np.array([2.0, 1.0]), theory.dropout_optimum([4.0, 1.0], 2, 0.5).gains
+    assert gains.tolist() == [5 / 8, 1 / 4]
+    assert [np.sum(s**2 * (1 - g) ** 2) for g in (gains, 2 * gains)] == [9 / 8, 1 / 2]
+
+
+def test_exercise_second_axis():
+    assert theory.dropout_limits([9.0, 1.0], 2)[1] == pytest.approx(1 / 2)
+    assert theory.dropout_limits([9.0, 1.0], 20)[1] == pytest.approx(10 / 11)
 
 
 # --- the layer ----------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class LinearAutoencoder(Centred, WeightDecay):
     With dropout of the code it minimises the mean of that over all masks, exactly and with nothing
     drawn: dropout is the penalty ``p/(1 − p) Σ_j ‖w_dj‖² h_j²``, on average over samples (8.1). It
     keeps the code from copying, so that k may exceed the number of features, and its optimum is
-    known (8.2).
+    known (8.2a).
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The dropout layer, ``y = m ⊙ x / q``: units left out at random, in training alone."""
+"""The dropout layer, ``y = δ ⊙ x / q``: units left out at random, in training alone."""
 
 from __future__ import annotations
 

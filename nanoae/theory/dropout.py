@@ -13,7 +13,7 @@ from nanoae.validation import check_integer, check_probability
 
 
 def dropout_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike, probability: float) -> float:
-    """Mean squared error of ``x̂ = W_d (m ⊙ W_e x) / q``, over all samples and masks.
+    """Mean squared error of ``x̂ = W_d (δ ⊙ W_e x) / q``, over all samples and masks.
 
     ``E‖x − W_d W_e x‖² + ν Σ_j ‖w_dj‖² w_ejᵀ Σ w_ej`` with ``ν = p/q`` (8.1).
 
@@ -51,11 +51,11 @@ class DropoutOptimum(NamedTuple):
     Attributes
     ----------
     loss : float
-        Mean squared error over samples and masks (8.2).
+        Mean squared error over samples and masks (8.2a).
     n_axes : int
         m, the principal axes in use (8.4).
     threshold : float
-        τ, what the standard deviation along each of them is shrunk by (8.2a).
+        τ, what the standard deviation along each of them is shrunk by (8.2b).
     gains : ndarray of shape (d,)
         ``(1 − τ/s_i)_+`` for the first m axes, 0 for the others: ``W_d W_e = U diag(gains) Uᵀ``.
     clean_loss : float
@@ -131,9 +131,9 @@ def dropout_optimum(
     threshold = nu * total / (k + nu * n_axes)
     z = np.zeros_like(s)
     z[:n_axes] = s[:n_axes] - threshold
-    gains = np.divide(z, s, out=np.zeros_like(s), where=z > 0)  # (8.2a)
+    gains = np.divide(z, s, out=np.zeros_like(s), where=z > 0)  # (8.2b)
     return DropoutOptimum(
-        loss=float(np.sum(s[n_axes:] ** 2) + nu * total**2 / (k + nu * n_axes)),  # (8.2)
+        loss=float(np.sum(s[n_axes:] ** 2) + nu * total**2 / (k + nu * n_axes)),  # (8.2a)
         n_axes=n_axes,
         threshold=float(threshold),
         gains=gains,
