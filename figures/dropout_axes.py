@@ -69,7 +69,7 @@ def draw_axes(ax, eigenvalues, n, widths, trained):
         points = [(k, run[0]) for (q, k), run in trained.items() if q == p]
         ax.plot(*zip(*points, strict=True), "o", color=colour, ms=6)
     ax.plot(widths[widths <= n], widths[widths <= n], color=plot.GREY, ls=":", zorder=1)
-    ax.text(n * 0.55, n * 0.82, "none: all k", color=plot.GREY, ha="right")
+    ax.text(n * 0.55, n * 0.82, "no dropout: all k", color=plot.GREY, ha="right")
     ax.set(
         ylabel="principal axes in use", title="Dropout leaves out axes; width brings them back",
         xlim=(1, widths[-1] * 3.2), ylim=(0, n * 1.05),

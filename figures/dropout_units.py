@@ -134,8 +134,10 @@ def draw_noise(ax, best, eigenvalues, variances, noisy):
     ax.axvline(level, color=plot.BLACK, lw=1, ls=":")
     low, high = ax.get_ylim()
     ax.text(level * 1.04, low + 0.02 * (high - low), f"b* = {level:.3f}", va="bottom")
-    ax.text(0.004, low + 0.6 * (high - low), f"dropout,\np = {PROBABILITY:g}", color=plot.BLUE)
-    ax.text(0.16, low + 0.86 * (high - low), "no dropout", color=plot.ORANGE, ha="right")
+    end = variances[-1]
+    ax.text(end, low + 0.72 * (high - low), "no dropout", color=plot.ORANGE, ha="right")
+    ax.text(end, low + 0.42 * (high - low), f"dropout, p = {PROBABILITY:g}", color=plot.BLUE,
+            ha="right")  # fmt: skip
     ax.set(
         xlabel="noise on each pixel, variance b", ylabel="mean squared error",
         title="The linear ones, with noise at the input", xlim=(0, variances[-1] * 1.02),
