@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     widths = [k for k in ((2, 4) if args.quick else (2, 4, 8, 16, 32, 64)) if k <= 2 * n]
     runs = [(p, k) for p in PROBABILITIES for k in widths]
     with plot.training(parser):
-        trained = {run: train(X, *run) for run in plot.progress(runs, "training")}
+        trained = {run: train(X, *run, args.quick) for run in plot.progress(runs, "training")}
     plot.print_table(
         ("dropout", "width", "axes", "trained", "loss", "trained", "clean", "trained"),
         (
@@ -39,9 +39,10 @@ def main(argv: list[str] | None = None) -> None:
     plot.save(draw(eigenvalues, n, trained), args.out)
 
 
-def train(X, p, k):
+def train(X, p, k, quick):
     """Axes in use, and the mean error with dropout and without it."""
-    model = LinearAutoencoder(k, dropout=p, tol=1e-6, random_state=0).fit(X)
+    tol = 1e-2 if quick else 1e-6
+    model = LinearAutoencoder(k, dropout=p, tol=tol, random_state=0).fit(X)
     z = np.linalg.svd(model.decoder_weight_ @ model.transform(X).T)[1]
     return int(np.sum(z > 1e-3 * z[0])), model.loss_, -model.score(X)
 
@@ -81,7 +82,9 @@ def draw_losses(ax, eigenvalues, widths, trained):
     total = eigenvalues.sum()
     left = total - np.cumsum(eigenvalues)
     narrow = widths[left[np.minimum(widths, len(left)) - 1] > 1e-3 * total]
-    ax.plot(narrow, left[narrow - 1] / total, color=plot.GREY, ls=":")
+    if len(narrow):
+        ax.plot(narrow, left[narrow - 1] / total, color=plot.GREY, ls=":")
+        ax.text(narrow[-1] * 0.75, 0.004, "PCA", color=plot.GREY, ha="right")
     for place, colour, name, values in (
         (1, plot.BLUE, "with dropout", [each.loss for each in best]),
         (2, plot.SKY, "the same maps,\nwithout", [each.clean_loss for each in best]),
@@ -90,7 +93,6 @@ def draw_losses(ax, eigenvalues, widths, trained):
         points = [(k, run[place] / total) for (p, k), run in trained.items() if p == SHOWN]
         ax.plot(*zip(*points, strict=True), "o", color=colour, ms=6)
         ax.text(widths[-1] * 1.1, values[-1] / total, name, color=colour, va="center")
-    ax.text(narrow[-1] * 0.75, 0.004, "PCA", color=plot.GREY, ha="right")
     ax.set_yscale("log")
     ax.set(
         ylabel="mean squared error / variance", title=f"p = {SHOWN:g}: what is lost on average",
