@@ -22,6 +22,7 @@ from nanoae import (
     TiedAutoencoder,
     datasets,
     gradient_check,
+    persistence,
     theory,
 )
 from nanoae.network import Dense, Dictionary, Dropout, FullyConnected, Parameters
@@ -783,6 +784,23 @@ def test_files_copies_and_checkpoints(name, tmp_path):
         if "architecture" not in name:
             with pytest.raises(ValueError, match=r"another training, in which dropout was 0\.3"):
                 new(name, dropout=0.2).fit(X, **file)
+
+
+def test_files_from_before_there_was_dropout_had_none(tmp_path):
+    file = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": 1}
+    new("mlp", dropout=0.0, max_iter=2).fit(X, **file)
+    tree = persistence.read(tmp_path / "run.npz")
+    for params in (tree["state"], tree["state"]["_fitted_params"], tree["run"]["settings"]):
+        del params["dropout"]
+    persistence.write(tmp_path / "run.npz", tree)
+    assert nanoae.load(tmp_path / "run.npz").dropout == 0
+    with pytest.raises(
+        ValueError, match=r"another training, in which dropout was 0\.0; now .*0\.3"
+    ):
+        new("mlp", max_iter=4).fit(X, **file)
+    resumed = new("mlp", dropout=0.0, max_iter=4).fit(X, **file)
+    whole = new("mlp", dropout=0.0, max_iter=4).fit(X)
+    assert resumed.parameters_.tobytes() == whole.parameters_.tobytes()
 
 
 @every_model
