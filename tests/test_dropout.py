@@ -794,9 +794,7 @@ def test_files_from_before_there_was_dropout_had_none(tmp_path):
         del params["dropout"]
     persistence.write(tmp_path / "run.npz", tree)
     assert nanoae.load(tmp_path / "run.npz").dropout == 0
-    with pytest.raises(
-        ValueError, match=r"another training, in which dropout was 0\.0; now .*0\.3"
-    ):
+    with pytest.raises(ValueError, match=r"training, in which dropout was 0\.0; now .*0\.3"):
         new("mlp", max_iter=4).fit(X, **file)
     resumed = new("mlp", dropout=0.0, max_iter=4).fit(X, **file)
     whole = new("mlp", dropout=0.0, max_iter=4).fit(X)
