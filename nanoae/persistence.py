@@ -17,7 +17,7 @@ import numpy as np
 from nanoae.arrays import Array, blocks
 from nanoae.datasets import npy_header
 from nanoae.network import Architecture
-from nanoae.upgrade import from_format_1
+from nanoae.upgrade import from_format_1, with_added
 from nanoae.validation import check_integer
 
 FORMAT = 2
@@ -268,9 +268,9 @@ class Checkpoint:
                 "holds a model without its training."
             )
         # a file from before there were these has none of them
-        none = {"sample_weight": "None", "X_validation": "None", "dropout": "0.0"}
-        none = {name: value for name, value in none.items() if name in settings}
-        theirs = {**none, **tree["run"]["settings"]}
+        added = {name: json.dumps(value) for name, value in with_added({}, {*settings}).items()}
+        theirs = {"sample_weight": "None", "X_validation": "None", **added}
+        theirs |= tree["run"]["settings"]
         for name, value in theirs.items():
             if settings.get(name) != value:
                 raise ValueError(

@@ -20,6 +20,7 @@ from nanoae.models.hyperparameters import check_fields, real
 from nanoae.network import Layer, Parameters
 from nanoae.persistence import Checkpoint, generator, write
 from nanoae.training import Monitor
+from nanoae.upgrade import with_added
 from nanoae.validation import (
     check_bool,
     check_choice,
@@ -730,9 +731,8 @@ class BaseAutoencoder:
     def _from_tree(cls: type[Self], state: dict[str, Any]) -> Self:
         """A model in this state, after a look at what its use relies on."""
         names = set(cls._parameter_names())
-        for params in (state, state["_fitted_params"]):
-            if "dropout" in names:  # a file from before there was dropout had none
-                params.setdefault("dropout", 0.0)
+        state = with_added(state, names)
+        state["_fitted_params"] = with_added(state["_fitted_params"], names)
         if not names < state.keys() or names != state["_fitted_params"].keys():
             raise ValueError(f"these are not the parameters of {cls.__name__}")
         if any(callable(getattr(cls, key, None)) for key in state):
