@@ -258,12 +258,16 @@ def test_every_start_ends_at_the_optimum_for_little_and_much_dropout(k, probabil
 
 
 @pytest.mark.slow
-def test_every_start_of_many():
+@pytest.mark.parametrize("max_features", [6, 10])
+def test_every_start_of_900(max_features):
     for seed in range(1000, 1300):
-        case = problem(seed, max_features=10)
+        case = problem(seed, max_features)
+        U, s = theory.pca(case.X).components, np.sqrt(case.eigenvalues)
         for start in range(3):
             model = LinearAutoencoder(case.k, dropout=case.p, random_state=start).fit(case.X)
             assert abs(model.loss_ / case.optimum.loss - 1) < 1e-10, seed
+            off = model.decoder_weight_ @ model.encoder_weight_ - U * case.optimum.gains @ U.T
+            assert np.abs(off @ U * s).max() < 1e-6 * s[0], seed
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
