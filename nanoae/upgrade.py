@@ -14,7 +14,7 @@ RENAMED = {
     "_warmth": "_beta_factor",
 }
 # hyper-parameters that have come since, and what models did before there were these
-ADDED: dict[str, Any] = {"corruption": None}
+ADDED: dict[str, Any] = {"corruption": None, "dropout": 0.0}
 ONLY_VAE = ("hidden_layer_sizes", "activation", "architecture", "likelihood", "beta_warmup")
 
 

@@ -49,7 +49,15 @@ from nanoae.exceptions import ConvergenceWarning
 from nanoae.losses import LIKELIHOODS, LOSSES
 from nanoae.models import beta, sparse, vae
 from nanoae.models.vae import LatentGaussian
-from nanoae.network import ACTIVATIONS, Dense, Dictionary, Parameters
+from nanoae.network import (
+    ACTIVATIONS,
+    Dense,
+    Dictionary,
+    Dropout,
+    FullyConnected,
+    Parameters,
+    Sequential,
+)
 from nanoae.network.activations import sigmoid
 
 EIGENVALUES = np.array([9.0, 4.0, 1.0, 0.5, 0.3])
@@ -341,6 +349,56 @@ def reconstructions_are_probabilities(claim):
     logits = model.decoder_(model.transform(PIXELS))
     error = np.abs(model.reconstruct(PIXELS) - 1 / (1 + np.exp(-logits))).max()
     holds(claim, "distance of a reconstruction from its mean", error, 1e-15)
+
+
+# --- dropout ---
+
+HALF = np.full((1, 3), 2.0)  # a row to drop units of
+
+
+def dropout_in_training(rows=1, n=4000):
+    """What a layer makes of rows, one draw after the other, and what it is when called."""
+    layer, rng, x = Dropout(3, 0.3), np.random.default_rng(11), np.repeat(HALF, rows, axis=0)
+    return np.array([layer.forward(x, rng) for _ in range(n)]), layer(x)
+
+
+def units_keep_their_mean(claim):
+    drawn, called = dropout_in_training()
+    agrees(claim, "a unit in training", drawn, called)
+
+
+def rows_are_dropped_independently(claim):
+    drawn, called = dropout_in_training(rows=2)
+    first, second = np.moveaxis(drawn - called, 1, 0)
+    agrees(claim, "product of the deviations of two rows", first * second, 0)
+
+
+def nothing_is_dropped_in_use(claim):
+    model = Autoencoder(2, dropout=0.4, max_iter=1, random_state=0).fit(PIXELS)
+    first, second = model.reconstruct(PIXELS), model.reconstruct(PIXELS)
+    holds(claim, "difference of two reconstructions", np.abs(first - second).max(), 0)
+
+
+def drawn_dropout_has_the_exact_mean(claim):
+    """Of a network without hidden layers and biases, the linear model has the exact loss."""
+    drawn, rng = Autoencoder(2, hidden_layer_sizes=(), dropout=0.3), np.random.default_rng(12)
+    X = drawn.set_params(random_state=0).initialise(PIXELS)
+    exact = LinearAutoencoder(2, dropout=0.3)
+    exact.initialise(PIXELS)
+    for network, twin in ((drawn.encoder_, exact.encoder_), (drawn.decoder_, exact.decoder_)):
+        dense = next(layer for layer in network.layers if isinstance(layer, Dense))
+        dense.weight[...] = rng.standard_normal(dense.weight.shape)
+        twin.layers[0].weight[...] = dense.weight
+    draws = [drawn.loss_and_gradient(X, rng)[0] for _ in range(scaled(4000))]
+    agrees(claim, "loss of drawn masks", draws, exact.loss_and_gradient(X)[0])
+
+
+def linear_dropout_is_at_its_optimum(claim):
+    model = LinearAutoencoder(3, dropout=0.4, random_state=0).fit(SAMPLES)
+    right = theory.dropout_optimum(EIGENVALUES, 3, 0.4).loss
+    holds(
+        claim, "relative error of the least loss with dropout", abs(model.loss_ / right - 1), 1e-9
+    )
 
 
 # --- training ---
@@ -1212,6 +1270,106 @@ def kl_sparsity_of_the_mean_over_all_units(patch):
     kl_sparsity_becomes(patch, lambda h, rho: right(np.full_like(h, h.mean()), rho))
 
 
+# --- dropout ---
+
+
+def dropout_becomes(patch, **methods):
+    for name, method in methods.items():
+        patch.setattr(Dropout, name, method)
+
+
+def masks_become(patch, mask):
+    """A layer whose masks are ``mask(uniform numbers, p)``."""
+
+    def forward(layer, x, rng=None):
+        layer.mask = mask(rng.random(x.shape), layer.probability)
+        return x * layer.mask
+
+    dropout_becomes(patch, forward=forward)
+
+
+def right_mask(u, p):
+    return (u >= p) / (1 - p)
+
+
+@breaks("no dropout in use", nothing_is_dropped_in_use)
+def dropout_left_on_in_use(patch):
+    """model.eval() forgotten: two reconstructions of a sample differ, and err by (8.1)."""
+    rng, forward = np.random.default_rng(0), Dropout.forward
+    dropout_becomes(patch, __call__=lambda layer, x: forward(layer, x, rng))
+
+
+@breaks("8.5", units_keep_their_mean)
+def dropout_not_rescaled(patch):
+    """The mask alone, and nothing in use either: codes are 1/q too large once all are there."""
+    masks_become(patch, lambda u, p: 1.0 * (u >= p))
+
+
+@breaks("8.5", units_keep_their_mean)
+def dropout_rescaled_twice(patch):
+    """1/q in training, as libraries have it, and q in use, as the paper has it."""
+    dropout_becomes(patch, __call__=lambda layer, x: x * (1 - layer.probability))
+
+
+@breaks("8.1a", gradient_is_right, Autoencoder(2, hidden_layer_sizes=(), dropout=0.4))
+def dropout_without_the_mask_on_the_way_back(patch):
+    """Units that were dropped are told to change what they had no part in."""
+    dropout_becomes(patch, backward=lambda layer, grad_y, input_gradient=True: grad_y)
+
+
+@breaks("8.1a", gradient_is_right, Autoencoder(2, hidden_layer_sizes=(), dropout=0.4))
+def dropout_without_its_scale_on_the_way_back(patch):
+    """The mask, but not 1/q: the encoder learns at q times the rate of the decoder."""
+    dropout_becomes(
+        patch, backward=lambda layer, grad_y, input_gradient=True: grad_y * (layer.mask > 0)
+    )
+
+
+@breaks("independent masks", rows_are_dropped_independently)
+def one_mask_for_the_whole_batch(patch):
+    """Right on average, loss and gradient: with n times the variance, and no mean tells."""
+    masks_become(patch, lambda u, p: right_mask(u[:1], p) * np.ones_like(u))
+
+
+@breaks("8.1", drawn_dropout_has_the_exact_mean)
+def probability_of_keeping_for_that_of_dropping(patch):
+    """keep_prob of one library for the rate of another: 0.3 drops seven in ten."""
+    masks_become(patch, lambda u, p: right_mask(u, 1 - p))
+
+
+@breaks("8.1", drawn_dropout_has_the_exact_mean)
+def dropout_behind_the_decoder(patch):
+    """One line too late: features are dropped, and no unit learns to do without another."""
+
+    def decoder(networks, n_in, n_out):
+        return Sequential([Dense(n_in, n_out), Dropout(n_out, networks.code_dropout)])
+
+    patch.setattr(FullyConnected, "decoder", decoder)
+
+
+def odds_become(patch, odds):
+    """The exact penalty with something else for ``p / (1 − p)``."""
+    right = LinearAutoencoder._drop_units
+
+    def drop_units(model, *args):
+        nu = odds(model.dropout)
+        return right(SimpleNamespace(dropout=nu / (1 + nu), decoder_=model.decoder_), *args)
+
+    patch.setattr(LinearAutoencoder, "_drop_units", drop_units)
+
+
+@breaks("8.2a", linear_dropout_is_at_its_optimum)
+def dropout_penalty_with_p_for_the_odds(patch):
+    """The variance of δ over its mean, not over the square of its mean."""
+    odds_become(patch, lambda p: p)
+
+
+@breaks("8.2a", linear_dropout_is_at_its_optimum)
+def dropout_penalty_with_the_second_moment_of_the_mask(patch):
+    """1/(1 − p), the mean square of δ/q, for its variance: the mean is counted too."""
+    odds_become(patch, lambda p: 1 / (1 - p))
+
+
 # --- training ---
 
 
@@ -1490,9 +1648,15 @@ BLIND = [
     ("weight_decay_on_biases", "1.9", gradient_is_right, (deep(weight_decay=0.3),)),
     ("tied_gradient_of_the_decoder_alone", "3.2", tied_model_recovers_pca, ()),
     ("same_noise_for_the_whole_batch", "6.7", sampled_loss_is_unbiased, ()),
+    ("dropout_not_rescaled", "1.7a", gradient_is_right, (deep(dropout=0.4),)),
+    ("one_mask_for_the_whole_batch", "8.1", drawn_dropout_has_the_exact_mean, ()),
+    (
+        "dropout_penalty_with_p_for_the_odds", "1.7a", gradient_is_right,
+        (LinearAutoencoder(2, dropout=0.4),),
+    ),
     ("log_2_pi_left_out_of_the_elbo", "6.4", learned_noise_is_probabilistic_pca, ()),
     ("adam_with_its_betas_swapped", ADAM, first_step_of_adam_is_its_learning_rate, ()),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "claim", "check", "arguments"), BLIND, ids=[b[0] for b in BLIND])
@@ -1530,3 +1694,10 @@ def test_the_open_forms_are_right_until_they_are_broken(monkeypatch):
         batches_become(patch, lambda rows, rng: rows)
         an_epoch_is_every_row_once("every row once")
         epochs_differ_in_order("a new order each epoch")
+    with monkeypatch.context() as patch:
+        masks_become(patch, right_mask)
+        units_keep_their_mean("8.5")
+        drawn_dropout_has_the_exact_mean("8.1")
+    with monkeypatch.context() as patch:
+        odds_become(patch, lambda p: p / (1 - p))
+        linear_dropout_is_at_its_optimum("8.2a")

@@ -62,7 +62,8 @@ class Autoencoder(NetworkAutoencoder):
         ----------
         X : ndarray of shape (n, d)
         rng : Generator, optional
-            Draws the noise of the corruption, if any; and of networks that draw some in training.
+            Draws the noise of the corruption, the masks of dropout, and whatever else networks
+            draw in training.
         weights : ndarray of shape (n,), optional
             Of the mean 1 over all samples of the training.
 

@@ -18,6 +18,7 @@ from nanoae.models.hyperparameters import (
     documented,
     flag,
     integer,
+    probability,
     real,
     seed,
 )
@@ -38,6 +39,11 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
     depend on n. For the same reason noise need not be drawn: with a ``corruption`` the loss is the
     expected one (7.7), and its least map the Wiener filter (7.8).
 
+    With dropout of the code it minimises the mean of that over all masks, exactly and with nothing
+    drawn: dropout is the penalty ``p/(1 − p) Σ_j ‖w_dj‖² h_j²``, on average over samples (8.1). It
+    keeps the code from copying, so that k may exceed the number of features, and its optimum is
+    known (8.2a).
+
     Attributes
     ----------
     encoder_weight_ : ndarray of shape (k, d)
@@ -48,6 +54,7 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
     encoder_, decoder_ : MLP
     parameters_ : ndarray of shape (2 d k,)
     loss_ : float
+        With its penalties; `reconstruction_error` has none.
     n_iter_ : int
     history_ : dict of ndarray
         ``"loss"``, one value an iteration.
@@ -66,13 +73,16 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
     """
 
     n_components: int = integer(
-        2, "Width k of the code, at most the number of features; with a corruption any.", 1
+        2,
+        "Width k of the code, at most the number of features unless there is a corruption or "
+        "dropout.",
+        1,
     )
     _: KW_ONLY
     solver: str = choice(
         "lbfgs",
         'All but "alternating" follow the hand-written gradient. That one solves for the decoder '
-        "and the encoder exactly, in turn; it knows no weight decay and no corruption.",
+        "and the encoder exactly, in turn; it knows no weight decay, corruption or dropout.",
         ("lbfgs", "sgd", "adam", "alternating"),
     )
     learning_rate: float | None = real(
@@ -94,6 +104,11 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
         "it.",
         0,
     )
+    dropout: float = probability(
+        0.0,
+        "Probability p with which an entry of the code is dropped, and the others are divided by "
+        "1 − p: the loss is the mean over all masks.",
+    )
     random_state: Any = seed("the initial weights and the batches")
     verbose: bool = flag(False, "Show progress.")
 
@@ -110,7 +125,7 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
     def loss_and_gradient(
         self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
-        """Mean squared error (2.1) and its gradient (2.1a), (2.1b) by backprop.
+        """Mean squared error (2.1), over all masks of dropout (8.1), and its gradient by backprop.
 
         With a corruption, their exact expectation (7.7).
 
@@ -134,6 +149,7 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
         loss, grad_x_hat = squared_error(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)  # and ∂L/∂W_d (2.1a)
+        loss += self._drop_units(h, grad_h, weights)
         self.encoder_.backward(grad_h, input_gradient=False)  # ∂L/∂W_e (2.1b)
         return loss + self._decay_weights(), self._parameters.gradient
 
@@ -162,6 +178,22 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
             np.concatenate([of_samples / n, noise]) * (n + d),  # the loss takes their mean
         )
 
+    def _drop_units(self, h: Array, grad_h: Array, weights: Array | None) -> float:
+        """What dropout adds to the loss, ``ν Σ_j ‖w_dj‖² E h_j²`` (8.1), on average over masks.
+
+        Adds its derivatives, by the decoder to that one's gradient, and by h to ``grad_h`` (8.1a).
+        """
+        if not self.dropout:
+            return 0.0
+        nu = self.dropout / (1 - self.dropout)  # the variance of an entry of a mask
+        decoder = self.decoder_.layers[0]
+        h_weighted = weighted(h, weights)
+        h_squared = np.sum(h * h_weighted, axis=0) / len(h)  # E h_j²
+        W_squared = np.sum(decoder.weight**2, axis=1)  # ‖w_dj‖², of the columns of W_d = weightᵀ
+        decoder.grad_weight += 2 * nu * h_squared[:, None] * decoder.weight
+        grad_h += 2 * nu / len(h) * W_squared * h_weighted
+        return nu * (h_squared @ W_squared)
+
     @property
     def encoder_weight_(self) -> Array:
         """W_e, of shape (k, d), so that ``h = W_e x``."""
@@ -174,10 +206,10 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
 
     def _check_hyperparameters(self, n_features: int) -> None:
         super()._check_hyperparameters(n_features)
-        if self.n_components > n_features and self.corruption is None:
+        if self.n_components > n_features and self.corruption is None and not self.dropout:
             raise ValueError(
-                f"n_components must be at most the number of features, {n_features}; "
-                f"got {self.n_components}."
+                f"n_components must be at most the number of features, {n_features}, without "
+                f"corruption or dropout; got {self.n_components}."
             )
         if self.corruption is not None:
             self._check_noise(self.corruption)
@@ -185,6 +217,11 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
             raise ValueError(
                 "weight_decay must be 0 with solver='alternating', which has no exact step "
                 f"for it; got {self.weight_decay!r}. Use solver='lbfgs'."
+            )
+        if self.dropout and self.solver == "alternating":
+            raise ValueError(
+                "dropout must be 0 with solver='alternating', which has no exact step for it; got "
+                f"{self.dropout!r}. Use solver='lbfgs'."
             )
 
     def _check_noise(self, corruption: Corruption) -> None:

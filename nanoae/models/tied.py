@@ -21,7 +21,8 @@ class TiedAutoencoder(LinearAutoencoder):
 
     Minimises ``(1/n) Σ ‖x − WᵀW x‖² + λ_w ‖W‖²`` over centred samples. Orthonormal rows of W are
     what it finds, not what it is told: without weight decay, ``W = Q V_kᵀ`` with V_k the first k
-    principal axes and Q any orthogonal matrix (3.2).
+    principal axes and Q any orthogonal matrix (3.2). Dropout is as in `LinearAutoencoder`, but has
+    its optimum only where units can be dealt out (8.8).
 
     Attributes
     ----------
@@ -85,6 +86,7 @@ class TiedAutoencoder(LinearAutoencoder):
         loss, grad_x_hat = squared_error(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)
+        loss += self._drop_units(h, grad_h, weights)
         self.encoder_.backward(grad_h, input_gradient=False)
         # W is used twice, so its gradient is the sum of both uses' (3.1a): what it is owed as
         # encoder (3.1b) and, transposed, as decoder (3.1c), together (3.1)

@@ -13,7 +13,14 @@ from nanoae.arrays import Array, blocks, map_rows, standard_normal
 from nanoae.losses import LIKELIHOODS, Likelihood, gaussian_kl
 from nanoae.models.base import BaseAutoencoder
 from nanoae.models.deep import NetworkAutoencoder
-from nanoae.models.hyperparameters import anything, choice, documented, integer, real
+from nanoae.models.hyperparameters import (
+    anything,
+    choice,
+    documented,
+    integer,
+    probability,
+    real,
+)
 from nanoae.training import Monitor
 from nanoae.validation import (
     check_integer,
@@ -330,6 +337,13 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         0,
     )
 
+    dropout: float = probability(
+        0.0,
+        "Probability p with which training drops a hidden unit of either network, for each sample "
+        "anew; the others are divided by 1 − p. Codes are not dropped: they have their own noise.",
+    )
+
+    _drops_code = False
     _beta_factor = 1.0  # part of β that counts in this epoch
 
     def loss_and_gradient(
@@ -341,8 +355,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         ----------
         X : ndarray of shape (n, d)
         rng : Generator, optional
-            Draws the noise ε, ``(n, k)``, and before it that of the corruption, if any; by default
-            one made from ``random_state``.
+            Draws the noise ε, ``(n, k)``, that of the corruption and the masks of dropout; by
+            default one made from ``random_state``.
         weights : ndarray of shape (n,), optional
             Of the mean 1 over all samples of the training.
 
@@ -408,6 +422,11 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
                 f"{self.solver!r}. Of the linear Gaussian VAE, LinearVAE minimises the exact loss."
             )
         super()._check_hyperparameters(n_features)
+        if self.dropout and len(self.hidden_layer_sizes) == 0:
+            raise ValueError(
+                "dropout must be 0 without hidden layers, since a VAE drops hidden units alone; "
+                f"got {self.dropout!r}."
+            )
 
 
 def _finite(value: Any) -> float:

@@ -4,12 +4,13 @@ from nanoae.network.activations import ACTIVATIONS
 from nanoae.network.architecture import Architecture
 from nanoae.network.dense import Dense
 from nanoae.network.dictionary import Dictionary
+from nanoae.network.dropout import Dropout
 from nanoae.network.layer import Layer
 from nanoae.network.lista import LISTA
 from nanoae.network.mlp import MLP, FullyConnected, Sequential
 from nanoae.network.parameters import Parameters
 
 __all__ = [
-    "ACTIVATIONS", "LISTA", "MLP", "Architecture", "Dense", "Dictionary", "FullyConnected",
-    "Layer", "Parameters", "Sequential",
+    "ACTIVATIONS", "LISTA", "MLP", "Architecture", "Dense", "Dictionary", "Dropout",
+    "FullyConnected", "Layer", "Parameters", "Sequential",
 ]  # fmt: skip

@@ -31,6 +31,14 @@ from nanoae.theory.denoising import (
     two_points_denoiser,
     two_points_loss,
 )
+from nanoae.theory.dropout import (
+    DropoutOptimum,
+    dropout_limits,
+    dropout_loss,
+    dropout_noise_threshold,
+    dropout_optimum,
+    dropout_weights,
+)
 from nanoae.theory.linear import (
     PCA,
     CriticalPoint,
@@ -82,6 +90,7 @@ from nanoae.theory.vae import (
 __all__ = [
     "CircleDenoiser",
     "CriticalPoint",
+    "DropoutOptimum",
     "Estimate",
     "EstimatorVariance",
     "LinearDenoiser",
@@ -96,6 +105,11 @@ __all__ = [
     "circle_ridge",
     "critical_point_hessian",
     "critical_points",
+    "dropout_limits",
+    "dropout_loss",
+    "dropout_noise_threshold",
+    "dropout_optimum",
+    "dropout_weights",
     "effective_initial_strengths",
     "fista_bound",
     "gaussian_kl_between",
