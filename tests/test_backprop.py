@@ -666,6 +666,7 @@ MODELS = [
         for corruption in (GaussianNoise(0.5), MaskingNoise(0.3))
     ),
     LinearAutoencoder(7, corruption=SaltAndPepper(0.3)),
+    LinearAutoencoder(7, corruption=GaussianNoise(0.5), dropout=0.3, weight_decay=0.1),
     Autoencoder(2, hidden_layer_sizes=(4,), activation="tanh", corruption=SaltAndPepper(0.3)),
     VAE(2, hidden_layer_sizes=(4,), activation="tanh", corruption=MaskingNoise(0.3)),
 ]

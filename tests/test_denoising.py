@@ -496,6 +496,23 @@ def test_the_models_train_on_the_expected_loss(model, kind):
     assert abs(one / other - 1) < 1e-13
 
 
+@pytest.mark.parametrize("model", [LinearAutoencoder, TiedAutoencoder])
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_at_the_input_and_dropout_of_the_code_add_up(kind, model):
+    """The loss is the mean over both, each mask of the code with each corruption."""
+    X, p = pixels(0), 0.3
+    model = model(3, corruption=KINDS[kind][0], dropout=p, random_state=0)
+    loss = model.loss_and_gradient(model.initialise(X) - model.mean_)[0]
+    x, x_tilde, w = expected_cases(X, kind)
+    h = (x_tilde - model.mean_) @ model.encoder_weight_.T
+    exact = 0.0
+    for mask in itertools.product([0, 1], repeat=3):
+        x_hat = h * mask / (1 - p) @ model.decoder_weight_.T + model.mean_
+        weight = p ** (3 - sum(mask)) * (1 - p) ** sum(mask)
+        exact += weight * (w @ squares(x_hat - x))
+    assert abs(loss / exact - 1) < 1e-13
+
+
 @pytest.mark.equation("7.7b")
 @given(kind=st.sampled_from(["masking", "salt and pepper"]), seed=SEEDS)
 @settings(max_examples=20)
