@@ -6,6 +6,7 @@ from nanoae.gradient_check import gradient_check
 from nanoae.models import (
     VAE,
     Autoencoder,
+    ContractiveAutoencoder,
     LearnedISTA,
     LinearAutoencoder,
     LinearVAE,
@@ -20,6 +21,7 @@ __all__ = [
     "LinearAutoencoder",
     "TiedAutoencoder",
     "Autoencoder",
+    "ContractiveAutoencoder",
     "SparseAutoencoder",
     "SparseCoding",
     "LearnedISTA",

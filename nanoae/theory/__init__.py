@@ -15,6 +15,16 @@ from nanoae.theory.beta import (
     shannon_rate,
     water_filling,
 )
+from nanoae.theory.contractive import (
+    ContractiveOptimum,
+    Thermometer,
+    collapse_contraction,
+    probe_variance,
+    saturation_point,
+    thermometer,
+    tied_contractive_optimum,
+    unit_norm_contractive_optimum,
+)
 from nanoae.theory.linear import (
     PCA,
     CriticalPoint,
@@ -64,6 +74,7 @@ from nanoae.theory.vae import (
 )
 
 __all__ = [
+    "ContractiveOptimum",
     "CriticalPoint",
     "Estimate",
     "EstimatorVariance",
@@ -72,7 +83,9 @@ __all__ = [
     "PCA",
     "PathSegment",
     "ProbabilisticPCA",
+    "Thermometer",
     "WeightDecayOptimum",
+    "collapse_contraction",
     "critical_point_hessian",
     "critical_points",
     "effective_initial_strengths",
@@ -102,14 +115,19 @@ __all__ = [
     "orthonormal_code",
     "pca",
     "probabilistic_pca",
+    "probe_variance",
     "reparameterised_gradients",
+    "saturation_point",
     "score_function_gradients",
     "shannon_rate",
+    "thermometer",
+    "tied_contractive_optimum",
     "tied_curvatures",
     "tied_gradient",
     "tied_learning_curve",
     "tied_loss",
     "two_atom_path",
+    "unit_norm_contractive_optimum",
     "water_filling",
     "weight_decay_optimum",
 ]
