@@ -129,7 +129,7 @@ def collapse_contraction(eigenvalues: ArrayLike, slope: float = 1.0) -> Array:
     """λ_c from which on a tied autoencoder without biases has lost an axis: ``2 λ_i / f'(0)``.
 
     For linear codes this is exact for every axis (9.6a). For ``h = f(W x)`` with ``f(0) = 0`` the
-    first is that from which on ``W = 0`` is no longer a saddle but a local minimum (9.6b).
+    first is that from which on ``W = 0`` is no longer a saddle but a local minimum (9.6c).
 
     Parameters
     ----------
