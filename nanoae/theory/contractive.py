@@ -82,7 +82,7 @@ def unit_norm_contractive_optimum(
     Parameters
     ----------
     eigenvalues : array-like of shape (d,)
-        Of Σ, in falling order; the first is not 0.
+        Of Σ, in falling order.
     n_components : int
         k, which may exceed d.
     contraction : float
@@ -105,7 +105,7 @@ def unit_norm_contractive_optimum(
     1000.0 [0.0079, 0.0, 0.0]
     """
     lam = np.asarray(eigenvalues, dtype=np.float64)
-    threshold = 0.0
+    kept, threshold = 0, 0.0
     n_axes = min(n_components, int(np.count_nonzero(lam)))
     for m in range(1, n_axes + 1):
         of_m = m / (np.sum(1 / lam[:m]) + n_components / contraction)
