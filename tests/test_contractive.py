@@ -1109,6 +1109,16 @@ def test_a_tied_decoder_is_the_encoder_read_backwards_also_after_a_file(tmp_path
     assert len(model.parameters_) == n_weights + (4 + 3 + 2) + (3 + 4 + 5)
 
 
+@pytest.mark.parametrize("decoder", ["tied", "unit-norm", "free"])
+def test_another_decoder_waits_for_the_next_fit(decoder):
+    model = ContractiveAutoencoder(2, hidden_layer_sizes=(4,), decoder=decoder, random_state=0)
+    model.initialise(POINTS)
+    gradient = model.loss_and_gradient(POINTS)[1].copy()
+    for other in ("tied", "unit-norm", "free"):
+        model.set_params(decoder=other)
+        assert np.array_equal(model.loss_and_gradient(POINTS)[1], gradient)
+
+
 def test_no_penalty_is_the_plain_autoencoder_bit_for_bit():
     plain = Autoencoder(2, hidden_layer_sizes=(4,), activation="tanh", random_state=0)
     model = ContractiveAutoencoder(

@@ -16,7 +16,6 @@ from nanoae.network import (
     Architecture,
     Dictionary,
     FullyConnected,
-    Layer,
     Parameters,
     Sequential,
 )
@@ -87,6 +86,8 @@ class ContractiveAutoencoder(NetworkAutoencoder):
         tuple(LOSSES),
     )
 
+    _bound = ("_loss", "_mirrors")  # type: ignore[assignment]
+
     @property
     def _architecture(self) -> Architecture:
         return self.architecture or FullyConnected(
@@ -97,15 +98,15 @@ class ContractiveAutoencoder(NetworkAutoencoder):
         self, n_features: int, dtype: DTypeLike
     ) -> None:
         super()._build(n_features, dtype)
+        self._mirrors: list[Transposed] = []  # layers of a tied decoder
         if self.decoder == "free":
             return
         if self.decoder == "tied":
             inner = [self.activation] * len(self.hidden_layer_sizes)
             mirrored = zip(reversed(self.encoder_.layers), [*inner, "identity"], strict=True)
-            layers: list[Layer] = [Transposed(layer, name) for layer, name in mirrored]
-        else:
-            layers = [Dictionary(self.n_components, n_features, bias=True)]
-        self.decoder_ = Sequential(layers)
+            self._mirrors = [Transposed(layer, name) for layer, name in mirrored]
+        unit_norm = Dictionary(self.n_components, n_features, bias=True)
+        self.decoder_ = Sequential(self._mirrors or [unit_norm])
         self._parameters = Parameters(
             {"encoder_": self.encoder_, "decoder_": self.decoder_}, dtype
         )
@@ -136,10 +137,8 @@ class ContractiveAutoencoder(NetworkAutoencoder):
 
         grad_h = self.decoder_.backward(grad_x_hat)
         backward(self.encoder_, grad_h, shares, self.contraction)  # and λ_c ∂Ω on the way (9.2b)
-        if self.decoder == "tied":  # each W is used twice, so its gradient is a sum (3.1a)
-            uses = zip(self.encoder_.layers, reversed(self.decoder_.layers), strict=True)
-            for layer, other_use in uses:
-                layer.grad_weight += other_use.grad_weight.T
+        for layer in self._mirrors:  # if tied, W is used twice, so its gradient is a sum (3.1a)
+            layer.source.grad_weight += layer.grad_weight.T
         loss = error + self.contraction * omega + self._decay_weights()
         return loss, self._parameters.gradient
 
