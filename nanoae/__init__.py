@@ -7,6 +7,7 @@ from nanoae.gradient_check import gradient_check
 from nanoae.models import (
     VAE,
     Autoencoder,
+    ContractiveAutoencoder,
     LearnedISTA,
     LinearAutoencoder,
     LinearVAE,
@@ -21,6 +22,7 @@ __all__ = [
     "LinearAutoencoder",
     "TiedAutoencoder",
     "Autoencoder",
+    "ContractiveAutoencoder",
     "SparseAutoencoder",
     "SparseCoding",
     "LearnedISTA",

@@ -17,6 +17,7 @@ from theory_report import verify
 from nanoae import (
     VAE,
     Autoencoder,
+    ContractiveAutoencoder,
     GaussianNoise,
     LinearAutoencoder,
     LinearVAE,
@@ -669,6 +670,16 @@ MODELS = [
     LinearAutoencoder(7, corruption=GaussianNoise(0.5), dropout=0.3, weight_decay=0.1),
     Autoencoder(2, hidden_layer_sizes=(4,), activation="tanh", corruption=SaltAndPepper(0.3)),
     VAE(2, hidden_layer_sizes=(4,), activation="tanh", corruption=MaskingNoise(0.3)),
+    ContractiveAutoencoder(3, hidden_layer_sizes=(), code_activation="sigmoid", loss="bernoulli"),
+    ContractiveAutoencoder(2, hidden_layer_sizes=(4,), decoder="free", weight_decay=0.3),
+    *(
+        ContractiveAutoencoder(
+            2, hidden_layer_sizes=(4, 3), activation=activation, code_activation=activation
+        )
+        for activation in ACTIVATIONS
+    ),
+    ContractiveAutoencoder(3, hidden_layer_sizes=(4,), n_probes=2),
+    ContractiveAutoencoder(3, hidden_layer_sizes=(4,), corruption=MaskingNoise(0.3)),
 ]
 
 
@@ -1402,7 +1413,7 @@ def test_exercise_a_scale_layer(seed, n, d):
 @pytest.mark.parametrize("model", [
     Autoencoder(2, hidden_layer_sizes=(3,), max_iter=2), LinearAutoencoder(2), TiedAutoencoder(2),
     VAE(2, noise_variance="learned", max_iter=2), SparseAutoencoder(2, n_steps=2, max_iter=2),
-    SparseCoding(2, max_iter=2),
+    SparseCoding(2, max_iter=2), ContractiveAutoencoder(2, max_iter=2),
 ], ids=lambda m: type(m).__name__)  # fmt: skip
 def test_names_of_parameters_lead_to_them(model):
     X = np.random.default_rng(0).uniform(size=(9, 4))

@@ -20,6 +20,7 @@ from theory_report import verify
 from nanoae import (
     VAE,
     Autoencoder,
+    ContractiveAutoencoder,
     GaussianNoise,
     LinearAutoencoder,
     MaskingNoise,
@@ -1001,6 +1002,7 @@ def models(corruption):
         Autoencoder(2, hidden_layer_sizes=(4,), max_iter=4, **small),
         VAE(2, hidden_layer_sizes=(4,), max_iter=4, **small),
         SparseAutoencoder(3, max_iter=4, **small),
+        ContractiveAutoencoder(2, hidden_layer_sizes=(4,), max_iter=4, **small),
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 from nanoae import (
     VAE,
     Autoencoder,
+    ContractiveAutoencoder,
     LinearAutoencoder,
     LinearVAE,
     SparseAutoencoder,
@@ -37,6 +38,9 @@ MODELS = {
     "vae-linear": LinearVAE(K, noise_variance=0.02, tol=1e-4, random_state=0),
     "vae-linear-learned": LinearVAE(
         K, noise_variance="learned", tol=1e-4, random_state=0
+    ),
+    "contractive": ContractiveAutoencoder(
+        K, hidden_layer_sizes=(4,), activation="relu", n_probes=1, **SMALL
     ),
     "sparse": SparseAutoencoder(K, **SMALL),
     "sparse-unrolled": SparseAutoencoder(K, n_steps=3, **SMALL),

@@ -30,6 +30,7 @@ from traceability import NUMBER, claims
 from nanoae import (
     VAE,
     Autoencoder,
+    ContractiveAutoencoder,
     GaussianNoise,
     LinearAutoencoder,
     LinearVAE,
@@ -47,7 +48,7 @@ from nanoae import (
 )
 from nanoae.exceptions import ConvergenceWarning
 from nanoae.losses import LIKELIHOODS, LOSSES
-from nanoae.models import beta, sparse, vae
+from nanoae.models import beta, contractive, sparse, vae
 from nanoae.models.vae import LatentGaussian
 from nanoae.network import (
     ACTIVATIONS,
@@ -255,6 +256,56 @@ def reconstructions_are_no_longer_than_codes(claim):
     lengths = np.linalg.norm(model.inverse_transform(codes) - model.mean_, axis=1)
     excess = np.max(lengths - np.abs(codes).sum(axis=1))
     holds(claim, "length of a reconstruction above the norm of its code", excess, 1e-12)
+
+
+# --- contraction ---
+
+
+def contracted(k=3, **params):
+    """One sigmoid layer, with random weights, started but not trained."""
+    model = ContractiveAutoencoder(
+        k, hidden_layer_sizes=(), code_activation="sigmoid", contraction=1.0, random_state=0,
+        **params,
+    )  # fmt: skip
+    model.initialise(PIXELS)
+    model.parameters_[...] = np.random.default_rng(3).normal(0, 0.7, model.parameters_.shape)
+    return model
+
+
+def penalty_is_the_norm_of_the_jacobian(claim, k=3):
+    model, step = contracted(k), 1e-5
+    moved = [
+        (model.transform(PIXELS + e) - model.transform(PIXELS - e)) / (2 * step)
+        for e in step * np.eye(4)
+    ]
+    right = np.sum(np.square(moved)) / len(PIXELS)
+    penalty = model.loss_and_gradient(PIXELS)[0] + model.score(PIXELS)
+    holds(claim, "relative error of the penalty", abs(penalty / right - 1), 1e-8)
+
+
+def penalty_is_a_mean_over_samples(claim):
+    model, twice = contracted(), np.vstack([PIXELS, PIXELS])
+    error = abs(model.loss_and_gradient(twice)[0] / model.loss_and_gradient(PIXELS)[0] - 1)
+    holds(claim, "relative change of the loss when all samples come twice", error, 1e-13)
+
+
+def probes_are_right_on_average(claim):
+    model, rng = contracted(n_probes=1), np.random.default_rng(4)
+    draws = [model.loss_and_gradient(PIXELS, rng)[0] for _ in range(scaled(2000))]
+    with np.errstate(all="ignore"):  # draws that are all the same have no standard error
+        agrees(claim, "loss by probes", draws, contracted().loss_and_gradient(PIXELS)[0])
+
+
+def unit_columns_bound_what_contraction_can_reach(claim):
+    model = ContractiveAutoencoder(
+        2, hidden_layer_sizes=(), decoder="unit-norm", contraction=4.0, solver="lbfgs",
+        max_iter=500, random_state=0,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # with a void penalty it never ends
+        model.fit(SAMPLES)
+    right = theory.unit_norm_contractive_optimum(EIGENVALUES, 2, 4.0).loss
+    holds(claim, "relative error of the least loss", abs(model.loss_ / right - 1), 1e-6)
 
 
 # --- variational autoencoders ---
@@ -1370,6 +1421,116 @@ def dropout_penalty_with_the_second_moment_of_the_mask(patch):
     odds_become(patch, lambda p: 1 / (1 - p))
 
 
+# --- contraction ---
+
+
+def penalty_becomes(patch, wrong):
+    """The penalty as ``wrong(layer)`` of the encoder's only layer; its gradient stays."""
+    right = contractive.squared_jacobian
+
+    def penalty(encoder, *args):
+        return wrong(encoder.layers[0]), right(encoder, *args)[1]
+
+    patch.setattr(contractive, "squared_jacobian", penalty)
+
+
+def one_jacobian_a_sample(layer):
+    return layer.slope[:, :, None] * layer.weight.T
+
+
+@breaks("9.1", penalty_is_the_norm_of_the_jacobian)
+def slopes_left_out_of_the_jacobian(patch):
+    """A norm of the weights by the name of a Jacobian: weight decay, whatever the units do."""
+    penalty_becomes(patch, lambda layer: np.sum(layer.weight**2))
+
+
+@breaks("9.1", penalty_is_the_norm_of_the_jacobian)
+def slopes_not_squared(patch):
+    """Blog code with h (1 − h) for its square before the norms of the weights."""
+    penalty_becomes(patch, lambda layer: np.mean(layer.slope @ np.sum(layer.weight**2, axis=0)))
+
+
+@breaks("9.1", penalty_is_the_norm_of_the_jacobian)
+def slope_of_another_activation(patch):
+    """1 − h² kept from a tanh code when the activation was changed to a sigmoid."""
+    penalty_becomes(
+        patch,
+        lambda layer: np.mean((1 - layer.y**2) ** 2 @ np.sum(layer.weight**2, axis=0)),
+    )
+
+
+@breaks("9.1", penalty_is_the_norm_of_the_jacobian)
+def jacobian_of_the_sum_of_the_code(patch):
+    """A framework's gradient of h.sum(): rows are added before they are squared."""
+    penalty_becomes(
+        patch,
+        lambda layer: np.sum(one_jacobian_a_sample(layer).sum(axis=1) ** 2) / len(layer.y),
+    )
+
+
+@breaks("9.1", penalty_is_the_norm_of_the_jacobian)
+def norm_of_the_mean_jacobian(patch):
+    """A mean over the batch taken too early: Jacobians of different samples cancel."""
+    penalty_becomes(patch, lambda layer: np.sum(one_jacobian_a_sample(layer).mean(axis=0) ** 2))
+
+
+@breaks("9.1", penalty_is_the_norm_of_the_jacobian)
+def root_of_the_norm(patch):
+    """A framework's norm() without its square: another penalty, with another optimum."""
+    penalty_becomes(
+        patch,
+        lambda layer: np.mean(np.linalg.norm(one_jacobian_a_sample(layer), axis=(1, 2))),
+    )
+
+
+@breaks("mean over samples", penalty_is_a_mean_over_samples)
+def penalty_summed_over_the_batch(patch):
+    """Beside a loss that is a mean: λ_c grows with the batch size."""
+    penalty_becomes(patch, lambda layer: np.sum(one_jacobian_a_sample(layer) ** 2))
+
+
+@breaks("9.1a", gradient_is_right, ContractiveAutoencoder(3, contraction=2.0))
+def slopes_held_still_in_the_gradient(patch):
+    """The gradient of ‖J‖² by the weights alone: f'' is forgotten."""
+    right = contractive.squared_jacobian
+
+    def penalty(*args):
+        omega, shares = right(*args)
+        return omega, [share._replace(grad_a=0 * share.grad_a) for share in shares]
+
+    patch.setattr(contractive, "squared_jacobian", penalty)
+
+
+@breaks("9.7", unit_columns_bound_what_contraction_can_reach)
+def contraction_with_a_free_decoder(patch):
+    """Common: a short code and long columns, and the penalty is void. Training never settles."""
+
+    class Free(Dictionary):
+        __call__, forward, backward = Dense.__call__, Dense.forward, Dense.backward
+
+    patch.setattr(contractive, "Dictionary", Free)
+
+
+@breaks("9.4", probes_are_right_on_average)
+def one_probe_for_all_steps(patch):
+    """Drawn before the loop over epochs: one direction of the code is contracted, and no other."""
+    probe = np.random.default_rng(5).choice([-1.0, 1.0], size=3)
+    patch.setattr(
+        ContractiveAutoencoder, "_probes",
+        lambda model, h, rng: model.n_probes and np.tile(probe, (len(h), 1, 1)),
+    )  # fmt: skip
+
+
+@breaks("9.4", probes_are_right_on_average)
+def probes_of_length_one(patch):
+    """Normalised directions: E uuᵀ is I/k, and so is the penalty."""
+    right = ContractiveAutoencoder._probes
+    patch.setattr(
+        ContractiveAutoencoder, "_probes",
+        lambda model, h, rng: model.n_probes and right(model, h, rng) / h.shape[1] ** 0.5,
+    )  # fmt: skip
+
+
 # --- training ---
 
 
@@ -1651,12 +1812,15 @@ BLIND = [
     ("dropout_not_rescaled", "1.7a", gradient_is_right, (deep(dropout=0.4),)),
     ("one_mask_for_the_whole_batch", "8.1", drawn_dropout_has_the_exact_mean, ()),
     (
-        "dropout_penalty_with_p_for_the_odds", "1.7a", gradient_is_right,
+        "dropout_penalty_with_p_for_the_odds",
+        "1.7a",
+        gradient_is_right,
         (LinearAutoencoder(2, dropout=0.4),),
     ),
     ("log_2_pi_left_out_of_the_elbo", "6.4", learned_noise_is_probabilistic_pca, ()),
     ("adam_with_its_betas_swapped", ADAM, first_step_of_adam_is_its_learning_rate, ()),
-]  # fmt: skip
+    ("jacobian_of_the_sum_of_the_code", "9.1", penalty_is_the_norm_of_the_jacobian, (1,)),
+]
 
 
 @pytest.mark.parametrize(("name", "claim", "check", "arguments"), BLIND, ids=[b[0] for b in BLIND])
@@ -1674,6 +1838,12 @@ def test_the_open_forms_are_right_until_they_are_broken(monkeypatch):
     with monkeypatch.context() as patch:
         adam_becomes(patch)
         adam_follows_its_paper(ADAM)
+    with monkeypatch.context() as patch:
+        penalty_becomes(
+            patch, lambda layer: np.sum(one_jacobian_a_sample(layer) ** 2) / len(layer.y)
+        )
+        penalty_is_the_norm_of_the_jacobian("9.1")
+        penalty_is_a_mean_over_samples("mean over samples")
     with monkeypatch.context() as patch:
         for module in (vae, beta):
             patch.setattr(module, "gaussian_kl", kl_of(kl_term))

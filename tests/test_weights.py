@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nanoae import (
     VAE,
     Autoencoder,
+    ContractiveAutoencoder,
     LearnedISTA,
     LinearAutoencoder,
     LinearVAE,
@@ -42,6 +43,11 @@ LOSSES_OF_MODELS = {
     "vae, learned noise": VAE(2, noise_variance="learned", **SMALL),
     "vae, bernoulli": VAE(2, likelihood="bernoulli", **SMALL),
     "linear vae": LinearVAE(2, beta=0.3, noise_variance="learned"),
+    "contractive": ContractiveAutoencoder(2, **SMALL),
+    "contractive, one layer": ContractiveAutoencoder(
+        3, hidden_layer_sizes=(), code_activation="sigmoid", decoder="unit-norm"
+    ),
+    "contractive, deep": ContractiveAutoencoder(2, hidden_layer_sizes=(4, 3), loss="bernoulli"),
 }
 # full batches: what is trained is a deterministic function of the loss
 TRAININGS = {

@@ -2,6 +2,7 @@
 
 from nanoae.models.autoencoder import Autoencoder
 from nanoae.models.beta import LinearVAE
+from nanoae.models.contractive import ContractiveAutoencoder
 from nanoae.models.linear import LinearAutoencoder
 from nanoae.models.load import load
 from nanoae.models.sparse import LearnedISTA, SparseAutoencoder, SparseCoding
@@ -11,6 +12,7 @@ from nanoae.models.vae import VAE
 __all__ = [
     "VAE",
     "Autoencoder",
+    "ContractiveAutoencoder",
     "LearnedISTA",
     "LinearAutoencoder",
     "LinearVAE",

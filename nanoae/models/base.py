@@ -18,6 +18,7 @@ from nanoae.exceptions import ConvergenceWarning, NotFittedError
 from nanoae.losses import LOSSES, Loss
 from nanoae.models.hyperparameters import check_fields, real
 from nanoae.network import Layer, Parameters
+from nanoae.network.jacobian import jacobian
 from nanoae.persistence import Checkpoint, generator, write
 from nanoae.training import Monitor
 from nanoae.upgrade import with_added
@@ -622,6 +623,46 @@ class BaseAutoencoder:
             return error_of(self.decoder_(self._codes(x)), x)
 
         return self._map_rows(error, self._check_samples(X))
+
+    def jacobian(self, X: ArrayLike, *, singular_values: bool = False) -> Array:
+        """``∂h/∂x``: how the code of each sample moves when the sample does (9.2).
+
+        A VAE's code is the mean μ of q(z|x). Where the encoder has a kink, the derivative is that
+        of its backward pass. It is computed in a copy of the encoder, so the model and the
+        gradients of its last training step stay as they are, and threads may share it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        singular_values : bool, default False
+            Whether to tell of each sample's Jacobian the singular values alone, from the largest
+            down: in which way the code moves most, in units of code over units of data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components, n_features), or (n_samples, r)
+            r is the smaller of both widths.
+
+        Raises
+        ------
+        TypeError
+            The model has no encoder, as `SparseCoding`, which solves for its codes.
+        """
+        check_bool("singular_values", singular_values)
+        X = self._check_samples(X)
+        if "encoder_" not in self._networks():
+            raise TypeError(
+                f"{type(self).__name__} has no encoder of which there were a Jacobian; "
+                "SparseAutoencoder has one."
+            )
+        offset, (k,) = self._offset, self.decoder_.shape_in
+
+        def of_block(x: Array) -> Array:
+            J = jacobian(self.encoder_, x if offset is None else x - offset, k)
+            return np.linalg.svd(J, compute_uv=False) if singular_values else J
+
+        width = max(self._width, k * self.n_features_in_)
+        return map_rows(of_block, X, self._dtype, width=width)
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Minus the mean reconstruction error: higher is better."""

@@ -1,6 +1,6 @@
-"""Activations, each with its derivative written in terms of its own output.
+"""Activations, each with its derivatives written in terms of its own output.
 
-The value works in place: it overwrites the array that it is given and returns it. The derivative
+The value works in place: it overwrites the array that it is given and returns it. A derivative
 takes the output ``y = f(a)``, not ``a``, so a layer keeps one array, not two, and leaves it alone.
 """
 
@@ -15,7 +15,7 @@ from nanoae.arrays import Array
 
 
 class Activation(NamedTuple):
-    """An elementwise function and its derivative.
+    """An elementwise function and its derivatives.
 
     Attributes
     ----------
@@ -23,6 +23,8 @@ class Activation(NamedTuple):
         Turns ``a`` into ``f(a)``, in place.
     derivative : callable
         Makes of ``y = f(a)`` a new array, ``f'(a)``.
+    second_derivative : callable
+        Makes of ``y = f(a)`` a new array, ``f''(a)`` (9.1b): for losses of Jacobians.
     gain : float
         Factor on the initial weights of a layer with this activation (1.10c).
 
@@ -41,6 +43,7 @@ class Activation(NamedTuple):
 
     value: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
+    second_derivative: Callable[[Array], Array]
     gain: float
 
 
@@ -69,6 +72,11 @@ def identity(a: Array) -> Array:
 
 def _identity_derivative(y: Array) -> Array:
     return np.ones_like(y)
+
+
+def _zero(y: Array) -> Array:
+    """The second derivative of what is linear, or linear in pieces."""
+    return np.zeros_like(y)
 
 
 def relu(a: Array) -> Array:
@@ -128,6 +136,10 @@ def _tanh_derivative(y: Array) -> Array:
     return np.subtract(1, y_squared, out=y_squared)
 
 
+def _tanh_second_derivative(y: Array) -> Array:
+    return -2 * y * (1 - y * y)
+
+
 def sigmoid(a: Array) -> Array:
     """``f(a) = 1 / (1 + e^−a)``, ``f' = y (1 − y)`` (1.2b).
 
@@ -160,6 +172,10 @@ def sigmoid(a: Array) -> Array:
 
 def _sigmoid_derivative(y: Array) -> Array:
     return y * (1 - y)
+
+
+def _sigmoid_second_derivative(y: Array) -> Array:
+    return y * (1 - y) * (1 - 2 * y)
 
 
 def softplus(a: Array) -> Array:
@@ -198,6 +214,10 @@ def _softplus_derivative(y: Array) -> Array:
     return -np.expm1(-y)
 
 
+def _softplus_second_derivative(y: Array) -> Array:
+    return -np.expm1(-y) * np.exp(-y)
+
+
 # relu halves the second moment of a signal (1.10a) and of a gradient (1.10b); sqrt(2) makes up
 # for both (He et al. 2015). softplus is relu seen from afar and borrows its gain, which is only
 # about right at unit scale. tanh and sigmoid keep Glorot & Bengio's (2010) gain of 1, meant for a
@@ -205,9 +225,9 @@ def _softplus_derivative(y: Array) -> Array:
 # an encoder or a decoder, where no layer behind them needs their signal: a smaller start is a
 # start nearer to the mean and the prior, and trains better (chapter 1, section 9).
 ACTIVATIONS = {
-    "identity": Activation(identity, _identity_derivative, 0.5),
-    "relu": Activation(relu, _relu_derivative, 2**0.5),
-    "tanh": Activation(tanh, _tanh_derivative, 1.0),
-    "sigmoid": Activation(sigmoid, _sigmoid_derivative, 1.0),
-    "softplus": Activation(softplus, _softplus_derivative, 2**0.5),
+    "identity": Activation(identity, _identity_derivative, _zero, 0.5),
+    "relu": Activation(relu, _relu_derivative, _zero, 2**0.5),
+    "tanh": Activation(tanh, _tanh_derivative, _tanh_second_derivative, 1.0),
+    "sigmoid": Activation(sigmoid, _sigmoid_derivative, _sigmoid_second_derivative, 1.0),
+    "softplus": Activation(softplus, _softplus_derivative, _softplus_second_derivative, 2**0.5),
 }

@@ -84,6 +84,16 @@ class Dense(Layer):
         self.x, self.y = x, self(x)
         return self.y
 
+    @property
+    def slope(self) -> Array:
+        """``f'(a)`` at the last `forward`, of shape (…, n_out)."""
+        return self.activation.derivative(self.y)
+
+    @property
+    def curvature(self) -> Array:
+        """``f''(a)`` there."""
+        return self.activation.second_derivative(self.y)
+
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
         """Turn ∂L/∂y into ∂L/∂W, ∂L/∂b and ∂L/∂x.
 
@@ -99,7 +109,11 @@ class Dense(Layer):
         """
         grad_a = grad_y  # f' = 1 if the layer is linear
         if not self.is_linear:
-            grad_a = grad_y * self.activation.derivative(self.y)  # part of (1.2e)
+            grad_a = grad_y * self.slope  # part of (1.2e)
+        return self.backward_affine(grad_a, input_gradient=input_gradient)
+
+    def backward_affine(self, grad_a: Array, *, input_gradient: bool = True) -> Any:
+        """The same from ∂L/∂a, ``a = x W + b``: for losses that see more of a than f(a)."""
         x, rows = self.x.reshape(-1, self.n_in), grad_a.reshape(-1, self.n_out)
         np.matmul(x.T, rows, out=self.grad_weight)  # ∂L/∂W = xᵀ ∂L/∂a (1.1a)
         if self.grad_bias is not None:

@@ -15,6 +15,16 @@ from nanoae.theory.beta import (
     shannon_rate,
     water_filling,
 )
+from nanoae.theory.contractive import (
+    ContractiveOptimum,
+    Thermometer,
+    collapse_contraction,
+    probe_variance,
+    saturation_point,
+    thermometer,
+    tied_contractive_optimum,
+    unit_norm_contractive_optimum,
+)
 from nanoae.theory.denoising import (
     CircleDenoiser,
     LinearDenoiser,
@@ -89,6 +99,7 @@ from nanoae.theory.vae import (
 
 __all__ = [
     "CircleDenoiser",
+    "ContractiveOptimum",
     "CriticalPoint",
     "DropoutOptimum",
     "Estimate",
@@ -100,9 +111,11 @@ __all__ = [
     "PCA",
     "PathSegment",
     "ProbabilisticPCA",
+    "Thermometer",
     "WeightDecayOptimum",
     "circle_denoiser",
     "circle_ridge",
+    "collapse_contraction",
     "critical_point_hessian",
     "critical_points",
     "dropout_limits",
@@ -142,11 +155,15 @@ __all__ = [
     "pca",
     "posterior_mean",
     "probabilistic_pca",
+    "probe_variance",
     "reparameterised_gradients",
     "replacement_noise",
     "salt_and_pepper_log_likelihood",
+    "saturation_point",
     "score_function_gradients",
     "shannon_rate",
+    "thermometer",
+    "tied_contractive_optimum",
     "tied_curvatures",
     "tied_gradient",
     "tied_learning_curve",
@@ -154,6 +171,7 @@ __all__ = [
     "two_atom_path",
     "two_points_denoiser",
     "two_points_loss",
+    "unit_norm_contractive_optimum",
     "water_filling",
     "weight_decay_optimum",
 ]
