@@ -30,9 +30,10 @@ class ContractiveAutoencoder(NetworkAutoencoder):
     """An MLP to the code with a penalty on its Jacobian (Rifai et al. 2011).
 
     Minimises the reconstruction loss plus ``λ_c (1/n) Σ ‖∂h/∂x‖²``, the squared Frobenius norm
-    at the samples, or at the corrupted ones if there is a corruption. With a free decoder this asks for next to nothing: a code that is c times
-    smaller is decoded by weights that are 1/c times larger (9.5). A tied one shares the encoder's
-    weights, layer by layer; a unit-norm one is linear, with columns of norm 1.
+    at the samples, or at the corrupted ones if there is a corruption. With a free decoder this
+    asks for next to nothing: a code that is c times smaller is decoded by weights that are 1/c
+    times larger (9.5). A tied one shares the encoder's weights, layer by layer; a unit-norm one is
+    linear, with columns of norm 1.
 
     Attributes
     ----------
