@@ -907,6 +907,10 @@ def test_masking_forbids_copying_only_where_features_are_correlated(seed, correl
     # by the formula, of the rescaled input: ν = 1, then a half for each of x̃'s halves
     verify("9.12", np.abs(best - 2 * Sigma @ np.linalg.inv(Sigma + np.diag(np.diag(Sigma)))).max()
            / np.abs(best).max(), 1e-10)  # fmt: skip
+    N = np.diag(np.diag(Sigma))
+    least = np.trace(Sigma) - 2 * np.sum(best * with_clean) + np.sum(best @ of_noisy * best)
+    right = np.trace(Sigma - Sigma @ np.linalg.inv(Sigma + N) @ Sigma)
+    verify("9.12", abs(least - right) / np.trace(Sigma), 1e-12)
     copies = np.abs(best - np.eye(4)).max() < 1e-10
     assert copies != correlated
 
