@@ -33,9 +33,16 @@ from nanoae import (
     gradient_check,
     theory,
 )
-from nanoae.network import ACTIVATIONS, MLP, Architecture, Dense, Parameters, Sequential
+from nanoae.network import (
+    ACTIVATIONS,
+    MLP,
+    Architecture,
+    Dense,
+    Parameters,
+    Sequential,
+    Transposed,
+)
 from nanoae.network.jacobian import backward, jacobian, squared_jacobian
-from nanoae.network.transposed import Transposed
 
 EPS = np.finfo(float).eps
 SEEDS = st.integers(0, 2**32 - 1)
@@ -1033,7 +1040,7 @@ def test_bad_samples_have_no_jacobian():
 
 
 @dataclass(frozen=True)
-class Skip(Architecture):
+class Residuals(Architecture):
     def encoder(self, n_in, n_out):
         return Sequential([Dense(n_in, 4), Residual(Dense(4, 4, "tanh")), Dense(4, n_out)])
 
@@ -1066,7 +1073,7 @@ class Bare(Shallow):
     ({"architecture": Shallow()}, "decoder must be 'free' or 'unit-norm' beside an architecture"),
     ({"architecture": Shallow(), "decoder": "free", "code_activation": "tanh"},
      "code_activation must be left at 'identity'"),
-    ({"architecture": Skip(), "decoder": "free"},
+    ({"architecture": Residuals(), "decoder": "free"},
      "the encoder must be a Sequential of Dense layers.*; got Residual"),
     ({"architecture": Bare(), "decoder": "free"}, "the encoder must be a Sequential.*; got Dense"),
 ])  # fmt: skip
