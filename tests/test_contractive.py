@@ -33,9 +33,16 @@ from nanoae import (
     gradient_check,
     theory,
 )
-from nanoae.network import ACTIVATIONS, MLP, Architecture, Dense, Parameters, Sequential
+from nanoae.network import (
+    ACTIVATIONS,
+    MLP,
+    Architecture,
+    Dense,
+    Parameters,
+    Sequential,
+    Transposed,
+)
 from nanoae.network.jacobian import backward, jacobian, squared_jacobian
-from nanoae.network.transposed import Transposed
 
 EPS = np.finfo(float).eps
 SEEDS = st.integers(0, 2**32 - 1)
@@ -907,6 +914,10 @@ def test_masking_forbids_copying_only_where_features_are_correlated(seed, correl
     # by the formula, of the rescaled input: ν = 1, then a half for each of x̃'s halves
     verify("9.12", np.abs(best - 2 * Sigma @ np.linalg.inv(Sigma + np.diag(np.diag(Sigma)))).max()
            / np.abs(best).max(), 1e-10)  # fmt: skip
+    N = np.diag(np.diag(Sigma))
+    least = np.trace(Sigma) - 2 * np.sum(best * with_clean) + np.sum(best @ of_noisy * best)
+    right = np.trace(Sigma - Sigma @ np.linalg.inv(Sigma + N) @ Sigma)
+    verify("9.12", abs(least - right) / np.trace(Sigma), 1e-12)
     copies = np.abs(best - np.eye(4)).max() < 1e-10
     assert copies != correlated
 
@@ -1029,7 +1040,7 @@ def test_bad_samples_have_no_jacobian():
 
 
 @dataclass(frozen=True)
-class Skip(Architecture):
+class Residuals(Architecture):
     def encoder(self, n_in, n_out):
         return Sequential([Dense(n_in, 4), Residual(Dense(4, 4, "tanh")), Dense(4, n_out)])
 
@@ -1063,7 +1074,7 @@ class Bare(Shallow):
     ({"architecture": Shallow()}, "decoder must be 'free' or 'unit-norm' beside an architecture"),
     ({"architecture": Shallow(), "decoder": "free", "code_activation": "tanh"},
      "code_activation must be left at 'identity'"),
-    ({"architecture": Skip(), "decoder": "free"},
+    ({"architecture": Residuals(), "decoder": "free"},
      "the encoder must be a Sequential of Dense layers.*; got Residual"),
     ({"architecture": Bare(), "decoder": "free"}, "the encoder must be a Sequential.*; got Dense"),
 ])  # fmt: skip

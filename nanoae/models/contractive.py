@@ -18,9 +18,9 @@ from nanoae.network import (
     FullyConnected,
     Parameters,
     Sequential,
+    Transposed,
 )
 from nanoae.network.jacobian import backward, check_dense, squared_jacobian
-from nanoae.network.transposed import Transposed
 from nanoae.validation import check_random_state, check_unit_interval
 
 

@@ -9,8 +9,9 @@ from nanoae.network.layer import Layer
 from nanoae.network.lista import LISTA
 from nanoae.network.mlp import MLP, FullyConnected, Sequential
 from nanoae.network.parameters import Parameters
+from nanoae.network.transposed import Transposed
 
 __all__ = [
     "ACTIVATIONS", "LISTA", "MLP", "Architecture", "Dense", "Dictionary", "Dropout",
-    "FullyConnected", "Layer", "Parameters", "Sequential",
+    "FullyConnected", "Layer", "Parameters", "Sequential", "Transposed",
 ]  # fmt: skip

@@ -30,8 +30,7 @@ class Transposed(Dense):
 
     Examples
     --------
-    >>> from nanoae.network import Dense, Parameters
-    >>> from nanoae.network.transposed import Transposed
+    >>> from nanoae.network import Dense, Parameters, Transposed
     >>> encoder = Dense(3, 1)
     >>> decoder = Transposed(encoder)
     >>> parameters = Parameters({"encoder_": encoder, "decoder_": decoder})
