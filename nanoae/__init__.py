@@ -14,6 +14,7 @@ from nanoae.models import (
     TiedAutoencoder,
     load,
 )
+from nanoae.network import Convolutional
 from nanoae.sweep import beta_sweep
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LearnedISTA",
     "VAE",
     "LinearVAE",
+    "Convolutional",
     "load",
     "beta_sweep",
     "gradient_check",

@@ -2,14 +2,18 @@
 
 from nanoae.network.activations import ACTIVATIONS
 from nanoae.network.architecture import Architecture
+from nanoae.network.convolution import Convolution, Convolutional, TransposedConvolution
 from nanoae.network.dense import Dense
 from nanoae.network.dictionary import Dictionary
 from nanoae.network.layer import Layer
 from nanoae.network.lista import LISTA
 from nanoae.network.mlp import MLP, FullyConnected, Sequential
 from nanoae.network.parameters import Parameters
+from nanoae.network.pooling import AveragePool, MaxPool, Upsample
+from nanoae.network.reshape import FromImages, Reshape, ToImages
 
 __all__ = [
-    "ACTIVATIONS", "LISTA", "MLP", "Architecture", "Dense", "Dictionary", "FullyConnected",
-    "Layer", "Parameters", "Sequential",
+    "ACTIVATIONS", "LISTA", "MLP", "Architecture", "AveragePool", "Convolution", "Convolutional",
+    "Dense", "Dictionary", "FromImages", "FullyConnected", "Layer", "MaxPool", "Parameters",
+    "Reshape", "Sequential", "ToImages", "TransposedConvolution", "Upsample",
 ]  # fmt: skip
