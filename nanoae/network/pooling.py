@@ -70,7 +70,7 @@ class MaxPool(_Pool):
         return self._out(np.take_along_axis(columns, self.winners, axis=1), x)
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
-        """The gradient of an output goes to the winner alone (10.9)."""
+        """The gradient of an output goes to the winner alone (10.8)."""
         if not input_gradient:
             return None
         n_channels, _, n_windows = self.winners.shape
@@ -104,7 +104,7 @@ class AveragePool(_Pool):
         return self(x)
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
-        """The gradient of an output goes to all in its window, in equal parts (10.9a)."""
+        """The gradient of an output goes to all in its window, in equal parts (10.8a)."""
         if not input_gradient:
             return None
         share = self._flat(grad_y) / self.windows.n_taps

@@ -395,7 +395,7 @@ def polyphase_sums(weight: ArrayLike, stride: int) -> Array:
 
 def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
     """How many pixels in a row an output of a stack of layers can see:
-    ``1 + Σ_l (k_l − 1) Π_{i<l} s_i`` (10.8).
+    ``1 + Σ_l (k_l − 1) Π_{i<l} s_i`` (10.7).
 
     Parameters
     ----------
@@ -417,7 +417,7 @@ def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
 
 def receptive_field_variance(kernels: Sequence[int], strides: Sequence[int]) -> float:
     """Variance of where an output looks, as a distribution, if all weights are equal:
-    ``Σ_l (k_l² − 1)/12 Π_{i<l} s_i²`` (10.8b).
+    ``Σ_l (k_l² − 1)/12 Π_{i<l} s_i²`` (10.7b).
 
     Parameters
     ----------
