@@ -84,13 +84,9 @@ LAYERS = {
     "residual": lambda: Sequential([Residual(Dense(3, 3, "tanh")), Dense(3, 4)]),
     "sequential": lambda: Sequential([Dense(3, 5, "softplus"), Dictionary(5, 4), Dense(4, 4)]),
 }
-WIDTHS = {
-    "mlp": 5,
-    "sequential": 5,
-    "convolution-circular": 6,
-    "transposed": 6,
-    "pooling": 9,
-}  # elsewhere 4
+WIDTHS = {  # elsewhere 4
+    "mlp": 5, "sequential": 5, "convolution-circular": 6, "transposed": 6, "pooling": 9,
+}  # fmt: skip
 every_layer = pytest.mark.parametrize("name", LAYERS)
 
 
