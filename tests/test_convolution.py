@@ -970,9 +970,9 @@ def test_exercise_a_flat_kernel():
 
 
 def test_exercise_field_of_a_deep_stack():
-    for n_layers in (1, 4, 16, 64):
-        kernels, strides = [3] * n_layers, [1] * n_layers
-        field = theory.receptive_field(kernels, strides)
-        assert field == 2 * n_layers + 1
-        spread = theory.receptive_field_variance(kernels, strides) ** 0.5
-        assert spread == pytest.approx((2 / 3 * n_layers) ** 0.5)
+    def field(n_layers, stride):
+        stack = [3] * n_layers, [stride] * n_layers
+        return theory.receptive_field(*stack), theory.receptive_field_variance(*stack) ** 0.5
+
+    assert field(13, 1)[0] < 28 and field(14, 1) == pytest.approx((29, 3.06), abs=0.01)
+    assert field(3, 2)[0] < 28 and field(4, 2) == pytest.approx((31, 7.53), abs=0.01)
