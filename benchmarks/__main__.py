@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import THREADS
+from benchmarks.convolution import convolution
 from benchmarks.linear import linear
 from benchmarks.measure import report
 from benchmarks.networks import autoencoder, images, small, vae
@@ -26,6 +27,7 @@ WORKLOADS = {
     "linear": linear,
     "sweep": sweep,
     "resources": resources,
+    "convolution": convolution,
 }
 
 
