@@ -1386,7 +1386,7 @@ def taps_backwards(patch, *names):
     if "unfold" in names:
         patch.setattr(Windows, "unfold", lambda self, x: turned(unfold(self, x), self, len(x)))
     if "fold" in names:
-        patch.setattr(Windows, "fold", lambda self, cols, c: fold(self, turned(cols, self, c), c))
+        patch.setattr(Windows, "fold", lambda self, c, x: fold(self, turned(c, self, len(x)), x))
 
 
 @breaks("10.1", convolution_is_its_matrix)
@@ -1419,10 +1419,10 @@ def channels_not_swapped_on_the_way_back(patch):
 
     def backward(layer, grad_y, *, input_gradient=True):
         right(layer, grad_y, input_gradient=False)
-        flat = layer._grad_a(grad_y)
+        flat = layer._grad_a(layer._flat(grad_y, layer.shape_out))
         matrix = layer.weight.swapaxes(0, 1).reshape(len(layer.weight), -1)
-        grad_x = layer.windows.fold(matrix.T @ flat, layer.shape_in[0])
-        return np.moveaxis(grad_x, -1, 0)
+        grad_x = np.zeros((*layer.shape_in, len(grad_y)))
+        return np.moveaxis(layer.windows.fold(matrix.T @ flat, grad_x), -1, 0)
 
     patch.setattr(Convolution, "backward", backward)
 
@@ -1452,9 +1452,8 @@ def size_rounded_up(patch):
 def overlaps_overwritten(patch):
     """= for +=, or indexing with repeated places: where windows overlap, the last one wins."""
 
-    def fold(windows, columns, n_channels):
-        columns = columns.reshape(n_channels, windows.n_taps, *windows.counts, -1)
-        x = np.zeros((n_channels, *windows.size, columns.shape[-1]))
+    def fold(windows, columns, x):
+        columns = columns.reshape(len(x), windows.n_taps, *windows.counts, -1)
         for tap, pairs in enumerate(windows._pairs.values()):
             for places, pixels in pairs:
                 x[pixels] = columns[:, tap][places]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,8 @@ from nanoae.network.mlp import Sequential
 from nanoae.network.reshape import FromImages, Reshape, ToImages
 from nanoae.network.windows import Windows, samples_first, samples_last
 from nanoae.validation import check_bool, check_choice, check_integer, check_layer_sizes
+
+AT_A_TIME = 4  # channels whose columns are in memory, on the way back
 
 
 class _Sliding(Layer):
@@ -80,18 +82,36 @@ class _Sliding(Layer):
     def _flat(self, x: Array, shape: Shape) -> Array:
         return samples_last(x, shape).reshape(shape[0], -1)
 
+    def _some_channels(self) -> Iterator[tuple[slice, slice]]:
+        """The channels of the image, a few at a time, and the taps of these: so that not all
+        columns need be in memory at once."""
+        n_channels, n_taps = self.weight.shape[1], self.windows.n_taps
+        for first in range(0, n_channels, AT_A_TIME):
+            last = min(first + AT_A_TIME, n_channels)
+            yield slice(first, last), slice(first * n_taps, last * n_taps)
+
+    def _transposed(self, values: Array) -> Array:
+        """``Kᵀ`` of values at the windows: images ``(c, *size, n)`` (10.1c)."""
+        n_samples = values.shape[1] // math.prod(self.windows.counts)
+        images = np.zeros((self.weight.shape[1], *self.windows.size, n_samples), values.dtype)
+        for channels, taps in self._some_channels():
+            self.windows.fold(self._matrix[:, taps].T @ values, images[channels])
+        return images
+
     def _activate(self, a: Array) -> Array:
         a = a.reshape(self.shape_out[0], -1)
         if self.bias is not None:
             a += self.bias[:, None]
         return self.activation.value(a)
 
-    def _grad_a(self, grad_y: Array) -> Array:
-        grad_a = self._flat(grad_y, self.shape_out)
+    def _grad_a(self, grad_y: Array, channels: slice = slice(None)) -> Array:
+        """∂L/∂a of some channels of the output, and the gradients of their biases."""
+        grad_a = grad_y
         if not self.is_linear:
-            grad_a = grad_a * self.activation.derivative(self.y)  # part of (1.2e)
+            grad_a = self.activation.derivative(self.y[channels])
+            grad_a *= grad_y  # part of (1.2e)
         if self.grad_bias is not None:
-            grad_a.sum(axis=1, out=self.grad_bias)  # over samples and places
+            grad_a.sum(axis=1, out=self.grad_bias[channels])  # over samples and places
         return grad_a
 
 
@@ -186,13 +206,13 @@ class Convolution(_Sliding):
         -------
         grad_x : ndarray of shape (…, *shape_in), or None
         """
-        grad_a = self._grad_a(grad_y)
+        rows = _rows(grad_y, self.shape_out)
+        grad_a = self._grad_a(self._flat(grad_y, self.shape_out))
         grad_matrix = self.grad_weight.reshape(len(grad_a), -1)
         np.matmul(grad_a, self.columns.T, out=grad_matrix)  # Σ g[o, i] x[c, is + a − p] (10.1b)
         if not input_gradient:
             return None
-        grad_x = self.windows.fold(self._matrix.T @ grad_a, self.shape_in[0])  # Kᵀ g (10.1c)
-        return samples_first(grad_x, self.shape_in, _rows(grad_y, self.shape_out))
+        return samples_first(self._transposed(grad_a), self.shape_in, rows)  # Kᵀ g
 
 
 class TransposedConvolution(_Sliding):
@@ -262,7 +282,7 @@ class TransposedConvolution(_Sliding):
         return samples_first(self.y, self.shape_out, _rows(x, self.shape_in))
 
     def _outputs(self, x: Array) -> Array:
-        return self._activate(self.windows.fold(self._matrix.T @ x, self.shape_out[0]))  # (10.1c)
+        return self._activate(self._transposed(x))
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
         """Turn ∂L/∂y into ∂L/∂w, ∂L/∂b and ∂L/∂x.
@@ -277,13 +297,18 @@ class TransposedConvolution(_Sliding):
         -------
         grad_x : ndarray of shape (…, *shape_in), or None
         """
-        columns = self.windows.unfold(self._grad_a(grad_y).reshape(*self.shape_out, -1))
+        rows, grad_y = _rows(grad_y, self.shape_out), self._flat(grad_y, self.shape_out)
         grad_matrix = self.grad_weight.reshape(len(self.x), -1)
-        np.matmul(self.x, columns.T, out=grad_matrix)  # (10.1b), x and g having changed places
-        if not input_gradient:
-            return None
-        rows = _rows(grad_y, self.shape_out)
-        return samples_first(self._matrix @ columns, self.shape_in, rows)  # K g
+        grad_x = np.zeros_like(self.x)
+        for channels, taps in self._some_channels():
+            grad_a = self._grad_a(grad_y[channels], channels)
+            columns = self.windows.unfold(grad_a.reshape(len(grad_a), *self.windows.size, -1))
+            # (10.1b), x and g having changed places
+            np.matmul(self.x, columns.T, out=grad_matrix[:, taps])
+            if input_gradient:
+                grad_x += self._matrix[:, taps] @ columns  # K g
+            del grad_a, columns  # before there are the next ones
+        return samples_first(grad_x, self.shape_in, rows) if input_gradient else None
 
 
 def _rows(x: Array, shape: Shape) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,9 @@ class _Pool(Layer):
         return samples_first(y, self.shape_out, x.shape[: -len(self.shape_in)])
 
     def _back(self, grad_columns: Array, grad_y: Array) -> Array:
-        grad_x = self.windows.fold(grad_columns, self.shape_in[0])
+        n_samples = grad_y.size // math.prod(self.shape_out)
+        grad_x = np.zeros((*self.shape_in, n_samples), grad_y.dtype)
+        self.windows.fold(grad_columns, grad_x)
         return samples_first(grad_x, self.shape_in, grad_y.shape[: -len(self.shape_out)])
 
 
@@ -140,7 +143,8 @@ class Upsample(Layer):
     def __call__(self, x: Array) -> Array:
         """Outputs ``(…, *shape_out)`` for inputs ``(…, *shape_in)``."""
         flat = samples_last(x, self.shape_in).reshape(self.shape_in[0], 1, -1)
-        y = self.windows.fold(np.repeat(flat, self.windows.n_taps, axis=1), self.shape_in[0])
+        y = np.zeros((*self.shape_out, x.size // math.prod(self.shape_in)), x.dtype)
+        self.windows.fold(np.repeat(flat, self.windows.n_taps, axis=1), y)
         return samples_first(y, self.shape_out, x.shape[: -len(self.shape_in)])
 
     def forward(self, x: Array, rng: np.random.Generator | None = None) -> Array:

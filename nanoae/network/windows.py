@@ -58,7 +58,7 @@ class Windows:
     >>> columns = windows.unfold(np.arange(1.0, 6.0).reshape(1, 5, 1))
     >>> columns.T.tolist()  # 0 1 2 3 4 5 0, three at a time
     [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0], [4.0, 5.0, 0.0]]
-    >>> windows.fold(columns, 1)[0, :, 0].tolist()  # 2 and 4 were seen twice
+    >>> windows.fold(columns, np.zeros((1, 5, 1)))[0, :, 0].tolist()  # 2 and 4 were seen twice
     [1.0, 4.0, 3.0, 8.0, 5.0]
     """
 
@@ -95,10 +95,9 @@ class Windows:
                 columns[:, tap][places] = x[pixels]
         return columns.reshape(len(x) * self.n_taps, -1)
 
-    def fold(self, columns: Array, n_channels: int) -> Array:
-        """The adjoint of `unfold`: all goes back to where it was seen, and adds up there."""
-        columns = columns.reshape(n_channels, self.n_taps, *self.counts, -1)
-        x = np.zeros((n_channels, *self.size, columns.shape[-1]), columns.dtype)
+    def fold(self, columns: Array, x: Array) -> Array:
+        """The adjoint of `unfold`: all goes back to where it was seen, and is added to ``x``."""
+        columns = columns.reshape(len(x), self.n_taps, *self.counts, -1)
         for tap, pairs in enumerate(self._pairs.values()):
             for places, pixels in pairs:
                 x[pixels] += columns[:, tap][places]
