@@ -42,7 +42,8 @@ class Geometry:
         self.p = int(rng.integers(0, self.k))
         least = max(1, self.k - 2 * self.p)
         self.size = tuple(int(n) for n in rng.integers(least, 10, n_axes))
-        c, n_channels, self.n = (int(n) for n in rng.integers(1, 4, 3))
+        # up to more channels than the way back takes at a time
+        c, n_channels, self.n = (int(n) for n in rng.integers(1, [7, 4, 4]))
         self.options = {"stride": self.s, "padding": self.p, "circular": circular}
         image = (c, *self.size)
         self.layer, self.parameters = bound(
@@ -804,7 +805,7 @@ def test_agreement_with_pytorch():
 NETWORKS = {  # of samples of 48 numbers: a series, images, colour images, and a code of places
     "series": Convolutional((48,), (2, 3), kernel=4, stride=3, activation="tanh"),
     "images": Convolutional((8, 6), (3,), activation="softplus", circular=True),
-    "colours": Convolutional((4, 4), (3, 2), n_channels=3, activation="relu"),
+    "colours": Convolutional((4, 4), (6, 2), n_channels=3, activation="relu"),
     "stereo": Convolutional((24,), (2,), n_channels=2, activation="sigmoid", bias=False),
     "no hidden layer": Convolutional((8, 6), (), activation="tanh"),
     "places": Convolutional((4, 4), (3,), n_channels=3, dense=False, activation="tanh"),
@@ -848,6 +849,39 @@ def test_one_sample_or_many_and_any_memory_order_are_the_same(model):
     assert np.abs(model.transform(SAMPLES[:1]) - codes[:1]).max() <= ROUNDING
     assert np.abs(model.transform(np.asfortranarray(SAMPLES)) - codes).max() <= ROUNDING
     assert model.encoder_.width == 3 * 9 * 4  # what four windows see of three channels
+    assert model.decoder_.width == 3 * 9 * 4
+
+
+@pytest.mark.equation("1.10c")
+@pytest.mark.parametrize("n_axes", [1, 2])
+def test_variance_of_the_initial_weights(n_axes):
+    """By the fans: a window's number has c k^D inputs, a pixel goes into c' (k/s)^D windows."""
+    k, s, c, n_channels = 4, 2, 3, 200
+    image = (c, *[8] * n_axes)
+    fans = c * k**n_axes + n_channels * (k / s) ** n_axes
+    for layer in (
+        Convolution(image, n_channels, k, stride=s, activation="tanh"),
+        TransposedConvolution(n_channels, image, k, stride=s, activation="tanh"),
+    ):
+        Parameters({"layer": layer})
+        layer.initialise(np.random.default_rng(n_axes))
+        squares = layer.weight.ravel() ** 2
+        standard_error = squares.std() / len(squares) ** 0.5
+        verify("1.10c", abs(squares.mean() - 2 / fans) / standard_error, Z_BOUND)
+        assert np.all(layer.bias == 0)
+
+
+def test_hidden_layers_have_the_activation_and_codes_and_reconstructions_none():
+    for name, encoder, decoder in (
+        ("series", "ffl", "ffl"), ("no hidden layer", "l", "l"), ("places", "fl", "fl"),
+        ("places of a series", "l", "l"),
+    ):  # fmt: skip
+        networks = NETWORKS[name]
+        for network, kinds in (
+            (networks.encoder(48, 6), encoder), (networks.decoder(6, 48), decoder),
+        ):  # fmt: skip
+            layers = [layer for layer in network.layers if layer.shapes]
+            assert "".join("l" if layer.is_linear else "f" for layer in layers) == kinds
 
 
 def test_colours_of_a_pixel_stay_together():
