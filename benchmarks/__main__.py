@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks import THREADS
 from benchmarks.contraction import contraction
+from benchmarks.convolution import convolution
 from benchmarks.linear import linear
 from benchmarks.measure import report
 from benchmarks.networks import autoencoder, images, small, vae
@@ -28,6 +29,7 @@ WORKLOADS = {
     "sweep": sweep,
     "resources": resources,
     "contraction": contraction,
+    "convolution": convolution,
 }
 
 

@@ -111,7 +111,7 @@ def started(model: DeepAutoencoder, X: np.ndarray) -> tuple[DeepAutoencoder, Ord
 
 def weights(model: DeepAutoencoder) -> Weights:
     layers = (*model.encoder_.layers, *model.decoder_.layers)
-    return [array for layer in layers for array in (layer.weight, layer.bias)]
+    return [array for layer in layers if layer.shapes for array in (layer.weight, layer.bias)]
 
 
 def loss(model: DeepAutoencoder, X: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from nanoae.models import (
     TiedAutoencoder,
     load,
 )
+from nanoae.network import Convolutional
 from nanoae.sweep import beta_sweep
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "GaussianNoise",
     "MaskingNoise",
     "SaltAndPepper",
+    "Convolutional",
     "load",
     "beta_sweep",
     "gradient_check",

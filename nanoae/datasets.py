@@ -808,3 +808,79 @@ def make_sparse_codes(
     clean = codes @ dictionary.T
     noise_std = noise * np.sqrt(np.mean(clean**2))  # both norms are sums over n_features
     return SparseCodes(clean + noise_std * rng.standard_normal(clean.shape), codes, dictionary)
+
+
+class Sprites(NamedTuple):
+    """Images `X` (n, side²) of one shape each, and what they show.
+
+    `positions` (n, 2) are the row and the column of its middle and `sizes` (n,) half its width,
+    all in pixels; `kinds` (n,) are 0 for a disc, 1 for a square, 2 for a diamond.
+
+    Examples
+    --------
+    >>> from nanoae import datasets
+    >>> sprites = datasets.make_sprites(100, side=8, random_state=0)
+    >>> sprites.X.shape, sprites.positions.shape, sorted(set(sprites.kinds.tolist()))
+    ((100, 64), (100, 2), [0, 1, 2])
+    """
+
+    X: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    kinds: NDArray[np.int64]
+
+
+def make_sprites(
+    n_samples: int = 1000, *, side: int = 16, random_state: RandomState = None
+) -> Sprites:
+    """Draw images of a white shape on black: a disc, a square or a diamond.
+
+    Its middle may be anywhere, between pixels too, as long as all of it is in the image. Half its
+    width is uniform in [side/8, side/4]. A pixel's value falls from 1 to 0 across the edge, over
+    the width of a pixel: so images change smoothly with what they show, and are fixed by four
+    numbers and a kind, whatever their side.
+
+    Parameters
+    ----------
+    n_samples : int
+        At least 1.
+    side : int
+        Pixels of an image's side, at least 4.
+    random_state : int, Generator or None
+
+    Returns
+    -------
+    Sprites
+        A named tuple: `X` of shape (n_samples, side²), values in [0, 1]; `positions`, `sizes`
+        and `kinds`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+
+    Examples
+    --------
+    >>> from nanoae import datasets
+    >>> X, positions, sizes, kinds = datasets.make_sprites(3, random_state=0)
+    >>> image = X[0].reshape(16, 16)
+    >>> row, column = positions[0].round().astype(int)
+    >>> float(image[row, column]), float(image[0, 0])  # in its middle, and in a corner
+    (1.0, 0.0)
+    """
+    check_integer("n_samples", n_samples, 1)
+    check_integer("side", side, 4)
+    rng = np.random.default_rng(random_state)
+    kinds = rng.integers(3, size=n_samples)
+    sizes = rng.uniform(side / 8, side / 4, n_samples)
+    positions = sizes[:, None] + rng.random((n_samples, 2)) * (side - 1 - 2 * sizes[:, None])
+    away = np.abs(np.arange(side) - positions[:, :, None])  # of each row and column
+    down, across = away[:, 0, :, None], away[:, 1, None, :]
+    kind, size = kinds[:, None, None], sizes[:, None, None]
+    beyond_the_edge = np.select(
+        [kind == 0, kind == 1],
+        [np.hypot(down, across) - size, np.maximum(down, across) - size],
+        (down + across - size) / np.sqrt(2),
+    )
+    X = np.clip(0.5 - beyond_the_edge, 0, 1).reshape(n_samples, side**2)
+    return Sprites(X, positions, sizes, kinds)

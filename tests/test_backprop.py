@@ -18,6 +18,7 @@ from nanoae import (
     VAE,
     Autoencoder,
     ContractiveAutoencoder,
+    Convolutional,
     GaussianNoise,
     LinearAutoencoder,
     LinearVAE,
@@ -659,6 +660,8 @@ MODELS = [
     VAE(2, hidden_layer_sizes=(4,), activation="tanh", noise_variance="learned", beta=4.0),
     VAE(2, hidden_layer_sizes=(4, 3), activation="tanh", beta=0.0, weight_decay=0.3),
     VAE(2, hidden_layer_sizes=(4,), activation="tanh", dropout=0.4),
+    Autoencoder(2, architecture=Convolutional((5,), (2,), activation="tanh")),
+    VAE(3, architecture=Convolutional((5,), (), circular=True, dense=False)),
     LinearVAE(2, beta=0.7),
     LinearVAE(2, noise_variance="learned", weight_decay=0.3),
     *(
@@ -1297,7 +1300,7 @@ def test_float32_stays_float32(model):
     X = np.random.default_rng(0).random((7, 5)).astype(np.float32)
     X64, theta, _ = started(model, X.astype(np.float64))
     # the same noise for both: standard_normal draws other numbers in float32
-    noise = np.random.default_rng(0).standard_normal((7, 2))
+    noise = np.random.default_rng(0).standard_normal((7, model.n_components))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vae, "standard_normal", lambda rng, shape, dtype: noise.astype(dtype))
         loss64, gradient = model.loss_and_gradient(X64, np.random.default_rng(0))
@@ -1307,7 +1310,8 @@ def test_float32_stays_float32(model):
         loss32, gradient32 = model.loss_and_gradient(X32, np.random.default_rng(0))
     assert X32.dtype == model.parameters_.dtype == gradient32.dtype == np.float32
     for layer in (*model.encoder_.layers, *model.decoder_.layers):
-        of_layer = (layer.mask,) if isinstance(layer, Dropout) else (layer.y, layer.grad_weight)
+        of_layer = (layer.y, layer.grad_weight) if layer.shapes else ()  # others turn rows over
+        of_layer = (layer.mask,) if isinstance(layer, Dropout) else of_layer
         assert all(array.dtype == np.float32 for array in of_layer)
     assert model.decoder_(model.encoder_(X32)[:, : model.n_components]).dtype == np.float32
     # rounding 6e-8 a step, through a few dozen steps, over the cancellation in x̂ − x

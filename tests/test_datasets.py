@@ -846,3 +846,45 @@ def test_numpy_is_all_it_imports():
         "sys.exit(bool({'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# --- sprites ----------------------------------------------------------------------------------
+
+
+def test_sprites_show_what_they_are_said_to_show():
+    X, positions, sizes, kinds = datasets.make_sprites(300, side=20, random_state=0)
+    images = X.reshape(300, 20, 20)
+    assert np.array_equal(X, datasets.make_sprites(300, side=20, random_state=0).X)
+    assert X.min() == 0 and X.max() == 1 and set(kinds) == {0, 1, 2}
+    assert np.all((sizes >= 20 / 8) & (sizes <= 20 / 4))
+    # all of it is in the image, and its centre of mass is in its middle
+    assert np.all((positions >= sizes[:, None]) & (positions <= 19 - sizes[:, None]))
+    pixels = np.arange(20)
+    for axis, other in ((1, 2), (2, 1)):
+        marginal = images.sum(axis=other)
+        centre = marginal @ pixels / marginal.sum(axis=1)
+        # off by the part of the soft edge that the border cuts away, and by the grid
+        assert np.abs(centre - positions[:, axis - 1]).max() < 0.15
+    areas = np.choose(kinds, [np.pi * sizes**2, 4 * sizes**2, 2 * sizes**2])
+    assert np.abs(X.sum(axis=1) / areas - 1).max() < 0.15
+
+
+def test_sprites_move_with_their_positions():
+    """The same sprite a whole number of pixels further on is the same image, shifted."""
+    a = datasets.make_sprites(1, side=16, random_state=3)
+    kind, size = a.kinds[0], a.sizes[0]
+    assert kind in (0, 1, 2)
+    shifted = np.roll(a.X.reshape(16, 16), (1, -1), (0, 1))
+    away = np.abs(np.arange(16) - (a.positions[0] + [1, -1])[:, None])
+    down, across = away[0][:, None], away[1][None]
+    edge = [
+        np.hypot(down, across) - size, np.maximum(down, across) - size,
+        (down + across - size) / 2**0.5,
+    ][kind]  # fmt: skip
+    assert np.abs(shifted - np.clip(0.5 - edge, 0, 1)).max() < 1e-12
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_samples", 0), ("side", 3), ("side", 8.0)])
+def test_impossible_sprites(name, value):
+    with pytest.raises((ValueError, TypeError), match=f"{name} must be .*{value}"):
+        datasets.make_sprites(**{name: value})

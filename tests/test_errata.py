@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanoae import LinearAutoencoder, TiedAutoencoder
-from nanoae.datasets import make_gaussian
+from nanoae import Autoencoder, Convolutional, LinearAutoencoder, TiedAutoencoder
+from nanoae.datasets import load_digits, make_gaussian
 from nanoae.losses import squared_error
-from nanoae.network import MLP, Parameters
+from nanoae.network import MLP, Convolution, Parameters, TransposedConvolution, Upsample
 from nanoae.network.activations import sigmoid
 from nanoae.theory import (
     dropout_optimum,
@@ -428,3 +428,45 @@ def test_erratum_a_wide_code_copies_in_spite_of_dropout():
         # the clean loss is 4 τ², as each axis lacks τ
         assert -model.score(X) == pytest.approx(4 * (S / (k + 4)) ** 2, rel=1e-6)
     assert -model.score(X) < 0.004 * np.sum(VARIANCES)  # of the last, 64 units
+
+
+# --- C, "Convolutional" ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (8, 4)])
+def test_a_linear_convolutional_autoencoder_does_not_beat_pca_on_its_training_data(kernel, stride):
+    X = load_digits().X[:100]
+    n_code = (8 // stride) ** 2  # one channel
+    model = Autoencoder(
+        n_code, solver="lbfgs", tol=1e-4, random_state=0,
+        architecture=Convolutional(
+            (8, 8), (), kernel=kernel, stride=stride, circular=True, dense=False, bias=False
+        ),
+    ).fit(X)  # fmt: skip
+    eigenvalues = np.linalg.eigvalsh(X.T @ X / len(X))  # without biases neither has a mean
+    assert model.loss_ > 1.5 * eigenvalues[:-n_code].sum()
+
+
+def constant_through(layers, weight):
+    """What becomes of a constant, far from the borders."""
+    y = np.ones((1, *layers[0].shape_in))
+    for layer in layers:
+        if layer.shapes:
+            parameters = Parameters({"layer": layer})
+            parameters.values[...] = weight
+        y = layer(y)
+    return y[0, 0, 8:-8]
+
+
+def test_what_ripples_are_polyphase_sums():
+    def transposed(weight, stride):
+        k = len(weight)
+        shape = (1, 11 * stride + k)
+        layer = TransposedConvolution(1, shape, k, stride=stride, bias=False)
+        return constant_through([layer], weight)
+
+    assert set(transposed([1, 2, 3, 4, 5, 6], 3)) == {5, 7, 9}  # though 3 divides 6
+    assert set(transposed([1, 3, 2], 2)) == {3}  # though 2 does not divide 3
+    up = Upsample((1, 12), 3)
+    layers = [up, Convolution(up.shape_out, 1, 4, bias=False)]
+    assert set(constant_through(layers, [1, -2, 4, 8])) == {11}

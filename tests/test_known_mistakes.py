@@ -31,6 +31,7 @@ from nanoae import (
     VAE,
     Autoencoder,
     ContractiveAutoencoder,
+    Convolutional,
     GaussianNoise,
     LinearAutoencoder,
     LinearVAE,
@@ -52,14 +53,19 @@ from nanoae.models import beta, contractive, sparse, vae
 from nanoae.models.vae import LatentGaussian
 from nanoae.network import (
     ACTIVATIONS,
+    Convolution,
     Dense,
     Dictionary,
     Dropout,
     FullyConnected,
+    MaxPool,
     Parameters,
     Sequential,
+    TransposedConvolution,
 )
+from nanoae.network import windows as windows_module
 from nanoae.network.activations import sigmoid
+from nanoae.network.windows import Windows
 
 EIGENVALUES = np.array([9.0, 4.0, 1.0, 0.5, 0.3])
 
@@ -611,6 +617,77 @@ def momentum_adds_up_all_gradients(claim):
     steps = -0.01 * np.where(ages >= 0, 0.9 ** np.abs(ages), 0) @ GRADIENTS
     error = np.abs(path(optimizers.SGD(0.01, momentum=0.9)) / steps.cumsum(axis=0) - 1).max()
     holds(claim, "relative error of the path with momentum", error, 1e-10)
+
+
+# --- convolution ---
+
+
+def random_layer(layer, seed=10):
+    """A layer with random parameters."""
+    parameters = Parameters({"layer": layer})
+    parameters.values[...] = np.random.default_rng(seed).standard_normal(parameters.values.shape)
+    layer.parameters = parameters  # holds the memory
+    return layer
+
+
+def convolution_is_its_matrix(claim, circular_before=False):
+    """Against the definition, number by number; if asked for, with another layer called before."""
+    rng, options = np.random.default_rng(11), {"stride": 2, "padding": 1}
+    layer = random_layer(Convolution((2, 5, 6), 3, 3, bias=False, **options))
+    x = rng.standard_normal((4, 2, 5, 6))
+    if circular_before:
+        random_layer(Convolution((2, 5, 6), 3, 3, circular=True, **options))(x)
+    right = x.reshape(4, -1) @ theory.convolution_matrix(layer.weight, (5, 6), **options).T
+    holds(
+        claim,
+        "convolution against its matrix",
+        np.abs(layer(x).reshape(4, -1) - right).max(),
+        1e-13,
+    )
+
+
+def convolution_and_its_backward_are_adjoint(claim):
+    rng = np.random.default_rng(12)
+    layer = random_layer(Convolution((2, 5, 6), 2, 3, stride=2, padding=1, bias=False))
+    x = rng.standard_normal((4, 2, 5, 6))
+    y = layer.forward(x)
+    g = rng.standard_normal(y.shape)
+    error = abs(np.sum(g * y) - np.sum(layer.backward(g) * x))
+    holds(claim, "⟨g, Kx⟩ less ⟨Kᵀg, x⟩", error, 1e-12)
+
+
+def transposed_convolution_is_the_transpose(claim):
+    rng = np.random.default_rng(13)
+    down = random_layer(Convolution((1, 7), 1, 3, bias=False))
+    up = random_layer(TransposedConvolution(1, (1, 7), 3, bias=False))
+    x, h = rng.standard_normal((4, 1, 7)), rng.standard_normal((4, 1, 5))
+    error = abs(np.sum(h * down(x)) - np.sum(up(h) * x))
+    holds(claim, "⟨h, Kx⟩ less ⟨Kᵀh, x⟩", error, 1e-12)
+
+
+def a_single_pixel_comes_out_as_the_kernel(claim):
+    layer = random_layer(Convolution((1, 6, 6), 1, 3, padding=1, bias=False))
+    x = np.zeros((1, 1, 6, 6))
+    x[0, 0, 2, 3] = 1
+    y = layer(x)[0, 0]
+    y[1:4, 2:5] -= layer.weight[0, 0, ::-1, ::-1]  # window i sees place 2 at its tap 2 − i + p
+    holds(claim, "what a pixel becomes, less the kernel around it", np.abs(y).max(), 0)
+
+
+def all_windows_are_there_and_no_more(claim):
+    for n in range(3, 12):
+        layer = Convolution((1, n), 1, 3, stride=3, padding=1)
+        windows = [i for i in range(n) if 3 * i + 3 <= n + 2]
+        error = abs(layer.shape_out[1] - len(windows))
+        holds(claim, f"windows too many or too few on {n} numbers", error, 0)
+
+
+def gradient_times_input_is_kept(claim):
+    layer, x = MaxPool((1, 4, 4), 2), np.ones((1, 1, 4, 4))
+    y = layer.forward(x)
+    g = np.arange(1.0, 5.0).reshape(1, 1, 2, 2)
+    error = abs(np.sum(layer.backward(g) * x) - np.sum(g * y))
+    holds(claim, "⟨∂L/∂x, x⟩ less ⟨∂L/∂y, y⟩ where all are equal", error, 0)
 
 
 # === The catalogue ===========================================================================
@@ -1781,6 +1858,144 @@ def langevin_without_its_half(patch):
     patch.setattr(denoising, "langevin", langevin)
 
 
+# --- convolution ---
+
+IMAGES = Autoencoder(2, architecture=Convolutional((2, 2), (2,), activation="tanh"))
+
+
+def taps_backwards(patch, *names):
+    """Windows that hand their taps out, or take them back, the last one first."""
+
+    def turned(columns, windows, n_channels):
+        return columns.reshape(n_channels, windows.n_taps, -1)[:, ::-1].reshape(columns.shape)
+
+    unfold, fold = Windows.unfold, Windows.fold
+    if "unfold" in names:
+        patch.setattr(Windows, "unfold", lambda self, x: turned(unfold(self, x), self, len(x)))
+    if "fold" in names:
+        patch.setattr(Windows, "fold", lambda self, c, x: fold(self, turned(c, self, len(x)), x))
+
+
+@breaks("10.1", convolution_is_its_matrix)
+def kernel_flipped(patch):
+    """The convolution of the mathematicians: trains as well, and imported weights are garbage."""
+    taps_backwards(patch, "unfold", "fold")
+
+
+@breaks("10.1", convolution_is_its_matrix)
+def patches_in_another_order_than_weights(patch):
+    """Columns ordered (c, a, b) against weights ordered (a, b, c): im2col's classic. With one
+    channel nobody notices."""
+    patch.setattr(
+        Convolution, "_matrix",
+        property(lambda self: np.moveaxis(self.weight, 1, -1).reshape(len(self.weight), -1)),
+    )  # fmt: skip
+
+
+@breaks("10.1d", transposed_convolution_is_the_transpose)
+def transposed_kernel_not_flipped(patch):
+    """A transposed convolution made of a padded one with the kernel as it is: right for symmetric
+    kernels only."""
+    taps_backwards(patch, "fold")
+
+
+@breaks("10.1d", convolution_and_its_backward_are_adjoint)
+def channels_not_swapped_on_the_way_back(patch):
+    """w[o, c] where w[c, o] is due: an error of shapes, unless there are as many of both."""
+    right = Convolution.backward
+
+    def backward(layer, grad_y, *, input_gradient=True):
+        right(layer, grad_y, input_gradient=False)
+        flat = layer._grad_a(layer._flat(grad_y, layer.shape_out))
+        matrix = layer.weight.swapaxes(0, 1).reshape(len(layer.weight), -1)
+        grad_x = np.zeros((*layer.shape_in, len(grad_y)))
+        return np.moveaxis(layer.windows.fold(matrix.T @ flat, grad_x), -1, 0)
+
+    patch.setattr(Convolution, "backward", backward)
+
+
+@breaks("10.1", a_single_pixel_comes_out_as_the_kernel)
+def padding_off_by_one(patch):
+    """All of the padding on one side, or k/2 rounded the other way: images creep with depth."""
+    right = windows_module._fit
+
+    def fit(n, kernel, stride, padding):
+        before, count = right(n, kernel, stride, padding)
+        return before - 1, count
+
+    patch.setattr(windows_module, "_fit", fit)
+
+
+@breaks("10.1a", all_windows_are_there_and_no_more)
+def size_rounded_up(patch):
+    """⌈(N + 2p − k)/s⌉ + 1: a last window that sees what is not there, where s does not divide."""
+    patch.setattr(
+        windows_module, "_fit",
+        lambda n, kernel, stride, padding: (padding, -(-(n + 2 * padding - kernel) // stride) + 1),
+    )  # fmt: skip
+
+
+@breaks("10.1d", convolution_and_its_backward_are_adjoint)
+def overlaps_overwritten(patch):
+    """= for +=, or indexing with repeated places: where windows overlap, the last one wins."""
+
+    def fold(windows, columns, x):
+        columns = columns.reshape(len(x), windows.n_taps, *windows.counts, -1)
+        for tap, pairs in enumerate(windows._pairs.values()):
+            for places, pixels in pairs:
+                x[pixels] = columns[:, tap][places]
+        return x
+
+    patch.setattr(Windows, "fold", fold)
+
+
+@breaks("1.1b", gradient_is_right, IMAGES)
+def bias_gradient_of_a_mean_over_places(patch):
+    """A bias stands at every place, and its gradient is a sum over them, not a mean."""
+    right = Convolution.backward
+
+    def backward(layer, grad_y, **kwargs):
+        grad_x = right(layer, grad_y, **kwargs)
+        layer.grad_bias /= 4
+        return grad_x
+
+    patch.setattr(Convolution, "backward", backward)
+
+
+@breaks("10.1", convolution_is_its_matrix, True)
+def borders_left_over_in_a_work_array(patch):
+    """Patches written into an array that was used before: what nobody writes, the zeros beyond
+    the borders, is still what another layer saw there."""
+    right, work = Windows.unfold, {}
+
+    def unfold(windows, x):
+        columns = right(windows, x)
+        seen = right(windows, np.ones_like(x)) > 0
+        kept = work.setdefault(columns.shape, np.zeros_like(columns))
+        kept[seen] = columns[seen]
+        return kept
+
+    patch.setattr(Windows, "unfold", unfold)
+
+
+@breaks("10.8b", gradient_times_input_is_kept)
+def gradient_to_all_that_are_largest(patch):
+    """x == max: every one of several equal winners gets the whole gradient, which flat images,
+    and relu's zeros, have plenty of."""
+    forward = MaxPool.forward
+
+    def remembering(layer, x, rng=None):
+        layer.seen = layer._columns(x)
+        return forward(layer, x)
+
+    def backward(layer, grad_y, *, input_gradient=True):
+        is_largest = layer.seen == layer.seen.max(axis=1, keepdims=True)
+        return layer._back(is_largest * layer._flat(grad_y), grad_y)
+
+    patch.setattr(MaxPool, "forward", remembering)
+    patch.setattr(MaxPool, "backward", backward)
+
+
 # === The tests ===============================================================================
 
 each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=[m.name for m in MISTAKES])
@@ -1805,6 +2020,14 @@ def test_claims_that_are_numbers_are_equations_of_the_text():
 
 
 BLIND = [
+    *(
+        (name, "1.7a", gradient_is_right, (IMAGES,))
+        for name in (
+            "kernel_flipped",
+            "patches_in_another_order_than_weights",
+            "padding_off_by_one",
+        )
+    ),
     *((name, "1.7a", gradient_is_right, (TANH_VAE,)) for name in WRONG_KLS),
     ("weight_decay_on_biases", "1.9", gradient_is_right, (deep(weight_decay=0.3),)),
     ("tied_gradient_of_the_decoder_alone", "3.2", tied_model_recovers_pca, ()),

@@ -9,12 +9,20 @@ from nanoae.network import (
     ACTIVATIONS,
     LISTA,
     MLP,
+    AveragePool,
+    Convolution,
     Dense,
     Dictionary,
     Dropout,
+    FromImages,
     Layer,
+    MaxPool,
     Parameters,
+    Reshape,
     Sequential,
+    ToImages,
+    TransposedConvolution,
+    Upsample,
 )
 
 
@@ -36,6 +44,8 @@ class Residual(Layer):
         return grad_y + grad_x if input_gradient else None
 
 
+FLAT = Reshape((2, 2), (4,))
+
 LAYERS = {
     **{f"dense-{name}": lambda name=name: Dense(3, 4, name) for name in ACTIVATIONS},
     "dense-no-bias": lambda: Dense(3, 4, "tanh", bias=False),
@@ -45,9 +55,40 @@ LAYERS = {
     "lista": lambda: LISTA(3, 4),
     "lista-3": lambda: LISTA(3, 4, 3),
     "mlp": lambda: MLP((3, 5, 4), "tanh"),
+    "convolution": lambda: Sequential(
+        [Reshape((3,), (1, 3)), Convolution((1, 3), 2, 2, activation="tanh"), FLAT]
+    ),
+    "convolution-circular": lambda: Sequential(
+        [
+            Reshape((3,), (1, 3)),
+            Convolution((1, 3), 2, 3, stride=2, padding=1, circular=True),
+            FLAT,
+        ]
+    ),
+    "transposed": lambda: Sequential(
+        [
+            ToImages((3,)),
+            TransposedConvolution(1, (1, 4), 2, activation="softplus"),
+            FromImages((4,)),
+        ]
+    ),
+    "pooling": lambda: Sequential(
+        [
+            Dense(3, 3),
+            Reshape((3,), (1, 3)),
+            Upsample((1, 3), 3),
+            MaxPool((1, 9), 3, 2),
+            Upsample((1, 4), 2),
+            AveragePool((1, 8), 2),
+            Reshape((1, 4), (4,)),
+        ]
+    ),
     "residual": lambda: Sequential([Residual(Dense(3, 3, "tanh")), Dense(3, 4)]),
     "sequential": lambda: Sequential([Dense(3, 5, "softplus"), Dictionary(5, 4), Dense(4, 4)]),
 }
+WIDTHS = {  # elsewhere 4
+    "mlp": 5, "sequential": 5, "convolution-circular": 6, "transposed": 6, "pooling": 9,
+}  # fmt: skip
 every_layer = pytest.mark.parametrize("name", LAYERS)
 
 
@@ -184,7 +225,7 @@ def test_layers_work_on_the_last_axis(name):
 def test_layers_know_their_shapes_and_forget(name):
     layer, parameters = drawn(LAYERS[name], np.random.default_rng(0))
     assert layer.shape_in == (3,) and layer.shape_out == (4,)
-    assert layer.width == (5 if name in ("mlp", "sequential") else 4)
+    assert layer.width == WIDTHS.get(name, 4)
     assert sum(np.prod(shape) for shape in layer.shapes.values()) == len(parameters.values)
     layer.forward(np.ones((2, 3)), noise())
     assert layer.memory

@@ -24,7 +24,7 @@ from nanoae.models.hyperparameters import (
     real,
     seed,
 )
-from nanoae.network import ACTIVATIONS, Architecture, FullyConnected, Parameters
+from nanoae.network import ACTIVATIONS, Architecture, FullyConnected, Layer, Parameters
 from nanoae.optimizers import SGD, Adam, Optimizer
 from nanoae.training import Monitor, train, train_full_batch, with_mean_one
 
@@ -93,23 +93,28 @@ class DeepAutoencoder(BaseAutoencoder):
     _outputs_per_component = 1  # of the encoder: a VAE has two
 
     def _build(self, n_features: int, dtype: DTypeLike, **more: tuple[int, ...]) -> None:
+        self.encoder_, self.decoder_ = self._make_networks(n_features)
+        self._parameters = Parameters(
+            {"encoder_": self.encoder_, "decoder_": self.decoder_, **more}, dtype
+        )
+        self._loss = LOSSES[self.loss]
+
+    def _make_networks(self, n_features: int) -> tuple[Layer, Layer]:
+        """Encoder and decoder, if the architecture has them of these widths."""
         networks = self._architecture
         n_outputs = self._outputs_per_component * self.n_components
-        self.encoder_ = networks.encoder(n_features, n_outputs)
-        self.decoder_ = networks.decoder(self.n_components, n_features)
+        encoder = networks.encoder(n_features, n_outputs)
+        decoder = networks.decoder(self.n_components, n_features)
         for name, network, shapes in (
-            ("encoder", self.encoder_, ((n_features,), (n_outputs,))),
-            ("decoder", self.decoder_, ((self.n_components,), (n_features,))),
+            ("encoder", encoder, ((n_features,), (n_outputs,))),
+            ("decoder", decoder, ((self.n_components,), (n_features,))),
         ):
             if (network.shape_in, network.shape_out) != shapes:
                 raise ValueError(
                     f"the {name} of {networks!r} must lead from {shapes[0]} to {shapes[1]}; "
                     f"it leads from {network.shape_in} to {network.shape_out}."
                 )
-        self._parameters = Parameters(
-            {"encoder_": self.encoder_, "decoder_": self.decoder_, **more}, dtype
-        )
-        self._loss = LOSSES[self.loss]
+        return encoder, decoder
 
     @property
     def _architecture(self) -> Architecture:
@@ -268,3 +273,5 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
                     f"{name} must be left at {default!r} beside an architecture, which has layers "
                     f"of its own; got {value!r}."
                 )
+        if self.architecture is not None:
+            self._make_networks(n_features)  # it may refuse, and the model is still as it was

@@ -2,6 +2,7 @@
 
 from nanoae.network.activations import ACTIVATIONS
 from nanoae.network.architecture import Architecture
+from nanoae.network.convolution import Convolution, Convolutional, TransposedConvolution
 from nanoae.network.dense import Dense
 from nanoae.network.dictionary import Dictionary
 from nanoae.network.dropout import Dropout
@@ -9,9 +10,13 @@ from nanoae.network.layer import Layer
 from nanoae.network.lista import LISTA
 from nanoae.network.mlp import MLP, FullyConnected, Sequential
 from nanoae.network.parameters import Parameters
+from nanoae.network.pooling import AveragePool, MaxPool, Upsample
+from nanoae.network.reshape import FromImages, Reshape, ToImages
 from nanoae.network.transposed import Transposed
 
 __all__ = [
-    "ACTIVATIONS", "LISTA", "MLP", "Architecture", "Dense", "Dictionary", "Dropout",
-    "FullyConnected", "Layer", "Parameters", "Sequential", "Transposed",
+    "ACTIVATIONS", "LISTA", "MLP", "Architecture", "AveragePool", "Convolution", "Convolutional",
+    "Dense", "Dictionary", "Dropout", "FromImages", "FullyConnected", "Layer", "MaxPool",
+    "Parameters", "Reshape", "Sequential", "ToImages", "Transposed", "TransposedConvolution",
+    "Upsample",
 ]  # fmt: skip

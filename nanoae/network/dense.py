@@ -121,7 +121,9 @@ class Dense(Layer):
         return grad_a @ self.weight.T if input_gradient else None  # ∂L/∂x = ∂L/∂a Wᵀ (1.1c)
 
 
-def draw(rng: np.random.Generator, weight: Array, gain: float) -> None:
+def draw(
+    rng: np.random.Generator, weight: Array, gain: float, *, fans: float | None = None
+) -> None:
     """Draw ``weight`` (n_in, n_out) uniformly, of variance ``gain² · 2 / (n_in + n_out)`` (1.10c).
 
     Glorot & Bengio (2010): signals ask for ``1 / n_in`` to keep their size, gradients for
@@ -132,6 +134,8 @@ def draw(rng: np.random.Generator, weight: Array, gain: float) -> None:
     rng : Generator
     weight : ndarray of shape (n_in, n_out)
     gain : float
+    fans : float, optional
+        ``n_in + n_out`` where that is not the sum of the shape.
 
     Examples
     --------
@@ -142,5 +146,6 @@ def draw(rng: np.random.Generator, weight: Array, gain: float) -> None:
     >>> round(float(weight.var()), 4)  # 2 / 400
     0.005
     """
-    limit = gain * np.sqrt(6 / sum(weight.shape))  # the variance of these is limit²/3
+    # the variance of these is limit²/3
+    limit = gain * np.sqrt(6 / (sum(weight.shape) if fans is None else fans))
     weight[...] = rng.uniform(-limit, limit, size=weight.shape)
