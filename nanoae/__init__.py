@@ -1,6 +1,7 @@
 """nanoae: autoencoders from scratch in NumPy, held against their theory."""
 
 from nanoae import datasets, theory
+from nanoae.diagnose import diagnose_vae
 from nanoae.exceptions import ConvergenceWarning, NotFittedError, TrainingDiverged
 from nanoae.gradient_check import gradient_check
 from nanoae.models import (
@@ -28,6 +29,7 @@ __all__ = [
     "load",
     "beta_sweep",
     "gradient_check",
+    "diagnose_vae",
     "datasets",
     "theory",
     "ConvergenceWarning",
