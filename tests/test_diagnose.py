@@ -1,17 +1,31 @@
 """Which mistake is in this VAE? The diagnosis on right and wrong code that is not the package's.
 
-The mutants here are written out once more, in float32 and as users write them: none takes a formula
-from the tables of the diagnosis.
+The mutants here are written out once more, in float32 and as users write them: none takes a
+formula from the tables of the diagnosis. Those of tests/test_known_mistakes.py, which does, are
+put into the package's own VAE.
 """
 
 from __future__ import annotations
 
+import ast
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from effort import scaled
+from effort import scaled, spread
+from test_known_mistakes import MISTAKES
+from theory_report import verify
 
-from nanoae import diagnose_vae
+import nanoae.diagnose
+from nanoae import VAE, LinearVAE, diagnose_vae
+from nanoae.diagnose.__main__ import main
 from nanoae.diagnose.mistakes import CATALOGUE
+from nanoae.models import vae
 
 SHAPES = [(128, 20, 784), (100, 2, 64), (64, 16, 64), (32, 8, 30), (50, 10, 100)]
 SIZES = (0, 7, 14, 21, 28, 35)  # what the six batches have more than the first
@@ -118,11 +132,52 @@ def is_named(diagnosis, names):
     return diagnosis.verdict == "wrong" and sorted(diagnosis.mistakes) == sorted(names.split(", "))
 
 
-def wrong_kl_is_named(names, shape, rng):
+def diagnosis_of_wrong_kl(names, shape, rng):
     kl = WRONG_KLS[names]
     n, k, d = shape
     batches = [make_batch(n + more, k, d, rng) for more in SIZES]
     return diagnose_vae([hand_over(b, kl=kl(b)) for b in batches])
+
+
+# at k = 2 a mean over dimensions is a ½ too many, and without the ½ it is the right number
+SAME_AT_TWO = ("kl_with_its_half_twice", "kl_averaged_over_latent_dimensions, kl_without_the_half")
+CASES = [(names, shape) for shape in SHAPES for names in WRONG_KLS]
+
+
+@pytest.mark.equation("5.7b")
+def test_wrong_kls_are_named_from_six_batches_of_several_sizes():
+    rng = np.random.default_rng(0)
+    cases = [c for c in CASES if c[1][1] != 2 or c[0] not in SAME_AT_TWO]
+    for names, shape in spread(cases):
+        found = diagnosis_of_wrong_kl(names, shape, rng)
+        verify("5.7b", float(not is_named(found, names)), 0.02)
+
+
+@pytest.mark.slow  # a few seconds, for the whole of the claim: the two that nothing can tell, too
+@pytest.mark.equation("5.7b")
+def test_98_in_100_wrong_kls_are_named_from_six_batches():
+    rng = np.random.default_rng(1)
+    missed = [c for c in CASES if not is_named(diagnosis_of_wrong_kl(*c, rng), c[0])]
+    assert len(CASES) == 180
+    verify("5.7b", len(missed) / len(CASES), 0.02)
+
+
+@pytest.mark.equation("5.7b")
+@pytest.mark.parametrize("names", WRONG_KLS)
+def test_a_wrong_kl_is_named_from_the_function_itself(names):
+    def kl(mu, log_var):
+        m, v = mu.astype(np.float32), log_var.astype(np.float32)
+        return WRONG_KLS[names]({"m": m, "v": v, "n": len(m), "k": m.shape[1]})
+
+    verify("5.7b", float(not is_named(diagnose_vae(kl=kl), names)), 0.02)
+
+
+def test_what_is_the_same_number_is_not_told_apart():
+    b = make_batch(100, 2, 64, np.random.default_rng(2))
+    twice = diagnose_vae([hand_over(b, kl=kl_right(b) / 2)])
+    assert twice.verdict == "wrong"
+    assert twice.findings[0].also == ("right, mean over the batch, ½ twice",)
+    assert diagnose_vae([hand_over(b, kl=2 * kl_terms(b).mean())]).verdict == "right"
 
 
 # --- right code, in the conventions that are met -------------------------------------------------
@@ -227,3 +282,596 @@ def diagnoses_of_right_code(convention, batches):
         )
     whole = [{**part, "loss": loss} for part, loss in zip(parts, losses, strict=True)]
     yield "all", diagnose_vae(whole, beta=beta)
+
+
+def alarms(found):
+    """Findings that are neither right nor a convention."""
+    return [str(f) for f in found.findings if f.verdict in ("wrong", "not recognised")]
+
+
+def check_right_code(convention, shape, rng):
+    n, k, d = shape
+    batches = [make_batch(n + 5 * (i % 3), k, d, rng) for i in range(8)]
+    for how, found in diagnoses_of_right_code(convention, batches):
+        assert not alarms(found), (convention, how)
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_right_code_raises_no_alarm(convention):
+    check_right_code(convention, (32, 8, 30), np.random.default_rng(3))
+
+
+@pytest.mark.slow  # 260 diagnoses and 90 of free bits
+def test_right_code_raises_no_alarm_in_any_size():
+    rng = np.random.default_rng(4)
+    for shape in SHAPES:
+        for convention in CONVENTIONS:
+            check_right_code(convention, shape, rng)
+        check_free_bits(shape, rng)
+
+
+def check_free_bits(shape, rng):
+    n, k, d = shape
+    batches = [make_batch(n + 5 * i, k, d, rng) for i in range(8)]
+    for where, kl in FREE_BITS.items():
+        for least in (0.3, 1.0):
+            least *= k if where == "a sample" else 1
+            numbers = [np.float32(kl(kl_terms(b), least)) for b in batches]
+            parts = [
+                hand_over(b, kl=value, reconstruction=half_squared(b))
+                for b, value in zip(batches, numbers, strict=True)
+            ]
+            losses = [
+                hand_over(b, loss=value + half_squared(b))
+                for b, value in zip(batches, numbers, strict=True)
+            ]
+            assert not alarms(diagnose_vae(parts[:4])), "found"
+            for given in (parts[:4], parts[:1], losses):
+                assert not alarms(diagnose_vae(given, free_bits=least)), "given"
+            for given in (parts[:1], losses):  # which may not be enough to find them
+                assert diagnose_vae(given).verdict != "wrong"
+
+
+def test_free_bits_are_found_or_taken_and_never_called_wrong():
+    check_free_bits((32, 8, 30), np.random.default_rng(5))
+
+
+def test_free_bits_are_said_in_the_report():
+    rng = np.random.default_rng(6)
+    batches = [make_batch(n, 4, 9, rng) for n in (30, 40, 50)]
+    floor = FREE_BITS["a latent dimension"]
+    found = diagnose_vae([hand_over(b, kl=floor(kl_terms(b), 0.75)) for b in batches])
+    assert "free bits of 0.75 nats a latent dimension" in str(found)
+    one = diagnose_vae([hand_over(batches[0], kl=floor(kl_terms(batches[0]), 1.5))])
+    assert "free bits of 1.5 nats a latent dimension would give it" in str(one)
+
+
+# --- reconstructions, losses ---------------------------------------------------------------------
+
+WRONG_RECONSTRUCTIONS = {  # beside a right KL of β = 4
+    "reconstruction_averaged_over_features": ("y", lambda b: half * squared(b).mean()),
+    "reconstruction_averaged_over_features, squared_error_without_the_half_of_the_likelihood": (
+        "y", lambda b: squared(b).mean()
+    ),
+    "reconstruction_divided_by_the_batch_size_twice": ("y", lambda b: half_squared(b) / b["n"]),
+    "reconstruction_summed_over_the_batch": ("y", lambda b: half_squared(b) * b["n"]),
+    "reconstruction_with_its_sign_flipped": ("y", lambda b: -half_squared(b)),
+    "reconstruction_weighted_by_beta": ("y", lambda b: 4 * half_squared(b)),
+    "sigmoid_applied_twice": (
+        "a", lambda b: from_logits({**b, "a": 1 / (1 + np.exp(-b["a"]))}).sum(axis=1).mean()
+    ),
+    "cross_entropy_of_swapped_arguments": (
+        "p", lambda b: cross_entropy({"p": b["x"], "x": b["p"]}).sum(axis=1).mean()
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", WRONG_RECONSTRUCTIONS)
+def test_a_wrong_reconstruction_is_named_beside_a_right_kl(names):
+    rng = np.random.default_rng(7)
+    output, reconstruction = WRONG_RECONSTRUCTIONS[names]
+    for n, k, d in ((32, 8, 30), (50, 10, 100)):
+        batches = [make_batch(n + 7 * i, k, d, rng) for i in range(3)]
+        found = diagnose_vae(
+            [
+                hand_over(b, output, kl=kl_right(b), reconstruction=reconstruction(b))
+                for b in batches
+            ],
+            beta=4,
+        )
+        assert is_named(found, names), found
+
+
+def test_a_squared_error_without_its_half_is_a_convention_unless_the_noise_was_chosen():
+    b = make_batch(40, 5, 20, np.random.default_rng(8))
+    plain = hand_over(b, kl=kl_right(b), reconstruction=squared(b).sum() / 40)
+    found = diagnose_vae(**plain)
+    assert found.verdict == "convention"
+    assert (found.effective_beta, found.noise_variance) == pytest.approx((0.5, 0.5))
+    chosen = diagnose_vae(**plain, noise_variance=0.1)
+    assert chosen.mistakes == ["noise_variance_left_out"]
+    assert chosen.effective_beta == pytest.approx(5)
+
+
+LOSSES = {  # reconstruction + KL, at β = 1, and the least that must be said
+    "kl_averaged_over_latent_dimensions": lambda b: half_squared(b) + kl_terms(b).mean(),
+    "kl_without_the_minus_one": lambda b: half_squared(b) + kl_right(b) + half * b["k"],
+    "kl_from_exp_log_var_as_sigma": lambda b: (
+        half_squared(b) + WRONG_KLS["kl_from_exp_log_var_as_sigma"](b)
+    ),
+    "kl_with_the_sign_of_its_log_flipped": lambda b: (
+        half_squared(b) + WRONG_KLS["kl_with_the_sign_of_its_log_flipped"](b)
+    ),
+    "kl_with_its_sign_flipped": lambda b: half_squared(b) - kl_right(b),
+    "kl_summed_over_the_batch": lambda b: half_squared(b) + kl_terms(b).sum(),
+    "reconstruction_averaged_over_features": lambda b: half * squared(b).mean() + kl_right(b),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_mistake_is_named_from_the_loss_alone(name):
+    rng = np.random.default_rng(9)
+    batches = [make_batch(32 + 5 * (i % 3), 8, 30, rng) for i in range(8)]
+    found = diagnose_vae([hand_over(b, loss=LOSSES[name](b)) for b in batches])
+    assert found.verdict == "wrong"
+    assert name in found.mistakes
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"),
+    [(1, 4, "convention"), (1, 1, "wrong"), (1, 0, "wrong"), (1, -4, "wrong"),
+     (-1, -4, "convention"), (4, 1, "wrong"), (1, 3.7, "wrong"), (0.5, 2, "convention")],
+)  # fmt: skip
+def test_how_the_loss_adds_its_parts(a, b, verdict):
+    """Against β = 4; squared errors without their constant are a convention."""
+    rng = np.random.default_rng(10)
+    batches = []
+    for n in (20, 30, 40):
+        batch = make_batch(n, 5, 20, rng)
+        kl, reconstruction = kl_right(batch), half_squared(batch)
+        loss = np.float32(a) * reconstruction + np.float32(b) * kl
+        batches.append(hand_over(batch, kl=kl, reconstruction=reconstruction, loss=loss))
+    found = diagnose_vae(batches, beta=4)
+    assert found.verdict == verdict
+    assert found.effective_beta == pytest.approx(b / a, rel=1e-4)
+    assert ("kl_left_out_of_the_loss" in found.mistakes) == (b == 0)
+
+
+def test_a_negative_kl_is_right_if_the_loss_subtracts_it():
+    b = make_batch(40, 5, 20, np.random.default_rng(11))
+    parts = hand_over(b, kl=-kl_right(b), reconstruction=half_squared(b))
+    assert diagnose_vae(**parts).mistakes == ["kl_with_its_sign_flipped"]
+    assert diagnose_vae(**parts, loss=half_squared(b) + kl_right(b)).verdict == "convention"
+    assert diagnose_vae(**parts, loss=half_squared(b) - kl_right(b)).verdict == "wrong"
+
+
+def test_a_prior_of_another_scale_is_said():
+    rng = np.random.default_rng(12)
+    b = make_batch(40, 5, 20, rng)
+    kl = half * ((b["m"] ** 2 + np.exp(b["v"])) / 4 - 1 - b["v"] + np.log(np.float32(4)))
+    found = diagnose_vae(**hand_over(b, kl=kl.sum(axis=1)))
+    assert found.verdict == "convention"
+    assert "N(0, s² I) with s² = 4" in str(found)
+
+
+def test_dead_dimensions_are_held_against_the_linear_vae():
+    """Of six dimensions with variances 4, 3, …, and β σ² = 2.5, (6.2) lets two live."""
+    rng = np.random.default_rng(13)
+    x = rng.standard_normal((4000, 6)) * np.array([4, 3, 2, 1, 0.5, 0.1]) ** 0.5
+    model = LinearVAE(4, noise_variance=2.5, random_state=0).fit(x)
+    mu, log_var = model.encode(x)
+    x_hat = model.decoder_(mu)
+    found = diagnose_vae(
+        mu=mu, log_var=log_var, x=x, x_hat=x_hat, noise_variance=2.5,
+        kl=model.rate_distortion(x)[0], reconstruction=np.sum((x - x_hat) ** 2) / 5 / len(x),
+    )  # fmt: skip
+    assert found.verdict == "convention"
+    assert found.notes == [
+        "2 of 4 latent dimensions carry nothing (a KL below 0.01 nats); of a linear VAE with "
+        "β σ² = 2.5 it would be 2"
+    ]
+
+
+# --- noise ---------------------------------------------------------------------------------------
+
+
+def random_codes(rng, n, k):
+    mu = rng.standard_normal((n, k), dtype=np.float32)
+    spread_of_log_var = rng.uniform(0, 1.5)
+    log_var = rng.standard_normal((n, k)) * spread_of_log_var + rng.standard_normal() * 0.5 - 1
+    return mu, log_var.astype(np.float32), rng.standard_normal((n, k), dtype=np.float32)
+
+
+def test_right_noise_raises_no_alarm():
+    """600 in a thorough run; by the limits one in 10⁵ runs of that size should."""
+    rng = np.random.default_rng(14)
+    for i in range(scaled(600)):
+        mu, log_var, eps = random_codes(rng, int(rng.integers(30, 300)), int(rng.integers(1, 33)))
+        z = mu + np.exp(log_var / 2) * eps
+        found = diagnose_vae(mu=mu, log_var=log_var, z=z, **({"eps": eps} if i % 2 else {}))
+        assert found.verdict == "right", found
+
+
+WRONG_NOISE = {
+    "noise_scaled_by_the_variance": lambda m, v, e: m + np.exp(v) * e,
+    "posterior_sampled_at_the_scale_of_the_prior": lambda m, v, e: m + e,
+    "log_var_used_as_standard_deviation": lambda m, v, e: m + v * e,
+    "log_var_used_as_variance": lambda m, v, e: m + np.sqrt(abs(v)) * e,
+    "noise_scaled_by_softplus": lambda m, v, e: m + np.logaddexp(np.float32(0), v) * e,
+    "noise_scaled_by_the_squared_variance": lambda m, v, e: m + np.exp(2 * v) * e,
+    "noise_scaled_by_a_rectified_log_variance": lambda m, v, e: (
+        m + np.exp(np.maximum(v, 0) / 2) * e
+    ),
+    "noise_of_another_scale": lambda m, v, e: m + np.float32(0.1) * np.exp(v / 2) * e,
+    "noise_left_out": lambda m, v, e: m,
+    "noise_without_a_draw": lambda m, v, e: m + np.exp(v / 2),
+    "same_noise_for_the_whole_batch": lambda m, v, e: m + np.exp(v / 2) * e[:1],
+    "same_noise_for_all_dimensions": lambda m, v, e: m + np.exp(v / 2) * e[:, :1],
+}
+
+
+@pytest.mark.parametrize("with_eps", [False, True])
+@pytest.mark.parametrize("name", WRONG_NOISE)
+def test_wrong_noise_is_named(name, with_eps):
+    rng = np.random.default_rng(15)
+    for _ in range(scaled(20)):
+        n, k = int(rng.integers(100, 200)), int(rng.integers(5, 20))
+        mu, log_var, eps = (rng.standard_normal((n, k), dtype=np.float32) for _ in range(3))
+        z = WRONG_NOISE[name](mu, log_var, eps)
+        if (with_eps and name.startswith("same_noise")) or name == "noise_without_a_draw":
+            eps = ((z - mu) / np.exp(log_var / 2)).astype(np.float32)  # what was used
+        found = diagnose_vae(mu=mu, log_var=log_var, z=z, **({"eps": eps} if with_eps else {}))
+        assert found.mistakes == [name], found
+
+
+@pytest.mark.parametrize("with_eps", [False, True])
+def test_noise_that_repeats_itself_or_is_uniform(with_eps):
+    rng = np.random.default_rng(16)
+    eps = rng.standard_normal((50, 4))
+    batches, uniform = [], []
+    for _ in range(3):
+        mu, log_var = rng.standard_normal((2, 50, 4))
+        for noise, kind in ((eps, batches), (rng.random((50, 4)), uniform)):
+            kind.append({"mu": mu, "log_var": log_var, "z": mu + np.exp(log_var / 2) * noise})
+            if with_eps:
+                kind[-1]["eps"] = noise
+    assert diagnose_vae(batches).mistakes == ["same_noise_at_every_step"]
+    assert diagnose_vae(uniform).mistakes == ["uniform_noise"]
+    # the same forward pass, handed over twice, is no evidence
+    assert diagnose_vae([batches[0], batches[0]]).verdict == "right"
+
+
+def test_noise_that_float32_codes_have_no_digits_for_is_not_judged():
+    rng = np.random.default_rng(17)
+    mu = 100 * rng.standard_normal((100, 5), dtype=np.float32)
+    log_var = np.full((100, 5), -20, np.float32)
+    z = mu + np.exp(log_var / 2) * rng.standard_normal((100, 5), dtype=np.float32)
+    found = diagnose_vae(mu=mu, log_var=log_var, z=z, kl=np.float32(1))
+    assert all(finding.about == "KL" for finding in found.findings)
+
+
+def test_correlated_and_otherwise_abnormal_noise():
+    rng = np.random.default_rng(18)
+    mu, log_var, eps = rng.standard_normal((3, 200, 3))
+    eps[:, 1] = 0.8 * eps[:, 0] + 0.6 * eps[:, 1]
+    z = mu + np.exp(log_var / 2) * eps
+    assert "correlated" in str(diagnose_vae(mu=mu, log_var=log_var, z=z))
+    mu, log_var, _ = rng.standard_normal((3, 2000, 3))
+    laplace = rng.laplace(0, 0.5**0.5, (2000, 3))
+    z = mu + np.exp(log_var / 2) * laplace
+    assert diagnose_vae(mu=mu, log_var=log_var, z=z, eps=laplace).verdict == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("array", "reads"),
+    [(lambda v: v / 2, "log σ"), (lambda v: np.exp(v / 2), "σ"), (np.exp, "σ²")],
+)
+def test_an_array_that_is_log_sigma_throughout_is_a_convention(array, reads):
+    rng = np.random.default_rng(19)
+    mu, log_var, eps = rng.standard_normal((3, 100, 5))
+    kl = ((mu**2 + np.exp(log_var) - 1 - log_var) / 2).sum(axis=1).mean()
+    z = mu + np.exp(log_var / 2) * eps
+    found = diagnose_vae(mu=mu, log_var=array(log_var), z=z, kl=kl)
+    assert found.verdict == "convention"
+    assert f"agree that the array handed over as log_var is {reads}" in str(found)
+    assert diagnose_vae(mu=mu, log_var=array(log_var), kl=kl).verdict == "wrong"
+
+
+# --- gradients -----------------------------------------------------------------------------------
+
+WRONG_GRADIENTS = {  # what comes back to μ and log σ² by z, and from the KL
+    "right": (1, 1, 1, 1),
+    "gradient_cut_at_the_sample": (0, 0, 1, 1),
+    "sigma_detached_in_the_sample": (1, 0, 1, 1),
+    "log_var_gradient_without_its_half": (1, 2, 1, 1),
+    "kl_left_out_of_the_gradient": (1, 1, 0, 0),
+    "kl_gradient_of_one_head_only": (1, 1, 0, 1),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_GRADIENTS)
+def test_a_wrong_gradient_is_named(name):
+    rng = np.random.default_rng(20)
+    mu, log_var, eps, grad_z = rng.standard_normal((4, 64, 5), dtype=np.float32)
+    by_mu, by_sigma, kl_mu, kl_sigma = map(np.float32, WRONG_GRADIENTS[name])
+    found = diagnose_vae(
+        mu=mu, log_var=log_var, eps=eps, grad_z=grad_z,
+        grad_mu=by_mu * grad_z + kl_mu * mu / 64,
+        grad_log_var=by_sigma * grad_z * np.exp(log_var / 2) * eps / 2
+        + kl_sigma * (np.exp(log_var) - 1) / 128,
+    )  # fmt: skip
+    assert found.mistakes == ([] if name == "right" else [name])
+
+
+def test_a_gradient_of_another_form_is_not_recognised():
+    arrays = np.random.default_rng(21).standard_normal((6, 64, 5))
+    names = ("mu", "log_var", "eps", "grad_z", "grad_mu", "grad_log_var")
+    assert diagnose_vae(**dict(zip(names, arrays, strict=True))).verdict == "not recognised"
+
+
+# --- the package's own VAE, right and with the known mistakes ------------------------------------
+
+
+def arrays_of(model, X, rng):
+    """What passes through one training step, as somebody would take it out of his own code."""
+    seen = {}
+    seen["mu"], seen["log_var"] = model.encode(X)
+    forward, backward, encoder_backward = (
+        model.decoder_.forward, model.decoder_.backward, model.encoder_.backward
+    )  # fmt: skip
+
+    def decode(z, rng=None):
+        seen["z"], seen["x_hat"] = z.copy(), forward(z, rng).copy()
+        return forward(z, rng)
+
+    def decode_back(grad, **kwargs):
+        grad_z = backward(grad, **kwargs)
+        seen["grad_z"] = grad_z.copy()
+        return grad_z
+
+    def encode_back(grad, **kwargs):
+        seen["grad_mu"], seen["grad_log_var"] = np.split(grad, 2, axis=1)
+        return encoder_backward(grad, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model.decoder_, "forward", decode)
+        patch.setattr(model.decoder_, "backward", decode_back)
+        patch.setattr(model.encoder_, "backward", encode_back)
+        loss = model.loss_and_gradient(X, rng)[0]
+    kl = vae.gaussian_kl(seen["mu"], seen["log_var"])[0]
+    eps = (seen["z"] - seen["mu"]) / np.exp(seen["log_var"] / 2)
+    numbers = {"loss": loss, "kl": kl, "reconstruction": loss - model.beta * kl}
+    return {**seen, "x": X, "eps": eps, **numbers}
+
+
+def own_vae():
+    rng = np.random.default_rng(22)
+    X = rng.standard_normal((60, 6))
+    model = VAE(2, hidden_layer_sizes=(4,), activation="tanh", max_iter=1, random_state=0).fit(X)
+    model.parameters_[...] = rng.normal(0, 0.7, model.parameters_.shape)
+    return model, [X[:n] for n in (60, 53, 47)]
+
+
+def test_the_packages_own_vae_is_right():
+    model, batches = own_vae()
+    found = diagnose_vae(
+        [arrays_of(model, X, np.random.default_rng(i)) for i, X in enumerate(batches)]
+    )
+    assert found.verdict == "right", found
+    assert found.effective_beta == pytest.approx(1)
+    assert not found.not_checked
+
+
+OWN_CLAIMS = ("5.2", "5.3", "5.6a", "5.6b", "6.7", "independent noise", "mean over samples")
+OWN = [m for m in MISTAKES if m.name in CATALOGUE and m.claim in OWN_CLAIMS]
+
+
+@pytest.mark.parametrize("mistake", OWN, ids=[m.name for m in OWN])
+def test_a_known_mistake_in_the_packages_own_vae_is_named(mistake, monkeypatch):
+    model, batches = own_vae()
+    mistake.put_in(monkeypatch)
+    rng = np.random.default_rng(23)
+    with np.errstate(all="ignore"):
+        arrays = [arrays_of(model, X, rng) for X in batches]
+    if mistake.name == "same_noise_at_every_step":  # of batches of one size
+        arrays = [arrays_of(model, X, rng) for X in (batches[0], batches[0][::-1].copy())]
+    if "grad" not in mistake.name and "detached" not in mistake.name:  # ε is taken from z
+        for batch in arrays:
+            del batch["eps"]
+    if mistake.name == "kl_left_out_of_the_loss":
+        for batch in arrays:
+            batch["kl"] = kl_terms({"m": batch["mu"], "v": batch["log_var"]}).sum(axis=1).mean()
+    found = diagnose_vae(arrays)
+    name = mistake.name
+    if name == "kl_with_its_half_twice":  # the same number at k = 2
+        name = "kl_averaged_over_latent_dimensions"
+    assert name in found.mistakes, found
+
+
+# --- what is handed over -------------------------------------------------------------------------
+
+
+def good(**changes):
+    b = make_batch(20, 3, 12, np.random.default_rng(24))
+    return {**hand_over(b, kl=kl_right(b), reconstruction=half_squared(b)), **changes}
+
+
+def test_shapes_and_types_that_other_frameworks_have():
+    b = make_batch(20, 3, 16, np.random.default_rng(25))
+    each = kl_terms(b).sum(axis=1)
+    tensor = SimpleNamespace(detach=lambda: SimpleNamespace(cpu=lambda: b["m"]))
+    for changes in (
+        {"kl": each[:, None]},
+        {"kl": kl_terms(b)},
+        {"kl": np.array(each.mean())},
+        {"kl": np.array([each.mean()])},
+        {"kl": float(each.mean())},
+        {"mu": b["m"].tolist(), "log_var": b["v"].astype(np.float64), "kl": float(each.mean())},
+        {"mu": tensor, "kl": each},
+        {"x": b["x"].reshape(20, 1, 4, 4), "x_hat": b["y"].reshape(20, 1, 4, 4), "kl": each},
+        {"x": b["x"].reshape(20, 1, 4, 4), "kl": each.mean()},
+    ):
+        found = diagnose_vae(**{**hand_over(b, reconstruction=half_squared(b)), **changes})
+        assert not alarms(found)
+        assert found.effective_beta == pytest.approx(1)
+
+
+def test_half_precision_and_rounded_numbers():
+    b = make_batch(20, 3, 16, np.random.default_rng(26))
+    kl = kl_right(b)
+    mu, log_var = b["m"].astype(np.float16), b["v"].astype(np.float16)
+    assert diagnose_vae(mu=mu, log_var=log_var, kl=kl).verdict == "right"
+    printed = float(f"{kl:.3g}")
+    assert diagnose_vae(mu=b["m"], log_var=b["v"], kl=printed, rtol=1e-2).verdict == "right"
+    assert diagnose_vae(mu=b["m"], log_var=b["v"], kl=printed).verdict == "not recognised"
+
+
+def test_codes_that_carry_nothing_have_no_scale():
+    b = make_batch(20, 3, 16, np.random.default_rng(27))
+    found = diagnose_vae(mu=0 * b["m"], log_var=0 * b["v"], kl=0.0)
+    assert found.verdict == "not recognised"
+    assert "3 of 3 latent dimensions carry nothing" in str(found)
+
+
+@pytest.mark.parametrize("name", ["data", "outputs"])
+def test_data_and_outputs_that_give_a_mistake_away(name):
+    b = make_batch(20, 3, 16, np.random.default_rng(28))
+    if name == "data":
+        b["x"] *= 255
+        found = diagnose_vae(**hand_over(b, "a", reconstruction=from_logits(b).sum() / 20))
+        assert found.mistakes == ["pixels_up_to_255_as_probabilities"]
+    else:
+        b["p"] = 1 / (1 + np.exp(-b["p"]))
+        found = diagnose_vae(**hand_over(b, "p", reconstruction=cross_entropy(b).sum() / 20))
+        assert found.mistakes == ["sigmoid_applied_twice"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "nothing to check: give batches"),
+        ({"mu": np.ones((2, 2))}, "nothing to check with what was given: the KL: needs log_var"),
+        (good(log_var=np.ones((20, 2))), "mu and log_var must have the same shape; got"),
+        (good(log_var=np.ones((20, 1))), r"pass np.broadcast_to\(log_var, \(20, 3\)\)"),
+        (good(mu=np.full((20, 3), np.nan)), "mu contains NaN or infinity"),
+        (good(kl=np.inf), "kl contains NaN or infinity"),
+        (good(kl=np.ones(7)), "kl of batch 0 has 7 values for 20 samples"),
+        (good(x=np.ones((19, 12)), x_hat=np.ones((19, 12))), "mu has 20 rows and x 19"),
+        (good(x=np.ones((20, 2, 3, 2)), x_hat=np.ones((20, 2, 2, 3))), "axes must come"),
+        (good(mu=np.ones(3)), "mu must have one row a sample"),
+        (good(mu=[["a"]]), "mu must hold real numbers"),
+        (good(mu=[[1.0], [1.0, 2.0]]), "mu cannot be read as a NumPy array"),
+        (good(mu=np.ma.masked_greater(np.arange(60.0).reshape(20, 3), 3)), "has masked values"),
+        (good(x=np.ones((0, 12))), "x is empty"),
+        (good(beta=0), "beta must be finite and greater than 0; got 0"),
+        (good(noise_variance=-1), "noise_variance must be finite and greater than 0"),
+        (good(free_bits=-1), "free_bits must be finite and at least 0"),
+        (good(rtol=1), "rtol must be finite and strictly between 0 and 0.1"),
+        ({"batches": 3}, "batches must be a list of dicts"),
+        ({"batches": [3]}, "batch 0 is 3"),
+        ({"batches": []}, "batches is empty"),
+        ({"batches": [good()], "mu": 1}, "give batches or arrays, not both; got batches and mu"),
+        ({"batches": [{"logvar": 1}]}, "'logvar' is not known.*Did you mean 'log_var'"),
+        ({"batches": [good(), {"mu": np.ones((2, 3))}]}, "batch 1 lacks kl, which batch 0 has"),
+        ({"batches": [good(kl=lambda mu, log_var: 0)]}, "only kl may be one, given beside"),
+        (
+            {"batches": [{"mu": np.ones((2, k)), "log_var": np.ones((2, k))} for k in (2, 3)]},
+            "mu has 3 columns in batch 1 and 2 in batch 0",
+        ),
+        ({"kl": lambda mu, log_var: mu @ log_var}, r"kl\(mu, log_var\) raised ValueError"),
+        ({"kl": lambda mu, log_var: None}, "kl must hold real numbers"),
+        (good(kl=np.ones(20), loss=np.ones(7)), "loss of batch 0 has 7 values"),
+        (
+            {**{key: v for key, v in good().items() if "kl" not in key}, "reconstruction": None,
+             "loss": 1.0},
+            "the loss alone: needs 4 losses at least",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_gets_one_sentence(given, sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence) as error:
+        diagnose_vae(**given)
+    assert "\n" not in str(error.value)
+
+
+def test_what_was_not_checked_is_said():
+    found = diagnose_vae(**good())
+    assert found.not_checked == [
+        "the noise: needs z",
+        "the gradients: needs eps, grad_z, grad_mu, grad_log_var",
+        "the loss: needs loss",
+    ]
+
+
+# --- from a file ---------------------------------------------------------------------------------
+
+
+def test_from_a_file(tmp_path, capsys):
+    right, wrong = tmp_path / "right.npz", tmp_path / "wrong.npz"
+    np.savez(right, **good())
+    np.savez(wrong, **{f"{key}_{i}": v for i in range(2) for key, v in good(kl=1.23).items()})
+    assert main([str(right)]) == 0
+    assert capsys.readouterr().out == str(diagnose_vae(**good())) + "\n"
+    b = make_batch(20, 3, 12, np.random.default_rng(24))
+    np.savez(wrong, **good(kl=kl_terms(b).mean()))
+    assert main([str(wrong), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["verdict"] == "wrong"
+    assert report["mistakes"] == ["kl_averaged_over_latent_dimensions"]
+    assert report["effective_beta"] == pytest.approx(1 / 3)
+    assert {finding["about"] for finding in report["findings"]} == {"KL", "reconstruction", "β"}
+
+
+def test_several_batches_and_options_in_a_file(tmp_path, capsys):
+    rng = np.random.default_rng(29)
+    path = tmp_path / "run.npz"
+    batches = [make_batch(n, 3, 12, rng) for n in (10, 12)]
+    parts = [hand_over(b, kl=kl_right(b), reconstruction=half_squared(b) * 2) for b in batches]
+    np.savez(path, **{f"{key}_{i}": v for i, part in enumerate(parts) for key, v in part.items()})
+    assert main([str(path), "--noise-variance", "0.5", "--beta", "1"]) == 0
+    assert "KL: right, mean over the batch (2 numbers" in capsys.readouterr().out
+    assert main([str(path), "--noise-variance", "0.1"]) == 1
+
+
+def npy_file():
+    file = io.BytesIO()
+    np.save(file, np.ones(3))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("write", "sentence"),
+    [
+        (lambda path: None, "cannot be read as an npz file"),
+        (lambda path: path.write_bytes(b"PK\x03\x04 no"), "cannot be read as an npz file"),
+        (lambda path: path.write_bytes(npy_file()), "cannot be read as an npz file"),
+        (lambda path: np.savez(path, mu_0=1, mu=1), "number those of every batch, or of none"),
+        (lambda path: np.savez(path, nu=np.ones((2, 2))), "'nu' is not known"),
+        (lambda path: np.savez(path, mu=np.array([None])), "cannot be read as an npz file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_exit_status_2(write, sentence, tmp_path, capsys):
+    path = tmp_path / "run.npz"
+    write(path)
+    assert main([str(path)]) == 2
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert captured.err.count("\n") == 1
+    assert not captured.out
+
+
+def test_the_command_runs(tmp_path):
+    path = tmp_path / "run.npz"
+    np.savez(path, **good(kl=-1.0))
+    command = [sys.executable, "-m", "nanoae.diagnose", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "not recognised  KL" in done.stdout
+
+
+def test_the_diagnosis_knows_neither_models_nor_theory():
+    for path in Path(nanoae.diagnose.__file__).parent.glob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        ours = {m for m in modules if m.startswith("nanoae") and "nanoae.diagnose" not in m}
+        assert ours <= {"nanoae.arrays", "nanoae.validation"}, path

@@ -37,12 +37,12 @@ def read(path: str) -> list[dict[str, Any]]:
     [(2, 1), (3, 1)]
     """
     try:
-        file = np.load(path, allow_pickle=False)
-        arrays = {name: file[name] for name in file.files} if hasattr(file, "files") else None
+        with open(path, "rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read as an npz file: {error}") from None
     if not arrays:
-        raise ValueError(f"{path} is no npz file with arrays; write one with np.savez.")
+        raise ValueError(f"{path} holds no arrays; write some with np.savez.")
     batches: dict[int, dict[str, Any]] = defaultdict(dict)
     for name, array in arrays.items():
         numbered = re.fullmatch(r"(.+?)_(\d+)", name)

@@ -140,12 +140,17 @@ def _check_same(
 
 def _read_array(name: str, value: Any) -> tuple[Array, np.dtype[Any]]:
     """The array in float64, and the dtype that its numbers have been rounded to."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked values; leave their rows out.")
     try:
         if hasattr(value, "detach"):  # a PyTorch tensor, which may still be part of a graph
             value = value.detach().cpu()
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name} cannot be read as a NumPy array: {error}") from None
+        raise ValueError(
+            f"{name} cannot be read as a NumPy array ({error}); of a tensor pass "
+            ".detach().cpu().float().numpy()."
+        ) from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold real numbers; got an array of {array.dtype}.")
     if array.size == 0:

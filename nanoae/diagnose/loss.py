@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from nanoae.diagnose.report import VERDICTS, Finding
 from nanoae.diagnose.search import Match, Numbers, candidates
 
 SAME = 1e-6  # weights that are one differ by rounding alone
+FITTED = "factors that have no name here, by least squares"
 HALF_THE_NOISE = "that is, half the noise variance that it says"
 ENOUGH = 4  # losses that two unknown factors are read off, and two more to confirm them
 
@@ -38,16 +40,30 @@ ENOUGH = 4  # losses that two unknown factors are read off, and two more to conf
 # === The loss from its two reported parts ====================================================
 
 
+class Factors(NamedTuple):
+    """What the reconstruction (a) and the KL (b) are multiplied by; exact, or by least squares.
+
+    Examples
+    --------
+    >>> from nanoae.diagnose.loss import Factors
+    >>> Factors(1.0, 4.0, exact=True).b
+    4.0
+    """
+
+    a: float
+    b: float
+    exact: bool
+
+
 def diagnose_sum(
     batches: Sequence[Batch], beta: float, rtol: float
-) -> tuple[Finding, Array | None]:
+) -> tuple[Finding, Factors | None]:
     """How the reported parts are added up in the reported loss: ``a · reconstruction + b · kl``.
 
     Returns
     -------
     finding : Finding
-    factors : ndarray of shape (2,) or None
-        a and b.
+    factors : Factors or None
 
     Examples
     --------
@@ -56,8 +72,8 @@ def diagnose_sum(
     >>> batch = {key: np.array([v]) for key, v in
     ...          {"reconstruction": 3.0, "kl": 0.5, "loss": 3.5}.items()}
     >>> finding, factors = diagnose_sum([batch], beta=4.0, rtol=1e-9)
-    >>> finding.words, factors.tolist()
-    ('reconstruction + KL', [1.0, 1.0])
+    >>> finding.words, factors
+    ('reconstruction + KL', Factors(a=1.0, b=1.0, exact=True))
     """
     A, loss = _parts(batches)
     known = [
@@ -70,7 +86,7 @@ def diagnose_sum(
         (-1.0, 1.0, "KL − reconstruction"),
         (-1.0, beta, f"{beta:g} KL − reconstruction"),
         (beta, 1.0, f"{beta:g} reconstruction + KL"),
-        (0.5, 0.5, "half the sum"),
+        (0.5, 0.5 * beta, "half the sum"),
     ]
     for a, b, words in known:
         error = _error(A, np.array([a, b]), loss)
@@ -78,16 +94,16 @@ def diagnose_sum(
             verdict: Verdict = "wrong" if b == 0 else "right"
             names = (KL_NOT_IN_LOSS.name,) if b == 0 else ()
             says = KL_NOT_IN_LOSS.consequence if b == 0 else ""
-            return (
-                Finding("loss", verdict, words, says, names, len(loss), error), np.array([a, b])
-            )  # fmt: skip
+            finding = Finding("loss", verdict, words, says, names, len(loss), error)
+            return finding, Factors(a, b, exact=True)
     if len(loss) > 2:
         size = np.abs(A).max(axis=0) + 1e-300
         factors = np.linalg.lstsq(A / size, loss, rcond=None)[0] / size
         error = _error(A, factors, loss)
         if error < rtol:
             words = f"{factors[0]:.5g} times the reconstruction + {factors[1]:.5g} times the KL"
-            return Finding("loss", "right", words, "", (), len(loss), error), factors
+            finding = Finding("loss", "right", words, FITTED, (), len(loss), error)
+            return finding, Factors(float(factors[0]), float(factors[1]), exact=False)
     words = "not the two parts with any factors"
     says = "there is a third term in it, or the parts are of another batch"
     return Finding("loss", "not recognised", words, says, (), len(loss)), None
@@ -120,7 +136,7 @@ def _error(A: Array, factors: Array, loss: Array) -> float:
 
 
 def diagnose_beta(
-    kl: tuple[Finding, Match], reconstruction: tuple[Finding, Match], factors: Array | None,
+    kl: tuple[Finding, Match], reconstruction: tuple[Finding, Match], factors: Factors | None,
     sizes: Sequence[Size],
 ) -> tuple[Finding, Finding, Finding, float]:  # fmt: skip
     """Which β the weights of the two parts make, and what that means for both.
@@ -128,7 +144,7 @@ def diagnose_beta(
     Parameters
     ----------
     kl, reconstruction : tuple of Finding and Match
-    factors : ndarray of shape (2,) or None
+    factors : Factors or None
         Of the two in the loss; None: they are added as they stand, the KL times β if that is not
         in it already.
     sizes : sequence of Size
@@ -156,13 +172,15 @@ def diagnose_beta(
     """
     (kl_finding, kl_match), (rec_finding, rec_match) = kl, reconstruction
     beta = sizes[0].beta
-    a, b = (1.0, 1.0 if kl_match.has("times β") else beta) if factors is None else factors
+    if factors is None:
+        factors = Factors(1.0, 1.0 if kl_match.has("times β") else beta, exact=True)
+    a, b, exact = factors
     ratios = np.array([
         b * float(np.mean(kl_match.weight(size))) / (a * float(np.mean(rec_match.weight(size))))
         for size in sizes
     ])  # fmt: skip
     effective = float(ratios[0])
-    tolerance = SAME if kl_match.named and rec_match.named else 1e-3
+    tolerance = SAME if exact and kl_match.named and rec_match.named else 1e-3
     varies = np.ptp(ratios) > tolerance * np.abs(ratios).max()
     # ‖x − x̂‖² is what a noise variance half as large gives, and may be meant
     is_half = rec_match.has("missing ½") and "squared error" in rec_match.term.words
@@ -179,8 +197,7 @@ def diagnose_beta(
         words += f", and in another batch {ratios[np.argmax(np.abs(ratios - effective))]:.6g}"
     names = _names(kl_match) + _names(rec_match)
     says = f"the KL is: {kl_match.scale.words}; the reconstruction: {rec_match.scale.words}"
-    if factors is not None:
-        says += f"; in the loss they have the factors {b:.6g} and {a:.6g}"
+    says += f"; in the loss they have the factors {b:.6g} and {a:.6g}"
     finding = Finding("β", "wrong", words, says, names)
     return _of_term(kl_finding, kl_match), _of_term(rec_finding, rec_match), finding, effective
 
@@ -192,7 +209,7 @@ def _shared(finding: Finding, match: Match) -> Finding:
         return finding
     if match.term.verdict == "wrong":
         return replace(finding, mistakes=(match.term.name,) if match.term.name else ())
-    says = "a convention, as the other part of the loss has it too"
+    says = "a convention, as the rest of the loss makes up for it"
     return replace(finding, verdict="convention", consequence=says, mistakes=())
 
 
@@ -211,12 +228,12 @@ def _ratio(ratio: float, size: Size) -> str:
     s2 = size.noise_variance
     formulas = {
         "1/k": 1 / k, "d": d, "1/d": 1 / d, "d/2": d / 2, "2/d": 2 / d, "d/k": d / k, "k/d": k / d,
-        "n": n, "1/n": 1 / n, "2": 2.0, "1/2": 0.5, "−1": -1.0, "β": size.beta,
+        "n": n, "1/n": 1 / n, "1/2": 0.5, "β": size.beta,
         "1/β": 1 / size.beta, "d/(2k)": d / (2 * k), "1/(2σ²)": 1 / (2 * s2), "2σ²": 2 * s2,
         "1/(2dσ²)": 1 / (2 * d * s2), "d/(2σ²)": d / (2 * s2),
     }  # fmt: skip
     names = [name for name, value in formulas.items() if abs(ratio / value - 1) < 2e-3]
-    return f"{names[0]} = {ratio:.6g}" if names and names[0] != f"{ratio:.6g}" else f"{ratio:.6g}"
+    return f"{names[0]} = {ratio:.6g}" if names else f"{ratio:.6g}"
 
 
 # === The loss alone ==========================================================================
@@ -233,6 +250,7 @@ def diagnose_loss(
     Returns
     -------
     findings : list of Finding
+        Empty if there are fewer than `ENOUGH` losses.
     effective_beta : float or None
     likelihood : str
         In words; empty if it could not be told.
@@ -255,9 +273,7 @@ def diagnose_loss(
     """
     numbers = Numbers.read(batches, "loss", "x")
     if len(numbers.values) < ENOUGH:
-        says = f"give {ENOUGH} losses at least, or KL and reconstruction apart"
-        words = "too few numbers to read two factors off"
-        return [Finding("loss", "not recognised", words, says, (), len(numbers.values))], None, ""
+        return [], None, ""
     best = _best_pair(batches, numbers, setting)
     if best is None:
         words = "no pair of formulas gives these numbers"

@@ -616,6 +616,9 @@ def scales(reductions: list[Scale], factors: list[Scale], size: Size) -> list[Sc
     (135, ['mean over the batch', 'sum over the batch', 'mean over the batch, times β'])
     """
     factors = [f for f in factors if f.value(size) != 1]
+    values = [np.broadcast_to(r.value(size), np.shape(size.n)).tolist() for r in reductions]
+    # with one sample behind a number, one dimension or no known data, some are the same
+    reductions = [r for i, r in enumerate(reductions) if values[i] not in values[:i]]
     products = [
         combination
         for count in range(3)

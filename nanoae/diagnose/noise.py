@@ -62,6 +62,8 @@ def diagnose_noise(batches: Sequence[Batch], eps: float) -> tuple[list[Finding],
     Returns
     -------
     findings : list of Finding
+        Nothing is said about a distribution if there are fewer than `FEW` numbers, or if σ is
+        lost in the rounding of z.
     reads : str
         What σ takes the array log_var for; empty if that was not found.
 
@@ -77,6 +79,9 @@ def diagnose_noise(batches: Sequence[Batch], eps: float) -> tuple[list[Finding],
     """
     z, mu, log_var = (np.vstack([b[key] for b in batches]) for key in ("z", "mu", "log_var"))
     draws = _Draws(z - mu, log_var, eps * (np.abs(z) + np.abs(mu)))
+    seen = np.isfinite(draws.eps(SIGMAS[0]))
+    if np.sum(seen) < min(FEW, seen.size):
+        return [], ""  # z has no digits for so small a σ
     if np.all(np.abs(draws.e) <= 8 * draws.resolution):
         return [_finding(NO_NOISE, draws.e.size)], ""
     if all("eps" in batch for batch in batches):
@@ -132,8 +137,7 @@ def _without_eps(batches: Sequence[Batch], draws: _Draws) -> tuple[list[Finding]
         if structure is not None and np.all(np.abs(u[np.isfinite(u)]) < 8):
             return [_sigma_finding(sigma, count), structure], sigma.reads
     if count < FEW:
-        words = f"not told from {count} numbers"
-        return [Finding("noise", "not recognised", words, "give a larger batch", (), count)], ""
+        return [], ""
     likelihoods = np.array([draws.log_likelihood(sigma) for sigma in SIGMAS])
     # a wrong one beats the right one by so much with a probability below e⁻²⁰
     usual_will_do = likelihoods[0] > likelihoods.max() - 20
@@ -145,6 +149,7 @@ def _without_eps(batches: Sequence[Batch], draws: _Draws) -> tuple[list[Finding]
             f"σ = {other.words}"
             for other, likelihood in zip(SIGMAS, likelihoods, strict=True)
             if likelihood > likelihoods.max() - 5
+            and other.verdict == "wrong"
             and not np.allclose(other.value(draws.log_var), chosen)
         ]
         found = replace(_sigma_finding(sigma, count), also=tuple(close[:3]))
@@ -219,8 +224,7 @@ def _distribution(u: Array, parts: list[Array], batches: Sequence[Batch]) -> lis
     seen = u[np.isfinite(u)]
     count = len(seen)
     if count < FEW:
-        words = f"the distribution of ε is not told from {count} numbers"
-        return [Finding("noise", "not recognised", words, "give a larger batch", (), count)]
+        return []
     squares = np.sum(seen**2)
     is_odd = (
         abs(seen.mean()) * count**0.5 > LIMIT

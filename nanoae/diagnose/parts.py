@@ -31,7 +31,7 @@ from nanoae.diagnose.mistakes import (
     scales,
 )
 from nanoae.diagnose.report import VERDICTS, Finding
-from nanoae.diagnose.search import Match, Numbers, candidates, find_matches, near_ties
+from nanoae.diagnose.search import TELLING, Match, Numbers, candidates, find_matches, near_ties
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ def diagnose_kl(batches: Sequence[Batch], setting: Setting) -> tuple[Finding, Ma
     rtol = setting.rtol
     kl = [right_kl(batch["mu"], batch["log_var"]) for batch in batches]
     terms = candidates(batches, KL_TERMS, "mu", "log_var")
+    size_of_terms = numbers.sums([1 + t for t in kl])
+    if np.isfinite(size_of_terms).all() and np.all(np.abs(numbers.values) <= rtol * size_of_terms):
+        words = "0 to rounding, so that neither its formula nor its scale can be told"
+        says = "the codes carry nothing: hand over an earlier step"
+        return Finding("KL", "not recognised", words, says, (), len(numbers.values)), None
     of_kl = scales(KL_REDUCTIONS, KL_FACTORS, size)
     conventions = [s for s in of_kl if all(part.verdict != "wrong" for part in s.parts)]
     if all("z" in batch for batch in batches):
@@ -89,16 +94,17 @@ def diagnose_kl(batches: Sequence[Batch], setting: Setting) -> tuple[Finding, Ma
     matches = find_matches(numbers, terms, of_kl, size, rtol) or draws
     if matches and matches[0].named:
         return _finding("KL", matches, numbers, setting), matches[0]
+    some = _some_of_it(numbers, kl, rtol)
+    if some is not None:
+        return some, None
     free, hint = _free_bits(numbers, kl, conventions, size, setting)
     if free is not None:
         return _finding("KL", [free], numbers, setting), free
     if matches:
         return _finding("KL", matches, numbers, setting), matches[0]
-    other = _some_of_it(numbers, kl, rtol) or _coefficients(numbers, batches, rtol)
+    other = _coefficients(numbers, batches, rtol)
     if other is not None:
         return other, None
-    if not np.any(rtol * (1 + numbers.k / 4) < np.abs(numbers.values)):
-        hint = "it is 0 to rounding, so that its scale cannot be told: hand over an earlier step"
     hint = hint or (
         "hand over one number a sample, or the function itself; of free bits say how many, of "
         "rounded numbers their rtol"
@@ -160,6 +166,8 @@ def _free_bits(
         error = float(np.max(np.abs(target - floored) / (floored + numbers.k / 4)))
         if error > setting.rtol * (1 if setting.free_bits is not None else 5):
             continue
+        if setting.free_bits is None and len(parts) > 1 and np.ptp(floored) < setting.rtol:
+            continue  # all is floored: any constant would do
         if setting.free_bits is None and len(parts) == 1:
             hint = hint or (
                 f"free bits of {least:.4g} nats {where} would give it, which one number cannot "
@@ -208,7 +216,7 @@ def _some_of_it(numbers: Numbers, kl: Sequence[Array], rtol: float) -> Finding |
         ):  # fmt: skip
             right = np.array([t.sum() for t in parts])
             error = np.max(np.abs(numbers.values * divisor - right) / size)
-            if error < rtol:
+            if error < rtol and np.all(rtol * size < TELLING * right):
                 return Finding(
                     "KL", "wrong", f"right, but of {words}, {how} over the batch",
                     hypothesis.consequence, (hypothesis.name,), len(right), float(error),
@@ -320,7 +328,6 @@ def _finding(about: str, matches: Sequence[Match], numbers: Numbers, setting: Se
     """The first match in words."""
     best = matches[0]
     hypotheses: list[Hypothesis] = [best.term, *(best.scale.parts or (best.scale,))]
-    size = setting.size(numbers.n, numbers.k)
     words = best.words
     if numbers.per_sample and best.named:  # sum or mean over one sample
         words = words.replace("mean over the batch", "one number a sample")
@@ -332,7 +339,7 @@ def _finding(about: str, matches: Sequence[Match], numbers: Numbers, setting: Se
         tuple(h.name for h in hypotheses if h.name and h.verdict == "wrong"),
         len(numbers.values),
         best.error,
-        near_ties(matches, size),
+        near_ties(matches),
     )
 
 

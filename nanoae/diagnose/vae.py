@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 
 from nanoae.diagnose.batches import TOLERANCE, Batch, batches_of_a_function, read_batches
 from nanoae.diagnose.gradients import diagnose_gradients
-from nanoae.diagnose.loss import diagnose_beta, diagnose_loss, diagnose_sum
+from nanoae.diagnose.loss import ENOUGH, diagnose_beta, diagnose_loss, diagnose_sum
 from nanoae.diagnose.mistakes import CATALOGUE, Term, right_kl
-from nanoae.diagnose.noise import diagnose_noise
+from nanoae.diagnose.noise import FEW, diagnose_noise
 from nanoae.diagnose.parts import Setting, diagnose_data, diagnose_kl, diagnose_reconstruction
 from nanoae.diagnose.report import Diagnosis, Finding
 from nanoae.validation import check_real
@@ -113,7 +113,7 @@ def diagnose_vae(
     WRONG: there is a mistake
     WRONG           β: effectively 15, d/2 = 15 times what it says
                     the KL is: mean over the batch; the reconstruction: mean over batch and
-                    features, missing ½
+                    features, missing ½; in the loss they have the factors 1 and 1
     WRONG           σ: σ = exp(log_var)
                     σ² ε for σ ε, unless the array is log σ
     convention      reconstruction: squared error, mean over batch and features, missing ½
@@ -150,7 +150,10 @@ def diagnose_vae(
         free_bits=free_bits,
         rtol=TOLERANCE[dtype] if rtol is None else rtol,
     )
-    return _diagnose(read, kl if callable(kl) else None, setting, float(np.finfo(dtype).eps), rtol)
+    with np.errstate(all="ignore"):  # wrong formulas overflow where right ones do not
+        return _diagnose(
+            read, kl if callable(kl) else None, setting, float(np.finfo(dtype).eps), rtol
+        )
 
 
 def _has(batches: Sequence[Batch], *keys: str) -> bool:
@@ -162,6 +165,7 @@ def _diagnose(
     rtol: float | None,
 ) -> Diagnosis:  # fmt: skip
     findings: list[Finding] = []
+    few: list[str] = []
     kl = reconstruction = None
     likelihood, reads, effective = "", "", None
     kl_term: Term | None = None
@@ -182,6 +186,8 @@ def _diagnose(
     elif _has(batches, "loss", "x", "x_hat", "mu", "log_var"):
         of_loss, effective, likelihood = diagnose_loss(batches, setting)
         findings += of_loss
+        if not of_loss:
+            few.append(f"the loss alone: needs {ENOUGH} losses at least")
     if kl is not None and kl[1] is not None:
         kl_term = kl[1].term
     if reconstruction is not None and reconstruction[1] is not None:
@@ -201,12 +207,14 @@ def _diagnose(
     if _has(batches, *NEEDS["the noise"]):
         of_noise, reads = diagnose_noise(batches, eps)
         findings += of_noise
+        if not any(finding.about == "noise" for finding in of_noise):
+            few.append(f"the distribution of the noise: needs {FEW} numbers at least")
     findings = _agree(findings, kl_term, reads)
     if _has(batches, *NEEDS["the gradients"]):
         findings += diagnose_gradients(max(batches, key=lambda batch: len(batch["mu"])))
     if _has(batches, "x", "x_hat"):
         findings += diagnose_data(batches, likelihood)
-    missing = _not_checked(batches, kl_function is not None)
+    missing = few + _not_checked(batches, kl_function is not None)
     if not findings:
         raise ValueError(f"nothing to check with what was given: {'; '.join(missing)}.")
     variance = None
