@@ -45,7 +45,7 @@ def diagnose_gradients(batch: Batch) -> list[Finding]:
     count = 2 * mu.size
     if mu.size < 3 or max(left, left2) > CLOSE:
         says = "the loss may hold a KL of draws or a third term: hand over gradients without it"
-        words = "not of the form that (5.6a) and (5.6b) have"
+        words = "not made of what passes back through z and what the KL adds"
         return [Finding("gradient", "not recognised", words, says, (), count, max(left, left2))]
     found = []
     for name, factor, cut in (("μ", a, CUT), ("log σ²", a2, SIGMA_DETACHED)):
@@ -68,7 +68,8 @@ def diagnose_gradients(batch: Batch) -> list[Finding]:
         found.append(Finding("gradient", "wrong", words, "no KL has this gradient", (), count))
     if found:
         return found
-    return [Finding("gradient", "right", "(5.6a) and (5.6b)", "", (), count, max(left, left2))]
+    words = "what passes back through z, and what the KL adds, is right"
+    return [Finding("gradient", "right", words, "", (), count, max(left, left2))]
 
 
 def _factors(gradient: Array, through_z: Array, of_kl: Array) -> tuple[float, float, float]:

@@ -164,7 +164,7 @@ def diagnose_beta(
     ...     KL_REDUCTIONS, KL_TERMS, RECONSTRUCTION_REDUCTIONS, Size, reconstruction_terms)
     >>> from nanoae.diagnose.search import Match
     >>> kl = Match(KL_TERMS[0], KL_REDUCTIONS[0], 0.0)
-    >>> mean = Match(reconstruction_terms(1.0)[0], RECONSTRUCTION_REDUCTIONS[2], 0.0)
+    >>> mean = Match(reconstruction_terms(1)[0], RECONSTRUCTION_REDUCTIONS[2], 0.0)
     >>> parts = [(Finding("part", "right", m.words), m) for m in (kl, mean)]
     >>> *_, beta, _ = diagnose_beta(*parts, None, [Size(8.0, 2.0, 784.0, 1.0, 1.0)])
     >>> beta.words

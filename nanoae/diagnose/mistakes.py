@@ -92,7 +92,7 @@ class Sigma(Hypothesis):
     Examples
     --------
     >>> from nanoae.diagnose.mistakes import SIGMAS
-    >>> SIGMAS[0].words, float(SIGMAS[0].value(0.0))
+    >>> SIGMAS[0].words, float(SIGMAS[0].value(0))
     ('exp(log_var/2)', 1.0)
     """
 
@@ -454,7 +454,7 @@ def reconstruction_terms(noise_variance: float) -> list[Term]:
     Examples
     --------
     >>> from nanoae.diagnose.mistakes import reconstruction_terms
-    >>> squared_error = reconstruction_terms(0.5)[0]
+    >>> squared_error = reconstruction_terms(1 / 2)[0]
     >>> squared_error.words, float(squared_error.value(3.0, 1.0))  # (3 − 1)² / 2σ²
     ('squared error', 4.0)
     """
@@ -806,7 +806,7 @@ KL_NOT_IN_LOSS = Hypothesis(
 
 _ALL: list[Hypothesis] = [
     *KL_TERMS, *KL_REDUCTIONS, *KL_FACTORS, SOME_DIMENSIONS, ONE_SAMPLE,
-    *reconstruction_terms(0.5), *RECONSTRUCTION_REDUCTIONS, *RECONSTRUCTION_FACTORS,
+    *reconstruction_terms(1 / 2), *RECONSTRUCTION_REDUCTIONS, *RECONSTRUCTION_FACTORS,
     *SIGMAS, NO_NOISE, CONSTANT_NOISE, ROW_NOISE, COLUMN_NOISE, STEP_NOISE, UNIFORM_NOISE,
     SCALED_NOISE, CUT, SIGMA_DETACHED, NO_HALF, NO_KL, HALF_OF_KL, LARGE_PIXELS, KL_NOT_IN_LOSS,
 ]  # fmt: skip

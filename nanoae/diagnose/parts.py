@@ -41,8 +41,9 @@ class Setting:
     Examples
     --------
     >>> from nanoae.diagnose.parts import Setting
-    >>> Setting(k=2, d=9, beta=1.0, noise_variance=1.0, free_bits=None, rtol=1e-9).size(4.0).n
-    4.0
+    >>> setting = Setting(k=2, d=9, beta=1.0, noise_variance=1.0, free_bits=None, rtol=1e-9)
+    >>> setting.size(n=7).n
+    7
     """
 
     k: int
