@@ -232,7 +232,8 @@ def _ratio(ratio: float, size: Size) -> str:
         "1/β": 1 / size.beta, "d/(2k)": d / (2 * k), "1/(2σ²)": 1 / (2 * s2), "2σ²": 2 * s2,
         "1/(2dσ²)": 1 / (2 * d * s2), "d/(2σ²)": d / (2 * s2),
     }  # fmt: skip
-    names = [name for name, value in formulas.items() if abs(ratio / value - 1) < 2e-3]
+    near = 2e-3
+    names = [f for f, value in formulas.items() if abs(ratio / value - 1) < near < abs(value - 1)]
     return f"{names[0]} = {ratio:.6g}" if names else f"{ratio:.6g}"
 
 

@@ -183,6 +183,16 @@ KL_TERMS = [
         value=lambda mu, log_var: (mu**2 + log_var - 1 - np.log(log_var**2) / 2) / 2,
     ),
     Term(
+        words="softplus(log_var) for σ", verdict="wrong", cost=1, reads="σ before a softplus",
+        consequence="right only if z has the same σ, and then the array is no log σ²",
+        name="kl_of_a_softplus",
+        met_in="A head with a softplus, under a name that says logarithm.",
+        value=lambda mu, log_var: (
+            (mu**2 + np.log(1 + np.exp(log_var)) ** 2 - 1) / 2
+            - np.log(np.log(1 + np.exp(log_var)))
+        ),
+    ),
+    Term(
         words="σ for σ²", verdict="wrong", cost=1,
         consequence="exp(log σ) is not squared: the best σ is 2, not 1",
         name="kl_with_sigma_for_its_square",
@@ -679,6 +689,7 @@ SIGMAS = [
     ),
     Sigma(
         words="softplus(log_var)", verdict="wrong", value=lambda v: np.logaddexp(0, v),
+        reads="σ before a softplus",
         consequence="right only if the KL reads the array so, too",
         name="noise_scaled_by_softplus",
         met_in="A head with a softplus beside a KL for a logarithm.",

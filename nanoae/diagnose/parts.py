@@ -80,8 +80,9 @@ def diagnose_kl(batches: Sequence[Batch], setting: Setting) -> tuple[Finding, Ma
     rtol = setting.rtol
     kl = [right_kl(batch["mu"], batch["log_var"]) for batch in batches]
     terms = candidates(batches, KL_TERMS, "mu", "log_var")
-    size_of_terms = numbers.sums([1 + t for t in kl])
-    if np.isfinite(size_of_terms).all() and np.all(np.abs(numbers.values) <= rtol * size_of_terms):
+    total = numbers.sums(kl)
+    rounding = rtol * (total + numbers.sums([np.ones_like(t) for t in kl]))
+    if np.all((TELLING * total < rounding) & (np.abs(numbers.values) < rounding)):
         words = "0 to rounding, so that neither its formula nor its scale can be told"
         says = "the codes carry nothing: hand over an earlier step"
         return Finding("KL", "not recognised", words, says, (), len(numbers.values)), None

@@ -227,8 +227,10 @@ def _some_factor(numbers: Numbers, term: Term, S: Array, M: Array, rtol: float) 
         c = float(np.sum(numbers.values * s / m**2) / np.sum((s / m) ** 2))
         error = np.max(np.abs(numbers.values - c * s) / (np.abs(c) * m + 1e-300))
         if error < rtol:
+            inverse = round(1 / c)
+            factor = f"1/{inverse}" if inverse and abs(c * inverse - 1) < 1e-5 else f"{c:.6g}"
             scale = Scale(
-                words=f"{c:.6g} times {words}", verdict="wrong", cost=2.5 - power / 10,
+                words=f"{factor} times {words}", verdict="wrong", cost=2.5 - power / 10,
                 consequence="a factor that has no name here; say beta= if it is yours",
                 value=_power(c, power),
             )  # fmt: skip

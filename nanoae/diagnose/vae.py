@@ -52,10 +52,10 @@ def diagnose_vae(
 
     Every hypothesis of the tables in `nanoae.diagnose.mistakes` is a closed form. It is kept if it
     gives every number that was reported, to rounding; the simplest one that does is named, and
-    what fits nearly as simply is listed beside it (5.7b). All arguments are optional: what is missing is
-    not checked, and the report says so. Best are the arrays of several batches of *different*
-    sizes (a small last one will do), of one training step each, with three latent dimensions or
-    more, and numbers that are not rounded.
+    what fits nearly as simply is listed beside it (5.7b). All arguments are optional: what is
+    missing is not checked, and the report says so. Best are the arrays of several batches of
+    *different* sizes (a small last one will do), of one training step each, with three latent
+    dimensions or more, and numbers that are not rounded.
 
     Parameters
     ----------
