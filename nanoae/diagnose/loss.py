@@ -196,6 +196,10 @@ def diagnose_beta(
     if varies:
         words += f", and in another batch {ratios[np.argmax(np.abs(ratios - effective))]:.6g}"
     names = _names(kl_match) + _names(rec_match)
+    twice = [match.weight(sizes[0]._replace(n=2 * sizes[0].n)) for match in (kl_match, rec_match)]
+    if np.isclose(b * np.mean(twice[0]), effective * a * np.mean(twice[1])):
+        # both are sums over the batch, or both means: that is not it
+        names = tuple(name for name in names if not name.endswith("summed_over_the_batch"))
     says = f"the KL is: {kl_match.scale.words}; the reconstruction: {rec_match.scale.words}"
     says += f"; in the loss they have the factors {b:.6g} and {a:.6g}"
     finding = Finding("β", "wrong", words, says, names)
