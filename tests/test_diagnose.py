@@ -391,6 +391,22 @@ def test_what_both_parts_share_is_not_blamed():
     assert diagnose_vae(**one).mistakes == ["kl_summed_over_the_batch"]
 
 
+def test_one_number_a_sample_beside_one_a_batch():
+    """What becomes of it in the batch is in the loss; without that, what becomes of the other."""
+    b = make_batch(40, 5, 20, np.random.default_rng(33))
+    kl = kl_terms(b).sum(axis=1)
+    for reconstruction, total in (
+        (half_squared(b), kl.mean()), (half * squared(b).sum(), kl.sum())
+    ):  # fmt: skip
+        parts = hand_over(b, kl=kl, reconstruction=reconstruction)
+        assert diagnose_vae(**parts).effective_beta == pytest.approx(1)
+        assert diagnose_vae(**parts, loss=reconstruction + total).verdict == "convention"
+    mixed = diagnose_vae(**hand_over(b, kl=kl, reconstruction=half_squared(b)),
+                         loss=half_squared(b) + kl.sum())  # fmt: skip
+    assert mixed.verdict == "wrong"
+    assert mixed.effective_beta == pytest.approx(40)
+
+
 def test_a_squared_error_without_its_half_is_a_convention_unless_the_noise_was_chosen():
     b = make_batch(40, 5, 20, np.random.default_rng(8))
     plain = hand_over(b, kl=kl_right(b), reconstruction=squared(b).sum() / 40)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,8 @@ ENOUGH = 4  # losses that two unknown factors are read off, and two more to conf
 class Factors(NamedTuple):
     """What the reconstruction (a) and the KL (b) are multiplied by; exact, or by least squares.
 
+    ``summed`` are, not averaged, parts of which there is one number a sample.
+
     Examples
     --------
     >>> from nanoae.diagnose.loss import Factors
@@ -53,6 +55,7 @@ class Factors(NamedTuple):
     a: float
     b: float
     exact: bool
+    summed: bool = False
 
 
 def diagnose_sum(
@@ -73,9 +76,8 @@ def diagnose_sum(
     ...          {"reconstruction": 3.0, "kl": 0.5, "loss": 3.5}.items()}
     >>> finding, factors = diagnose_sum([batch], beta=4.0, rtol=1e-9)
     >>> finding.words, factors
-    ('reconstruction + KL', Factors(a=1.0, b=1.0, exact=True))
+    ('reconstruction + KL', Factors(a=1.0, b=1.0, exact=True, summed=False))
     """
-    A, loss = _parts(batches)
     known = [
         (1.0, beta, f"reconstruction + {beta:g} KL" if beta != 1 else "reconstruction + KL"),
         (1.0, 1.0, "reconstruction + KL"),
@@ -88,14 +90,15 @@ def diagnose_sum(
         (beta, 1.0, f"{beta:g} reconstruction + KL"),
         (0.5, 0.5 * beta, "half the sum"),
     ]
-    for a, b, words in known:
-        error = _error(A, np.array([a, b]), loss)
+    (A, loss), (A_summed, _) = (_parts(batches, reduce) for reduce in (np.mean, np.sum))
+    for (a, b, words), summed in product(known, (False, True)):
+        error = _error(A_summed if summed else A, np.array([a, b]), loss)
         if error < rtol:
             verdict: Verdict = "wrong" if b == 0 else "right"
             names = (KL_NOT_IN_LOSS.name,) if b == 0 else ()
             says = KL_NOT_IN_LOSS.consequence if b == 0 else ""
             finding = Finding("loss", verdict, words, says, names, len(loss), error)
-            return finding, Factors(a, b, exact=True)
+            return finding, Factors(a, b, exact=True, summed=summed)
     if len(loss) > 2:
         size = np.abs(A).max(axis=0) + 1e-300
         factors = np.linalg.lstsq(A / size, loss, rcond=None)[0] / size
@@ -109,7 +112,7 @@ def diagnose_sum(
     return Finding("loss", "not recognised", words, says, (), len(loss)), None
 
 
-def _parts(batches: Sequence[Batch]) -> tuple[Array, Array]:
+def _parts(batches: Sequence[Batch], reduce: Callable[[Array], Any]) -> tuple[Array, Array]:
     """Reported reconstruction and KL side by side, one row a reported loss."""
     rows, losses = [], []
     for i, batch in enumerate(batches):
@@ -122,7 +125,7 @@ def _parts(batches: Sequence[Batch]) -> tuple[Array, Array]:
                     f"loss of batch {i} has {m} values and {key} {len(values)}; give both a batch "
                     "or both a sample."
                 )
-            columns.append(values if len(values) == m else np.array([values.mean()]))
+            columns.append(values if len(values) == m else np.array([reduce(values)]))
         rows.append(np.stack(columns, axis=1))
         losses.append(batch["loss"])
     return np.concatenate(rows), np.concatenate(losses)
@@ -172,13 +175,19 @@ def diagnose_beta(
     """
     (kl_finding, kl_match), (rec_finding, rec_match) = kl, reconstruction
     beta = sizes[0].beta
+    double = sizes[0]._replace(n=2 * sizes[0].n)
     if factors is None:
-        factors = Factors(1.0, 1.0 if kl_match.has("times β") else beta, exact=True)
-    a, b, exact = factors
-    ratios = np.array([
-        b * float(np.mean(kl_match.weight(size))) / (a * float(np.mean(rec_match.weight(size))))
-        for size in sizes
-    ])  # fmt: skip
+        # what is said of a sample goes into the loss as the other part does
+        batch = rec_match if kl_match.per_sample else kl_match
+        grows = batch.weight(double) > 1.5 * batch.weight(sizes[0])
+        b = 1.0 if kl_match.has("times β") else beta
+        factors = Factors(1.0, b, exact=True, summed=bool(grows))
+    a, b, exact, summed = factors
+
+    def beta_of(size: Size) -> float:
+        return b * kl_match.weight(size, summed) / (a * rec_match.weight(size, summed))
+
+    ratios = np.array([beta_of(size) for size in sizes])
     effective = float(ratios[0])
     tolerance = SAME if exact and kl_match.named and rec_match.named else 1e-3
     varies = np.ptp(ratios) > tolerance * np.abs(ratios).max()
@@ -196,8 +205,7 @@ def diagnose_beta(
     if varies:
         words += f", and in another batch {ratios[np.argmax(np.abs(ratios - effective))]:.6g}"
     names = _names(kl_match) + _names(rec_match)
-    twice = [match.weight(sizes[0]._replace(n=2 * sizes[0].n)) for match in (kl_match, rec_match)]
-    if np.isclose(b * np.mean(twice[0]), effective * a * np.mean(twice[1])):
+    if np.isclose(beta_of(double), effective):
         # both are sums over the batch, or both means: that is not it
         names = tuple(name for name in names if not name.endswith("summed_over_the_batch"))
     says = f"the KL is: {kl_match.scale.words}; the reconstruction: {rec_match.scale.words}"

@@ -172,8 +172,8 @@ def _free_bits(
             continue  # all is floored: any constant would do
         if setting.free_bits is None and len(parts) == 1:
             hint = hint or (
-                f"free bits, such as {least:.4g} nats {where}, would give it, which one number cannot "
-                "confirm: pass free_bits=, or more batches"
+                f"free bits, such as {least:.4g} nats {where}, would give it, which one number "
+                "cannot confirm: pass free_bits=, or more batches"
             )
             continue
         term = Term(

@@ -85,6 +85,8 @@ class Match:
         Relative to the size of what is added up.
     named : bool
         The scale is one of the table, and not just some number.
+    per_sample : bool
+        There is one number a sample: nothing is known of what becomes of them in a batch.
 
     Examples
     --------
@@ -98,6 +100,7 @@ class Match:
     scale: Scale
     error: float
     named: bool = True
+    per_sample: bool = False
 
     @property
     def cost(self) -> float:
@@ -111,9 +114,13 @@ class Match:
         """Whether one of these factors is part of the scale."""
         return any(part.words in factors for part in self.scale.parts)
 
-    def weight(self, size: Size) -> Array:
-        """What the quantity of one sample is multiplied by on average: 1 for a batch's mean."""
-        return np.asarray(self.scale.value(size) * size.n)
+    def weight(self, size: Size, summed: bool = False) -> float:
+        """What the quantity of one sample is multiplied by in a batch: 1 for a mean.
+
+        One number a sample is averaged over the batch, unless it is ``summed``.
+        """
+        weight = float(np.mean(self.scale.value(size) * size.n))
+        return weight * float(size.n) if summed and self.per_sample else weight
 
 
 def candidates(
@@ -214,7 +221,8 @@ def find_matches(
             continue
         errors = np.max(np.abs(numbers.values - weights * S) / (np.abs(weights) * M), axis=1)
         fitting = np.flatnonzero(errors < rtol).tolist()
-        named += [Match(term, scales[i], errors[i]) for i in fitting]
+        each = numbers.per_sample
+        named += [Match(term, scales[i], errors[i], per_sample=each) for i in fitting]
         if not named and len(numbers.values) > 1:
             unnamed += _some_factor(numbers, term, S, M, rtol)
     return sorted(named or unnamed, key=lambda match: (round(match.cost, 3), match.error))
@@ -234,7 +242,7 @@ def _some_factor(numbers: Numbers, term: Term, S: Array, M: Array, rtol: float) 
                 consequence="a factor that has no name here; say beta= if it is yours",
                 value=_power(c, power),
             )  # fmt: skip
-            found.append(Match(term, scale, error, named=False))
+            found.append(Match(term, scale, error, False, numbers.per_sample))
     return found
 
 
