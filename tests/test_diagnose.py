@@ -758,6 +758,15 @@ def test_codes_that_carry_nothing_have_no_scale():
     assert "3 of 3 latent dimensions carry nothing" in str(found)
 
 
+def test_a_reconstruction_without_error_has_no_scale():
+    rng = np.random.default_rng(34)
+    x = rng.integers(0, 2, (20, 16)).astype(float)
+    p = np.clip(x, 1e-12, 1 - 1e-12)
+    loss = -np.mean(x * np.log(p) + (1 - x) * np.log1p(-p))
+    assert loss > 0
+    assert diagnose_vae(x=x, x_hat=p, reconstruction=loss).verdict == "not recognised"
+
+
 @pytest.mark.parametrize("name", ["data", "outputs"])
 def test_data_and_outputs_that_give_a_mistake_away(name):
     b = make_batch(20, 3, 16, np.random.default_rng(28))

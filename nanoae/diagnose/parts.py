@@ -88,12 +88,9 @@ def diagnose_kl(batches: Sequence[Batch], setting: Setting) -> tuple[Finding, Ma
         return Finding("KL", "not recognised", words, says, (), len(numbers.values)), None
     of_kl = scales(KL_REDUCTIONS, KL_FACTORS, size)
     conventions = [s for s in of_kl if all(part.verdict != "wrong" for part in s.parts)]
-    if all("z" in batch for batch in batches):
-        draws = find_matches(numbers, [_one_draw(batches)], conventions, size, rtol)
-        terms = terms if not draws else []
-    else:
-        draws = []
-    matches = find_matches(numbers, terms, of_kl, size, rtol) or draws
+    matches = find_matches(numbers, terms, of_kl, size, rtol)
+    if not (matches and matches[0].named) and all("z" in batch for batch in batches):
+        matches = find_matches(numbers, [_one_draw(batches)], conventions, size, rtol) or matches
     if matches and matches[0].named:
         return _finding("KL", matches, numbers, setting), matches[0]
     some = _some_of_it(numbers, kl, rtol)
