@@ -762,9 +762,16 @@ def test_a_reconstruction_without_error_has_no_scale():
     rng = np.random.default_rng(34)
     x = rng.integers(0, 2, (20, 16)).astype(float)
     p = np.clip(x, 1e-12, 1 - 1e-12)
-    loss = -np.mean(x * np.log(p) + (1 - x) * np.log1p(-p))
-    assert loss > 0
-    assert diagnose_vae(x=x, x_hat=p, reconstruction=loss).verdict == "not recognised"
+    assert diagnose_vae(x=x, x_hat=p, reconstruction=0.0).verdict == "not recognised"
+
+
+def test_a_clamp_that_binds_in_one_batch_only_is_found():
+    rng = np.random.default_rng(35)
+    batches = [make_batch(30, 4, 9, rng) for _ in range(2)]
+    batches[0]["v"] = abs(batches[0]["v"])
+    kl = WRONG_KLS["kl_of_a_rectified_log_variance"]
+    found = diagnose_vae([hand_over(b, kl=kl(b)) for b in batches])
+    assert found.mistakes == ["kl_of_a_rectified_log_variance"]
 
 
 @pytest.mark.parametrize("name", ["data", "outputs"])
