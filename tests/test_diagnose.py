@@ -430,6 +430,7 @@ LOSSES = {  # reconstruction + KL, at β = 1, and the least that must be said
     "kl_with_its_sign_flipped": lambda b: half_squared(b) - kl_right(b),
     "kl_summed_over_the_batch": lambda b: half_squared(b) + kl_terms(b).sum(),
     "reconstruction_averaged_over_features": lambda b: half * squared(b).mean() + kl_right(b),
+    "kl_left_out_of_the_loss": half_squared,
 }
 
 
@@ -440,6 +441,22 @@ def test_a_mistake_is_named_from_the_loss_alone(name):
     found = diagnose_vae([hand_over(b, loss=LOSSES[name](b)) for b in batches])
     assert found.verdict == "wrong"
     assert name in found.mistakes
+
+
+def test_a_loss_alone_that_does_not_tell_its_beta():
+    """The KL is next to nothing, so that any multiple of it fits; or there is nothing at all."""
+    rng = np.random.default_rng(36)
+    batches = []
+    for n in (30, 35, 40, 45, 50):
+        b = make_batch(n, 4, 9, rng)
+        b["m"], b["v"] = b["m"] * np.float32(1e-4), b["v"] * np.float32(1e-4)
+        batches.append(hand_over(b, loss=half_squared(b) + kl_right(b)))
+    found = diagnose_vae(batches)
+    assert found.verdict == "not recognised"
+    assert found.effective_beta is None
+    assert "somewhere near" in str(found)
+    zero = [{**batch, "loss": 0.0} for batch in batches]
+    assert diagnose_vae(zero).verdict == "not recognised"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from nanoae.diagnose.mistakes import (
 )
 from nanoae.diagnose.parts import FREE_BITS, Setting
 from nanoae.diagnose.report import VERDICTS, Finding
-from nanoae.diagnose.search import Match, Numbers, candidates
+from nanoae.diagnose.search import TELLING, Match, Numbers, candidates
 
 SAME = 1e-6  # weights that are one differ by rounding alone
 FITTED = "factors that have no name here, by least squares"
@@ -303,7 +303,7 @@ class _Pair:
         loss: Array, rtol: float,
     ) -> None:  # fmt: skip
         self.terms, self.powers = terms, powers
-        weights = 1 / np.abs(loss)
+        weights = 1 / sizes.sum(axis=1)
         A = columns * weights[:, None]
         scale = np.abs(A).max(axis=0)
         self.factors = np.linalg.lstsq(A / scale, loss * weights, rcond=None)[0] / scale
@@ -379,7 +379,7 @@ def _floored(
 
 def _pair_findings(
     best: tuple[_Pair, tuple[str, ...]], numbers: Numbers, setting: Setting
-) -> tuple[list[Finding], float, str]:
+) -> tuple[list[Finding], float | None, str]:
     pair, also = best
     n = float(np.mean(numbers.n))
     size = setting.size(n)
@@ -397,7 +397,7 @@ def _pair_findings(
     ]
     rec, kl = pair.terms
     effective = float(per_sample[1] / per_sample[0])
-    relative = float(np.sum(np.abs(uncertain / per_sample)))
+    by = (uncertain[1] + uncertain[0] * abs(effective)) / abs(per_sample[0])  # how sure that is
     labels = [
         scale.words if scale is not None else f"times {value:.5g}"
         for scale, value in zip(named, per_sample, strict=True)
@@ -413,8 +413,9 @@ def _pair_findings(
         pair.error,
         also,
     )
-    beta = _beta_of_pair(effective, relative, named, rec, pair, size, numbers)
-    return [loss, beta], effective, rec.words
+    beta = _beta_of_pair(effective, float(by), named, rec, pair, size, numbers)
+    told = effective if beta.verdict != "not recognised" else None
+    return [loss, beta], told, rec.words
 
 
 def _named(found: list[Scale], size: Size, value: float, spread: float) -> Scale | None:
@@ -424,11 +425,17 @@ def _named(found: list[Scale], size: Size, value: float, spread: float) -> Scale
 
 
 def _beta_of_pair(
-    effective: float, relative: float, named: list[Scale | None], rec: Term, pair: _Pair,
+    effective: float, by: float, named: list[Scale | None], rec: Term, pair: _Pair,
     size: Size, numbers: Numbers,
 ) -> Finding:  # fmt: skip
     ratio = effective / size.beta
-    tolerance = 1e-3 + relative
+    tolerance = 1e-3 + by / size.beta
+    if tolerance > TELLING * max(1, abs(ratio)):
+        words = f"somewhere near {effective:.4g}, which these losses do not tell"
+        return Finding("β", "not recognised", words, "hand over KL and reconstruction apart")
+    if abs(ratio) < tolerance:
+        words, name = "effectively 0", KL_NOT_IN_LOSS.name
+        return Finding("β", "wrong", words, KL_NOT_IN_LOSS.consequence, (name,))
     depends = pair.powers[0] != pair.powers[1] and np.ptp(numbers.n) > 0
     parts = [part for scale in named if scale is not None for part in scale.parts]
     is_half = "squared error" in rec.words and any(part.words == "missing ½" for part in (
