@@ -175,7 +175,7 @@ def diagnose_beta(
     """
     (kl_finding, kl_match), (rec_finding, rec_match) = kl, reconstruction
     beta = sizes[0].beta
-    double = sizes[0]._replace(n=2 * sizes[0].n)
+    double, loss_is_known = sizes[0]._replace(n=2 * sizes[0].n), factors is not None
     if factors is None:
         # what is said of a sample goes into the loss as the other part does
         batch = rec_match if kl_match.per_sample else kl_match
@@ -209,7 +209,8 @@ def diagnose_beta(
         # both are sums over the batch, or both means: that is not it
         names = tuple(name for name in names if not name.endswith("summed_over_the_batch"))
     says = f"the KL is: {kl_match.scale.words}; the reconstruction: {rec_match.scale.words}"
-    says += f"; in the loss they have the factors {b:.6g} and {a:.6g}"
+    if loss_is_known:
+        says += f"; in the loss they have the factors {b:.6g} and {a:.6g}"
     finding = Finding("β", "wrong", words, says, names)
     return _of_term(kl_finding, kl_match), _of_term(rec_finding, rec_match), finding, effective
 

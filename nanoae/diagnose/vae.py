@@ -113,7 +113,7 @@ def diagnose_vae(
     WRONG: there is a mistake
     WRONG           β: effectively 15, d/2 = 15 times what it says
                     the KL is: mean over the batch; the reconstruction: mean over batch and
-                    features, missing ½; in the loss they have the factors 1 and 1
+                    features, missing ½
     WRONG           σ: σ = exp(log_var)
                     σ² ε for σ ε, unless the array is log σ
     convention      reconstruction: squared error, mean over batch and features, missing ½
