@@ -345,6 +345,9 @@ def test_free_bits_are_said_in_the_report():
     assert "free bits of 0.75 nats a latent dimension" in str(found)
     one = diagnose_vae([hand_over(batches[0], kl=floor(kl_terms(batches[0]), 1.5))])
     assert "such as 1.5 nats a latent dimension" in str(one)
+    # all is floored, everywhere: a constant, of which any formula could be the reason
+    above = [hand_over(b, kl=floor(kl_terms(b), 50.0)) for b in batches]
+    assert diagnose_vae(above).verdict == "not recognised"
 
 
 # --- reconstructions, losses ---------------------------------------------------------------------
@@ -789,6 +792,14 @@ def test_a_clamp_that_binds_in_one_batch_only_is_found():
     kl = WRONG_KLS["kl_of_a_rectified_log_variance"]
     found = diagnose_vae([hand_over(b, kl=kl(b)) for b in batches])
     assert found.mistakes == ["kl_of_a_rectified_log_variance"]
+
+
+def test_probabilities_under_a_loss_that_takes_logits():
+    b = make_batch(20, 3, 16, np.random.default_rng(37))
+    loss = from_logits({**b, "a": b["p"]}).sum() / 20
+    found = diagnose_vae(**hand_over(b, "p", reconstruction=loss))
+    assert found.mistakes == ["sigmoid_applied_twice"]
+    assert "x_hat lie in [0, 1], and the loss took them for logits" in str(found)
 
 
 @pytest.mark.parametrize("name", ["data", "outputs"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,8 +125,10 @@ class Match:
 
 def candidates(
     batches: Sequence[Batch], terms: Sequence[Term], a: str, b: str
-) -> list[tuple[Term, list[Array], list[Array]]]:
+) -> Iterator[tuple[Term, list[Array], list[Array]]]:
     """The terms that these batches can tell, their values, and the size of what is added up.
+
+    One after the other: a term is as large as the data.
 
     Parameters
     ----------
@@ -146,7 +148,6 @@ def candidates(
     >>> any(t.bounds for t, *_ in candidates([batch], KL_TERMS, "mu", "log_var"))
     False
     """
-    found = []
     for term in terms:
         if term.unit and not all(v.min() >= 0 and v.max() <= 1 for v in _both(batches, a, b)):
             continue
@@ -159,8 +160,7 @@ def candidates(
             sizes = [np.abs(v) + _cancelling(term, batch[a], batch[b])
                      for v, batch in zip(values, batches, strict=True)]  # fmt: skip
         if all(np.isfinite(v).all() for v in values):
-            found.append((term, values, sizes))
-    return found
+            yield term, values, sizes
 
 
 def _both(batches: Sequence[Batch], a: str, b: str) -> list[Array]:
@@ -180,7 +180,7 @@ def _cancelling(term: Term, a: Array, b: Array) -> Array | float:
 
 def find_matches(
     numbers: Numbers,
-    terms: Sequence[tuple[Term, list[Array], list[Array]]],
+    terms: Iterable[tuple[Term, list[Array], list[Array]]],
     scales: Sequence[Scale],
     size: Size,
     rtol: float,
@@ -192,7 +192,7 @@ def find_matches(
     Parameters
     ----------
     numbers : Numbers
-    terms : sequence of tuples
+    terms : iterable of tuples
         From `candidates`.
     scales : sequence of Scale
     size : Size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from nanoae.diagnose.mistakes import CATALOGUE, Term, right_kl
 from nanoae.diagnose.noise import FEW, diagnose_noise
 from nanoae.diagnose.parts import Setting, diagnose_data, diagnose_kl, diagnose_reconstruction
 from nanoae.diagnose.report import Diagnosis, Finding
+from nanoae.diagnose.search import Match
 from nanoae.validation import check_real
 
 NEEDS = {
@@ -25,6 +26,7 @@ NEEDS = {
     "the gradients": ("mu", "log_var", "eps", "grad_z", "grad_mu", "grad_log_var"),
 }
 OF_LOSS = ("kl", "reconstruction"), ("x", "x_hat", "mu", "log_var")  # one or the other
+Part: TypeAlias = tuple[Finding, Match | None] | None  # None: not handed over
 DEAD = 0.01  # nats: a latent dimension with less carries nothing
 
 
@@ -164,52 +166,26 @@ def _diagnose(
     batches: list[Batch], kl_function: Callable[..., Any] | None, setting: Setting, eps: float,
     rtol: float | None,
 ) -> Diagnosis:  # fmt: skip
-    findings: list[Finding] = []
     few: list[str] = []
-    kl = reconstruction = None
-    likelihood, reads, effective = "", "", None
-    kl_term: Term | None = None
-    if kl_function is not None:
-        k = setting.k if _has(batches, "mu") else None
-        own, dtype = batches_of_a_function(kl_function, k)
-        tolerance = TOLERANCE[dtype] if rtol is None else rtol
-        k = own[0]["mu"].shape[1]
-        kl = diagnose_kl(own, replace(setting, k=k, rtol=tolerance))
-    elif _has(batches, *NEEDS["the KL"]):
-        kl = diagnose_kl(batches, setting)
+    kl = _diagnose_kl(batches, kl_function, setting, rtol)
+    reconstruction: Part = None
     if _has(batches, *NEEDS["the reconstruction"]):
         reconstruction = diagnose_reconstruction(batches, setting)
-    factors = None
-    if _has(batches, "loss", "kl", "reconstruction"):
-        finding, factors = diagnose_sum(batches, setting.beta, setting.rtol)
-        findings.append(finding)
-    elif _has(batches, "loss", "x", "x_hat", "mu", "log_var"):
-        of_loss, effective, likelihood = diagnose_loss(batches, setting)
+    likelihood = reconstruction[1].term.words if reconstruction and reconstruction[1] else ""
+    findings, effective = _join(batches, kl, reconstruction, kl_function is None, setting)
+    together = _has(batches, "kl", "reconstruction")
+    if not together and _has(batches, "loss", "x", "x_hat", "mu", "log_var"):
+        of_loss, beta_of_loss, likelihood_of_loss = diagnose_loss(batches, setting)
         findings += of_loss
-        if not of_loss:
-            few.append(f"the loss alone: needs {ENOUGH} losses at least")
-    if kl is not None and kl[1] is not None:
-        kl_term = kl[1].term
-    if reconstruction is not None and reconstruction[1] is not None:
-        likelihood = reconstruction[1].term.words
-    if kl is not None and reconstruction is not None and kl[1] and reconstruction[1]:
-        sizes = [setting.size(float(len(batch["x"]))) for batch in batches]
-        in_loss = _has(batches, "loss") and kl_function is None
-        if not in_loss or factors is not None:
-            first, second, of_beta, effective = diagnose_beta(
-                (kl[0], kl[1]), (reconstruction[0], reconstruction[1]), factors, sizes
-            )
-            findings = [first, second, *findings, of_beta]
+        if of_loss:
+            effective, likelihood = beta_of_loss, likelihood_of_loss
         else:
-            findings = [kl[0], reconstruction[0], *findings]
-    else:
-        findings = [part[0] for part in (kl, reconstruction) if part is not None] + findings
+            few.append(f"the loss alone: needs {ENOUGH} losses at least")
     if _has(batches, *NEEDS["the noise"]):
         of_noise, reads = diagnose_noise(batches, eps)
-        findings += of_noise
+        findings = _agree(findings + of_noise, kl[1].term if kl and kl[1] else None, reads)
         if not any(finding.about == "noise" for finding in of_noise):
             few.append(f"the distribution of the noise: needs {FEW} numbers at least")
-    findings = _agree(findings, kl_term, reads)
     if _has(batches, *NEEDS["the gradients"]):
         findings += diagnose_gradients(max(batches, key=lambda batch: len(batch["mu"])))
     if _has(batches, "x", "x_hat"):
@@ -222,6 +198,36 @@ def _diagnose(
         variance = effective * setting.noise_variance
     notes = _dead_dimensions(batches, variance) if _has(batches, "mu", "log_var") else []
     return Diagnosis(findings, effective, variance, missing, notes)
+
+
+def _diagnose_kl(
+    batches: list[Batch], function: Callable[..., Any] | None, setting: Setting,
+    rtol: float | None,
+) -> Part:  # fmt: skip
+    if function is None:
+        return diagnose_kl(batches, setting) if _has(batches, *NEEDS["the KL"]) else None
+    own, dtype = batches_of_a_function(function, setting.k if _has(batches, "mu") else None)
+    tolerance = TOLERANCE[dtype] if rtol is None else rtol
+    return diagnose_kl(own, replace(setting, k=own[0]["mu"].shape[1], rtol=tolerance))
+
+
+def _join(
+    batches: list[Batch], kl: Part, reconstruction: Part, kl_is_in_loss: bool, setting: Setting
+) -> tuple[list[Finding], float | None]:
+    """The two parts, how the loss adds them, and the β that they make."""
+    parts = [part[0] for part in (kl, reconstruction) if part is not None]
+    loss, factors = [], None
+    if _has(batches, "loss", "kl", "reconstruction"):
+        finding, factors = diagnose_sum(batches, setting.beta, setting.rtol)
+        loss = [finding]
+    add_up = factors is not None or not (_has(batches, "loss") and kl_is_in_loss)
+    if not (kl and kl[1] and reconstruction and reconstruction[1] and add_up):
+        return parts + loss, None
+    sizes = [setting.size(float(len(batch["x"]))) for batch in batches]
+    of_kl, of_reconstruction, of_beta, effective = diagnose_beta(
+        (kl[0], kl[1]), (reconstruction[0], reconstruction[1]), factors, sizes
+    )
+    return [of_kl, of_reconstruction, *loss, of_beta], effective
 
 
 def _agree(findings: list[Finding], kl_term: Term | None, reads: str) -> list[Finding]:
@@ -258,15 +264,14 @@ def _not_checked(batches: list[Batch], kl_is_function: bool) -> list[str]:
 def _dead_dimensions(batches: list[Batch], variance: float | None) -> list[str]:
     """How many latent dimensions carry nothing, and how many would in a linear model."""
     mu, log_var = (np.vstack([batch[key] for batch in batches]) for key in ("mu", "log_var"))
-    with np.errstate(over="ignore"):
-        dead = int(np.sum(right_kl(mu, log_var).mean(axis=0) < DEAD))
+    dead = int(np.sum(right_kl(mu, log_var).mean(axis=0) < DEAD))
     if not dead:
         return []
     k = mu.shape[1]
     note = f"{dead} of {k} latent dimensions carry nothing (a KL below {DEAD} nats)"
-    if variance is not None and _has(batches, "x"):
+    if variance is not None and len(mu) > k:
         x = np.vstack([batch["x"] for batch in batches])
-        eigenvalues = np.linalg.eigvalsh(np.atleast_2d(np.cov(x.T, bias=True)))[::-1]
+        eigenvalues = np.linalg.svd(x - x.mean(axis=0), compute_uv=False) ** 2 / len(x)
         alive = int(np.sum(eigenvalues[:k] > variance))  # (6.2)
         note += f"; of a linear VAE with β σ² = {variance:.4g} it would be {k - alive}"
     return [note]
