@@ -2,6 +2,7 @@
 
 from nanoae import datasets, denoising, theory
 from nanoae.denoising import GaussianNoise, MaskingNoise, SaltAndPepper
+from nanoae.diagnose import diagnose_vae
 from nanoae.exceptions import ConvergenceWarning, NotFittedError, TrainingDiverged
 from nanoae.gradient_check import gradient_check
 from nanoae.models import (
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "beta_sweep",
     "gradient_check",
+    "diagnose_vae",
     "datasets",
     "denoising",
     "theory",

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -46,6 +47,14 @@ from nanoae import (
     proximal,
     theory,
     training,
+)
+from nanoae.diagnose.mistakes import (
+    CATALOGUE,
+    RECONSTRUCTION_FACTORS,
+    RECONSTRUCTION_REDUCTIONS,
+    SIGMAS,
+    Size,
+    kl_formula,
 )
 from nanoae.exceptions import ConvergenceWarning
 from nanoae.losses import LIKELIHOODS, LOSSES
@@ -162,6 +171,13 @@ def kl_is_a_mean_over_samples(claim):
     once, twice = (model.rate_distortion(X)[0] for X in (PIXELS, np.vstack([PIXELS, PIXELS])))
     error = abs(twice / once - 1)
     holds(claim, "relative change of the KL when all samples come twice", error, 1e-14)
+
+
+def kl_of_a_batch_is_the_mean_of_its_samples(claim):
+    model = random_vae(PIXELS)
+    each = [model.rate_distortion(x[None])[0] for x in PIXELS]
+    error = abs(model.rate_distortion(PIXELS)[0] / np.mean(each) - 1)
+    holds(claim, "relative error of the KL of a batch", error, 1e-13)
 
 
 def gaussian_loss_matches_scipy(claim):
@@ -341,6 +357,26 @@ def noise_averages_out_over_a_batch(claim):
     with np.errstate(all="ignore"):
         z = abs(np.log(16 * many / one)) / (2 * 14 / n) ** 0.5
     holds(claim, "variance of the loss of a batch, in standard errors", z, 6)
+
+
+def noise_of_one_sample():
+    """z − μ and σ, of one sample that fills a batch."""
+    model, sent = random_vae(PIXELS), []
+    forward = model.decoder_.forward
+    model.decoder_.forward = lambda z, rng=None: sent.append(z.copy()) or forward(z, rng)
+    model.loss_and_gradient(np.repeat(PIXELS[:1], 2000, axis=0), np.random.default_rng(10))
+    mu, log_var = model.encode(PIXELS[:1])
+    return sent[0] - mu, np.exp(log_var / 2)
+
+
+def noise_has_the_variance_of_q(claim):
+    noise, sigma = noise_of_one_sample()
+    agrees(claim, "squared noise in units of σ²", (noise / sigma) ** 2, 1)
+
+
+def noise_of_dimensions_is_independent(claim):
+    noise, sigma = noise_of_one_sample()
+    agrees(claim, "covariance of the noise of two dimensions", np.prod(noise / sigma, axis=1), 0)
 
 
 def score_function_is_unbiased(claim):
@@ -712,7 +748,8 @@ def breaks(claim, check, *arguments):
 
     def enter(put_in):
         name = put_in.__name__
-        MISTAKES.append(Mistake(name, claim, put_in.__doc__, put_in, check, arguments))
+        where = put_in.__doc__ or CATALOGUE[name].met_in
+        MISTAKES.append(Mistake(name, claim, where, put_in, check, arguments))
         return put_in
 
     return enter
@@ -748,53 +785,29 @@ def wrong_kl(name, where, formula, claim="5.2", check=kl_matches_monte_carlo):
     MISTAKES.append(Mistake(name, claim, where, put_in, check, ()))
 
 
-wrong_kl(
-    "kl_averaged_over_latent_dimensions",
-    "keras-io's example, grammarVAE and keras-molecules: a β of 1/k that nobody chose.",
-    lambda mu, log_var: kl_term(mu, log_var) / mu.shape[1],
-)
-wrong_kl(
-    "kl_from_exp_log_var_as_sigma",
-    "Common where e^log_var goes by the name of σ: every variance is taken for its square.",
-    lambda mu, log_var: (mu**2 + np.exp(log_var) ** 2 - 1 - 2 * log_var) / 2,
-)
-wrong_kl(
-    "kl_from_log_var_as_sigma",
-    "deepchem's VAE_KLDivergence: what it calls logvar is squared for a variance.",
-    lambda mu, log_var: (mu**2 + log_var**2 - 1 - np.log(log_var**2)) / 2,
-)
-wrong_kl(
-    "kl_with_its_sign_flipped",
-    "Common where an ELBO is minimised or the minus before ½ is lost: q flees from the prior.",
-    lambda mu, log_var: -kl_term(mu, log_var),
-)
-wrong_kl(
-    "kl_without_the_minus_one",
-    "Common in blog code, and harmless to training: the ELBO is k/2 nats too low.",
-    lambda mu, log_var: kl_term(mu, log_var) + 0.5,
-)
-wrong_kl(
-    "kl_without_the_half",
-    "Common where the reconstruction has no ½ either: a β of 2 that nobody chose.",
-    lambda mu, log_var: 2 * kl_term(mu, log_var),
-)
-wrong_kl(
-    "kl_the_other_way_round",
-    "Common in blog code: KL(p ‖ q), which charges 1/σ² for a small σ where log 1/σ is due.",
-    lambda mu, log_var: (log_var + (1 + mu**2) * np.exp(-log_var) - 1) / 2,
-)
-wrong_kl(
-    "kl_without_the_mean",
-    "Blog code that regularises σ alone: codes may lie anywhere, and samples of the prior miss.",
-    lambda mu, log_var: kl_term(0 * mu, log_var),
-)
-wrong_kl(
-    "kl_summed_over_the_batch",
-    "Common in code that sums one term and averages the other: β grows with the batch size.",
-    lambda mu, log_var: kl_term(mu, log_var) * len(mu),
-    claim="mean over samples",
-    check=kl_is_a_mean_over_samples,
-)
+OF_SAMPLES = "mean over samples"
+KL_OF_SOME = {  # whose formulas are no sums over all that there is
+    "kl_left_out_of_the_loss": (
+        lambda mu, v: 0 * kl_term(mu, v), "5.2", kl_matches_monte_carlo
+    ),
+    "kl_of_some_dimensions_only": (
+        lambda mu, v: kl_term(mu, v) * (np.arange(mu.shape[1]) < 1), "5.2", kl_matches_monte_carlo
+    ),
+    "kl_of_one_sample_only": (
+        lambda mu, v: kl_term(mu, v) * len(mu) * (np.arange(len(mu)) < 1)[:, None],
+        OF_SAMPLES, kl_of_a_batch_is_the_mean_of_its_samples,
+    ),
+}  # fmt: skip
+
+# what a VAE's arrays give away is in the catalogue of the diagnosis, with where it was met
+for wrong_name, entry in CATALOGUE.items():
+    if wrong_name in KL_OF_SOME:
+        wrong_kl(wrong_name, entry.met_in, *KL_OF_SOME[wrong_name])
+    elif "batch" in wrong_name and kl_formula(wrong_name):
+        args = OF_SAMPLES, kl_is_a_mean_over_samples
+        wrong_kl(wrong_name, entry.met_in, kl_formula(wrong_name), *args)
+    elif kl_formula(wrong_name):
+        wrong_kl(wrong_name, entry.met_in, kl_formula(wrong_name))
 
 
 # --- the noise ---
@@ -821,45 +834,45 @@ def sigma_becomes(patch, wrong_sigma):
     )
 
 
-@breaks("6.7", sampled_loss_is_unbiased)
-def log_var_used_as_standard_deviation(patch):
-    """Common in blog code whose encoder has a head named "std": σ may even be negative."""
-    sigma_becomes(patch, lambda log_var: log_var)
-
-
-@breaks("6.7", sampled_loss_is_unbiased)
-def noise_scaled_by_the_variance(patch):
-    """Common where exp(log_var) lacks its ½: σ² ε for σ ε."""
-    sigma_becomes(patch, np.exp)
-
-
-@breaks("6.7", sampled_loss_is_unbiased)
-def posterior_sampled_at_the_scale_of_the_prior(patch):
-    """Blog code with z = μ + ε: the KL asks for a σ that the decoder never gets to see."""
-    sigma_becomes(patch, np.ones_like)
+for entry in SIGMAS:
+    if entry.verdict == "wrong":
+        put_in = partial(sigma_becomes, wrong_sigma=entry.value)
+        check = noise_has_the_variance_of_q
+        MISTAKES.append(Mistake(entry.name, "5.3", entry.met_in, put_in, check, ()))
 
 
 @breaks("6.7", sampled_loss_is_unbiased)
 def noise_left_out(patch):
-    """Training in evaluation mode: the decoder sees means, and σ is free to please the KL."""
     sigma_becomes(patch, np.zeros_like)
 
 
 @breaks("6.7", sampled_loss_is_unbiased)
 def uniform_noise(patch):
-    """rand for randn: a mean of ½ and a twelfth of the variance."""
     noise_becomes(patch, lambda rng, log_var: rng.random(log_var.shape))
 
 
 @breaks("independent noise", noise_averages_out_over_a_batch)
 def same_noise_for_the_whole_batch(patch):
-    """Noise of shape (k,) that broadcasts: unbiased, but a larger batch is no less noisy."""
     noise_becomes(patch, lambda rng, log_var: rng.standard_normal(2) + 0 * log_var)
+
+
+@breaks("6.7", sampled_loss_is_unbiased)
+def noise_of_another_scale(patch):
+    sigma_becomes(patch, lambda log_var: 0.01 * np.exp(log_var / 2))
+
+
+@breaks("6.7", sampled_loss_is_unbiased)
+def noise_without_a_draw(patch):
+    noise_becomes(patch, lambda rng, log_var: np.ones_like(log_var))
+
+
+@breaks("independent noise", noise_of_dimensions_is_independent)
+def same_noise_for_all_dimensions(patch):
+    noise_becomes(patch, lambda rng, log_var: rng.standard_normal((len(log_var), 1)) + 0 * log_var)
 
 
 @breaks("independent noise", noise_averages_out_over_a_batch)
 def same_noise_at_every_step(patch):
-    """A generator seeded anew in the forward pass: the model learns one draw by heart."""
     noise_becomes(
         patch, lambda rng, log_var: np.random.default_rng(0).standard_normal(log_var.shape)
     )
@@ -899,7 +912,6 @@ TANH_VAE = VAE(2, hidden_layer_sizes=(3,), activation="tanh")
 
 @breaks("5.6b", gradient_is_right, TANH_VAE)
 def log_var_gradient_without_its_half(patch):
-    """Hand-written backprop that takes ∂σ/∂log σ² for σ: the noise is fought twice as hard."""
     encoder_gradient_becomes(
         patch, lambda grad, kl_grad: grad + (grad - kl_grad) * np.repeat([0, 1], 2)
     )
@@ -907,14 +919,24 @@ def log_var_gradient_without_its_half(patch):
 
 @breaks("5.6a", gradient_is_right, TANH_VAE)
 def gradient_cut_at_the_sample(patch):
-    """A sampling call that no gradient passes: the KL alone trains the encoder, to collapse."""
     encoder_gradient_becomes(patch, lambda grad, kl_grad: kl_grad)
 
 
 @breaks("5.6a", gradient_is_right, TANH_VAE)
 def kl_left_out_of_the_gradient(patch):
-    """Hand-written backprop that reports the KL and never descends it."""
     encoder_gradient_becomes(patch, lambda grad, kl_grad: grad - kl_grad)
+
+
+@breaks("5.6b", gradient_is_right, TANH_VAE)
+def sigma_detached_in_the_sample(patch):
+    encoder_gradient_becomes(
+        patch, lambda grad, kl_grad: grad + (kl_grad - grad) * np.repeat([0, 1], 2)
+    )
+
+
+@breaks("5.6a", gradient_is_right, TANH_VAE)
+def kl_gradient_of_one_head_only(patch):
+    encoder_gradient_becomes(patch, lambda grad, kl_grad: grad - kl_grad * np.repeat([1, 0], 2))
 
 
 @breaks("5.3a", score_function_is_unbiased)
@@ -941,8 +963,6 @@ def nll_of_error_becomes(patch, wrong):
 
 @breaks("6.3", rate_is_water_filling)
 def reconstruction_averaged_over_features(patch):
-    """A framework's mean squared error beside a summed KL, met everywhere: β is d times larger."""
-
     def nll(error, d, log_noise_variance):
         values = NLL_OF_ERROR(error, d, log_noise_variance)
         return tuple(value / d for value in values)
@@ -952,8 +972,6 @@ def reconstruction_averaged_over_features(patch):
 
 @breaks("6.3", rate_is_water_filling)
 def squared_error_without_the_half_of_the_likelihood(patch):
-    """‖x − x̂‖²/σ² + KL, common in blog code: half the noise variance that it says."""
-
     def nll(error, d, log_noise_variance):
         loss, grad_error, _ = NLL_OF_ERROR(2 * error, d, log_noise_variance)
         grad_log_noise_variance = 0.5 * d - np.exp(-log_noise_variance) * error
@@ -964,8 +982,6 @@ def squared_error_without_the_half_of_the_likelihood(patch):
 
 @breaks("5.1a", elbo_is_below_log_likelihood)
 def log_2_pi_left_out_of_the_elbo(patch):
-    """Common wherever constants are dropped "for training" and the result is called an ELBO."""
-
     def nll(error, d, log_noise_variance):
         loss, *gradients = NLL_OF_ERROR(error, d, log_noise_variance)
         return loss - 0.5 * d * losses.LOG_2PI, *gradients
@@ -983,6 +999,27 @@ def log_noise_variance_counted_once(patch):
         return loss, 0.5 * precision, 0.5 * (1 - precision * error)
 
     nll_of_error_becomes(patch, nll)
+
+
+def scale_of_gaussian_becomes(patch, wrong):
+    """Multiply the Gaussian loss by a scale of the catalogue, where the right one is 1."""
+    right = LIKELIHOODS["gaussian"]
+
+    def nll(x_hat, x, log_noise_variance, *weights):
+        n, d = x.shape
+        size = Size(n, 2, d, 4.0, float(np.exp(log_noise_variance)))
+        scale = wrong.value(size) * (n if wrong in RECONSTRUCTION_REDUCTIONS else 1)
+        return tuple(scale * v for v in right.nll(x_hat, x, log_noise_variance, *weights))
+
+    patch.setitem(LIKELIHOODS, "gaussian", right._replace(nll=nll))
+
+
+for wrong_name, entry in CATALOGUE.items():
+    of_scale = entry in RECONSTRUCTION_REDUCTIONS + RECONSTRUCTION_FACTORS
+    if of_scale and wrong_name not in {m.name for m in MISTAKES}:
+        put_in = partial(scale_of_gaussian_becomes, wrong=entry)
+        check = gaussian_loss_matches_scipy
+        MISTAKES.append(Mistake(wrong_name, "5.4a", entry.met_in, put_in, check, ()))
 
 
 @breaks("5.4a", gaussian_loss_matches_scipy)
@@ -1040,21 +1077,23 @@ def cross_entropy_of_saturated_probabilities(patch):
 
 @breaks("1.4a", bernoulli_nll_matches_scipy)
 def cross_entropy_of_clipped_probabilities(patch):
-    """The usual remedy: finite, but no pixel costs more than 16 nats, however wrong."""
     bernoulli_becomes(
         patch, lambda a, x: cross_entropy(np.clip(sigmoid(a.copy()), 1e-7, 1 - 1e-7), x)
     )
 
 
+@breaks("1.4a", bernoulli_nll_matches_scipy)
+def cross_entropy_of_swapped_arguments(patch):
+    bernoulli_becomes(patch, lambda a, x: losses.bernoulli_nll(x + 0.0, a))
+
+
 @breaks("5.4d", bernoulli_loss_can_reach_the_entropy)
 def sigmoid_applied_twice(patch):
-    """A sigmoid output under a loss that takes logits: no pixel can be darker than ½."""
     bernoulli_becomes(patch, lambda a, x: losses.bernoulli_nll(sigmoid(a.copy()), x))
 
 
 @breaks("pixels in [0, 1]", bernoulli_refuses_unscaled_pixels)
 def pixels_up_to_255_as_probabilities(patch):
-    """Common with raw image files: the loss falls without end, and looks like success."""
     patch.setattr(vae, "check_unit_interval", lambda X, name: X)
 
 
@@ -2001,7 +2040,10 @@ def gradient_to_all_that_are_largest(patch):
 each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=[m.name for m in MISTAKES])
 
 
-@each_mistake
+each_check = {(m.check, repr(m.arguments)): m for m in reversed(MISTAKES)}.values()  # once
+
+
+@pytest.mark.parametrize("mistake", each_check, ids=[m.name for m in each_check])
 def test_the_check_accepts_the_right_code(mistake):
     mistake.check(mistake.claim, *mistake.arguments)
 
@@ -2019,6 +2061,12 @@ def test_claims_that_are_numbers_are_equations_of_the_text():
     assert len(numbers) > 20
 
 
+def test_all_that_the_diagnosis_can_name_is_made_and_rejected_here():
+    assert set(CATALOGUE) <= {mistake.name for mistake in MISTAKES}
+    assert len({mistake.name for mistake in MISTAKES}) == len(MISTAKES)
+    assert all(mistake.where for mistake in MISTAKES)
+
+
 BLIND = [
     *(
         (name, "1.7a", gradient_is_right, (IMAGES,))
@@ -2028,7 +2076,6 @@ BLIND = [
             "padding_off_by_one",
         )
     ),
-    *((name, "1.7a", gradient_is_right, (TANH_VAE,)) for name in WRONG_KLS),
     ("weight_decay_on_biases", "1.9", gradient_is_right, (deep(weight_decay=0.3),)),
     ("tied_gradient_of_the_decoder_alone", "3.2", tied_model_recovers_pca, ()),
     ("same_noise_for_the_whole_batch", "6.7", sampled_loss_is_unbiased, ()),
@@ -2044,6 +2091,13 @@ BLIND = [
     ("adam_with_its_betas_swapped", ADAM, first_step_of_adam_is_its_learning_rate, ()),
     ("jacobian_of_the_sum_of_the_code", "9.1", penalty_is_the_norm_of_the_jacobian, (1,)),
 ]
+
+
+@pytest.mark.many
+@pytest.mark.parametrize("name", WRONG_KLS)
+def test_a_gradient_check_is_blind_to_a_wrong_kl(name, monkeypatch):
+    next(mistake for mistake in MISTAKES if mistake.name == name).put_in(monkeypatch)
+    gradient_is_right("1.7a", TANH_VAE)
 
 
 @pytest.mark.parametrize(("name", "claim", "check", "arguments"), BLIND, ids=[b[0] for b in BLIND])

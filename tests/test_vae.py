@@ -14,7 +14,7 @@ from scipy.special import logit, logsumexp, xlogy
 from scipy.stats import binom, multivariate_normal, norm
 from theory_report import verify
 
-from nanoae import VAE, LinearAutoencoder, LinearVAE, gradient_check, theory
+from nanoae import VAE, LinearAutoencoder, LinearVAE, diagnose_vae, gradient_check, theory
 from nanoae.datasets import load_digits, make_gaussian
 from nanoae.losses import (
     LIKELIHOODS,
@@ -1015,6 +1015,62 @@ def test_gradient_by_mu_and_log_var_by_the_complex_step(seed, k, activation):
     verify("5.6b", largest(grad[k:] - numeric[k:]) / largest(numeric), 1e-12)
 
 
+# --- 5.7 somebody else's VAE --------------------------------------------------------------------
+
+
+def wrong_elbos(model, q, x, beta):
+    """What is reported, in expectation, by four kinds of wrong code; and what they add to it."""
+    (m, S), (d, k), s2 = q, model.W.shape, model.noise_variance
+
+    def log_p_x_given_z(z):
+        return norm.logpdf(x, z @ model.W.T + model.b, s2**0.5).sum(axis=1)
+
+    def log_ratio(z):
+        return multivariate_normal.logpdf(z, m, S) - norm.logpdf(z).sum(axis=1)
+
+    # two nodes are exact for what is quadratic in z
+    reconstruction = expectation(log_p_x_given_z, m, S, 2)
+    kl = expectation(log_ratio, m, S, 2)
+    without_constant = expectation(
+        lambda z: -np.sum((x - z @ model.W.T - model.b) ** 2, axis=1) / (2 * s2), m, S, 2
+    )
+    yield without_constant - kl, 0.5 * d * np.log(2 * np.pi * s2)
+    yield reconstruction - kl / k, (1 - 1 / k) * kl
+    yield reconstruction - beta * kl, (1 - beta) * kl
+    yield log_p_x_given_z(m[None])[0] - kl, np.trace(model.W @ S @ model.W.T) / (2 * s2)
+
+
+@pytest.mark.equation("5.7")
+@pytest.mark.equation("5.7a")
+@given(linear_gaussians(), st.floats(0, 0.9))
+@settings(max_examples=60)
+def test_what_a_wrong_elbo_exceeds_the_likelihood_by(case, beta):
+    model, q, x, _ = case
+    log_p, elbo = model.log_likelihood(x)[0], model.elbo(x, *q)[0]
+    posterior_mean, posterior_covariance = model.posterior(x)
+    gap = theory.gaussian_kl_between(*q, posterior_mean[0], posterior_covariance).item()
+    for reported, added in wrong_elbos(model, q, x, beta):
+        # nats, of numbers up to some hundreds
+        verify("5.7a", abs(reported - elbo - added), 1e-10)
+        verify("5.7", abs(reported - log_p - (added - gap)), 1e-10)
+    for reported, added in wrong_elbos(model, (posterior_mean[0], posterior_covariance), x, beta):
+        verify("5.7", abs(reported - log_p - added), 1e-10)  # there is no gap
+
+
+@pytest.mark.equation("5.7c")
+@given(linear_gaussians())
+@settings(max_examples=30)
+def test_every_draw_at_the_posterior_is_the_log_likelihood(case):
+    model, _, x, rng = case
+    mean, S = model.posterior(x)
+    for z in mean[0] + 3 * rng.standard_normal((5, len(S))):  # any z, likely or not
+        joint = norm.logpdf(x, z @ model.W.T + model.b, model.noise_variance**0.5).sum()
+        joint += norm.logpdf(z).sum()
+        error = joint - multivariate_normal.logpdf(z, mean[0], S) - model.log_likelihood(x)[0]
+        # a posterior a tenth as wide as z is far makes densities of e^-1000, summed to 1e-16
+        verify("5.7c", abs(error) / (1 + abs(joint)), 1e-11)
+
+
 # --- batches and precision ---------------------------------------------------------------------
 
 
@@ -1169,6 +1225,18 @@ def test_exercise_log_variance(H):
         for _ in range(20):
             s -= factor / (1 + H) * 2 * slope(2 * np.log(s)) / s
         assert (abs(s / sigma - 1) < 0.01) == falls
+
+
+def test_exercise_which_formula_was_it():
+    mu, log_var = np.array([1.0, 0, 1]), np.log([1.0, 4, 1])
+    kl = (mu**2 + np.exp(log_var) - 1 - log_var) / 2
+    assert kl[:2].sum() == pytest.approx(1.3069, abs=5e-5)
+    assert kl[:2].sum() / 2 == pytest.approx(0.6534, abs=5e-5)
+    assert kl.sum() / 3 == pytest.approx(0.6023, abs=5e-5)
+    first = {"mu": mu[None, :2], "log_var": log_var[None, :2], "kl": kl[:2].sum() / 2}
+    second = {"mu": mu[None], "log_var": log_var[None], "kl": kl.sum() / 3}
+    assert diagnose_vae(**first).findings[0].also == ("right, mean over the batch, ½ twice",)
+    assert diagnose_vae(**second).mistakes == ["kl_averaged_over_latent_dimensions"]
 
 
 # --- errata ------------------------------------------------------------------------------------
