@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array
-from nanoae.losses import LOSSES
+from nanoae.losses import LOSSES, skipping_gaps
 from nanoae.models.base import BaseAutoencoder, WeightDecay
 from nanoae.models.hyperparameters import (
     choice,
@@ -86,12 +86,14 @@ class DeepAutoencoder(BaseAutoencoder):
 
     def _build(self, n_features: int, dtype: DTypeLike, **more: tuple[int, ...]) -> None:
         networks = self._architecture
+        sequences = networks.sequences
+        tokens = () if sequences is None or sequences.n_tokens is None else (sequences.n_tokens,)
         n_outputs = self._outputs_per_component * self.n_components
         self.encoder_ = networks.encoder(n_features, n_outputs)
         self.decoder_ = networks.decoder(self.n_components, n_features)
         for name, network, shapes in (
             ("encoder", self.encoder_, ((n_features,), (n_outputs,))),
-            ("decoder", self.decoder_, ((self.n_components,), (n_features,))),
+            ("decoder", self.decoder_, ((self.n_components,), (n_features, *tokens))),
         ):
             if (network.shape_in, network.shape_out) != shapes:
                 raise ValueError(
@@ -102,6 +104,8 @@ class DeepAutoencoder(BaseAutoencoder):
             {"encoder_": self.encoder_, "decoder_": self.decoder_, **more}, dtype
         )
         self._loss = LOSSES[self.loss]
+        if sequences is not None:
+            self._loss = skipping_gaps(self._loss)
 
     @property
     def _architecture(self) -> Architecture:
@@ -161,7 +165,7 @@ class DeepAutoencoder(BaseAutoencoder):
 
     def _verdict(self, monitor: Monitor) -> str:
         null = self._null_loss()
-        if not self._may_be_null and self.loss_ > null - 1e-4 * abs(null):
+        if not self._may_be_null and null < math.inf and self.loss_ > null - 1e-4 * abs(null):
             return (
                 "is no better than to answer every sample with the mean: its loss is "
                 f"{self.loss_:.6g}, that one's {null:.6g}. {self._remedy}, try another "
@@ -220,13 +224,20 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
     )
 
     @property
+    def _loss_name(self) -> str:
+        return self.loss
+
+    @property
     def _architecture(self) -> Architecture:
         return self.architecture or FullyConnected(self.hidden_layer_sizes, self.activation)
 
     def _verdict(self, monitor: Monitor) -> str:
         verdict = super()._verdict(monitor)
         distance = np.linalg.norm(self._moments.mean) / np.sqrt(self._moments.variance or np.inf)
-        if verdict or distance <= 10 or self._loss.needs_unit_interval:
+        if (
+            verdict or distance <= 10
+            or self._loss.needs_unit_interval or self._loss_name == "categorical"
+        ):  # fmt: skip
             return verdict
         return (
             f"was trained on samples whose mean lies {distance:.3g} times as far from 0 as they "
@@ -247,3 +258,10 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
                     f"{name} must be left at {default!r} beside an architecture, which has layers "
                     f"of its own; got {value!r}."
                 )
+        sequences = self._architecture.sequences
+        has_tokens = sequences is not None and sequences.n_tokens is not None
+        if has_tokens != (self._loss_name == "categorical"):
+            raise ValueError(
+                "an architecture with a vocabulary_size and the loss 'categorical' need each "
+                f"other; got architecture={self.architecture!r} and {self._loss_name!r}."
+            )

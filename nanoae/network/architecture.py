@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from nanoae.network.layer import Layer
+from nanoae.sequences import Sequences
 
 
 class Architecture:
@@ -46,6 +49,9 @@ class Architecture:
     >>> bool(gradient_check(Autoencoder(2, architecture=Skip(width=3)), X).error < 1e-7)
     True
     """
+
+    # how sequences stand in the rows that the networks take; None if rows are all there is
+    sequences: ClassVar[Sequences | None] = None
 
     def encoder(self, n_in: int, n_out: int) -> Layer:
         """From samples ``(n, n_in)`` to codes ``(n, n_out)``, or what a model makes them of."""
