@@ -24,6 +24,8 @@ class Sequences(NamedTuple):
         p. A row of T steps has ``T p`` columns.
     n_tokens : int, optional
         If steps are tokens, whole numbers from 0 on: how many there are.
+    n_steps : int, optional
+        T of the rows made of sequences, if none of them is longer.
 
     Examples
     --------
@@ -39,6 +41,7 @@ class Sequences(NamedTuple):
 
     features_per_step: int = 1
     n_tokens: int | None = None
+    n_steps: int | None = None
 
     def rows(
         self, X: Any, n_columns: int | None = None, name: str = "X", model: str = "the model"
@@ -81,12 +84,12 @@ class Sequences(NamedTuple):
                     f"its sequence {i} is of the shape {sequence.shape}."
                 )
         longest = max(range(len(given)), key=lambda i: len(given[i]))
-        width = p * len(given[longest]) if n_columns is None else n_columns
+        width = p * (self.n_steps or len(given[longest])) if n_columns is None else n_columns
         if p * len(given[longest]) > width:
             raise ValueError(
                 f"{name} has a sequence of {len(given[longest])} steps, number {longest}, but "
-                f"{model} was fitted to {width // p} at most. Cut it, or fit anew with NaN behind "
-                "the ends for as many as are to come."
+                f"{model} has room for {width // p}; cut it, or fit with an architecture that has "
+                f"n_steps={len(given[longest])}."
             )
         dtype = np.float32 if all(s.dtype == np.float32 for s in given) else np.float64
         table = np.full((len(given), width), np.nan, dtype)

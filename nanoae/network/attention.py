@@ -347,6 +347,8 @@ class Transformer(SequenceArchitecture):
         Of the vector of a step, in both networks.
     vocabulary_size : int, optional
         Steps are tokens, whole numbers from 0 to this, exclusive. With ``loss="categorical"``.
+    n_steps : int, optional
+        T, if sequences are to come that are longer than those of the training.
     n_blocks : int, default 2
         In each network.
     n_heads : int, default 4

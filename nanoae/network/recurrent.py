@@ -340,7 +340,7 @@ class Recurrent(SequenceArchitecture):
 
     Samples are a list of ``(T_i, p)`` arrays, an ``(n, T, p)`` array, or rows of T p columns with
     NaN behind the end of those that are shorter; of tokens, ``(T_i,)`` arrays of whole numbers.
-    Decoded samples have as many steps as the longest in the training.
+    Decoded samples have T steps, as many as the longest.
 
     Parameters
     ----------
@@ -350,6 +350,8 @@ class Recurrent(SequenceArchitecture):
         Of the state, in both networks.
     vocabulary_size : int, optional
         Steps are tokens, whole numbers from 0 to this, exclusive. With ``loss="categorical"``.
+    n_steps : int, optional
+        T, if sequences are to come that are longer than those of the training.
     cell : {"gru", "tanh", "linear"}, default "gru"
 
     Examples

@@ -280,14 +280,15 @@ class SequenceArchitecture(Architecture):
     --------
     >>> from nanoae.network import Recurrent, Transformer
     >>> Recurrent(12).sequences
-    Sequences(features_per_step=12, n_tokens=None)
+    Sequences(features_per_step=12, n_tokens=None, n_steps=None)
     >>> Transformer(vocabulary_size=27).sequences
-    Sequences(features_per_step=1, n_tokens=27)
+    Sequences(features_per_step=1, n_tokens=27, n_steps=None)
     """
 
     features_per_step: int = 1
     width: int = 64
     vocabulary_size: int | None = None
+    n_steps: int | None = None
 
     def __post_init__(self) -> None:
         check_integer("features_per_step", self.features_per_step, 1)
@@ -295,11 +296,13 @@ class SequenceArchitecture(Architecture):
         if self.vocabulary_size is not None:
             check_integer("vocabulary_size", self.vocabulary_size, 2)
             check_integer("features_per_step of tokens", self.features_per_step, 1, 1)
+        if self.n_steps is not None:
+            check_integer("n_steps", self.n_steps, 1)
 
     @property
     def sequences(self) -> Sequences:
         """How samples stand in rows."""
-        return Sequences(self.features_per_step, self.vocabulary_size)
+        return Sequences(self.features_per_step, self.vocabulary_size, self.n_steps)
 
     def _n_steps(self, n_columns: int) -> int:
         return n_columns // self.features_per_step
