@@ -558,7 +558,7 @@ LIKELIHOODS = {
 
 
 def likelihood_skipping_gaps(name: str) -> Likelihood:
-    """A likelihood of samples with gaps: that of what is there.
+    """A likelihood of samples with gaps: that of what is there (11.3c).
 
     Parameters
     ----------

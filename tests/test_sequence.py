@@ -745,6 +745,48 @@ def test_what_attention_recalls_by_position(sharpness):
     verify("11.12", abs(z), 4)
 
 
+# --- exercises --------------------------------------------------------------------------------
+
+
+def test_exercise_a_gate_keeps_the_gradient():
+    layer, _ = drawn(lambda: GRU(101, 2, 2), np.random.default_rng(0))
+    layer.recurrent_weight[...] = 0
+    layer.weight[:, 2:4] = 0
+    z = np.array([0.99, 0.9])
+    layer.bias[2:4] = np.log(z / (1 - z))
+    rng = np.random.default_rng(1)
+    x, x_moved = np.zeros((2, 1, 101, 2))
+    x[...] = x_moved[...] = rng.standard_normal((101, 2))
+    x_moved[0, 0] += 0.1
+    states = np.stack([layer(x)[0], layer(x_moved)[0]])
+    first, last = states[1, 0] - states[0, 0], states[1, -1] - states[0, -1]
+    np.testing.assert_allclose(last / first, z**100, rtol=1e-6, atol=1e-12)
+
+
+def test_exercise_means_over_steps_depend_on_the_batch():
+    e, f, short, long = 2.0, 3.0, 1, 9
+    x_hat, there = np.zeros((2, long)), np.arange(long) < np.array([[short], [long]])
+    x = np.where(there, np.sqrt([[e], [f]]), np.nan)
+    loss = skipping_gaps(LOSSES["squared_error"]).value
+    together = loss(x_hat, x)[0]
+    apart = np.mean([loss(x_hat[[i]], x[[i]])[0] for i in range(2)])
+    assert together == pytest.approx((e + 9 * f) / 2) == apart
+    by_step = [together * 2 / there.sum(), np.mean([e, f])]
+    assert by_step == pytest.approx([(e + 9 * f) / 10, (e + f) / 2])
+
+
+def test_exercise_the_first_step_first_cannot_be_exact():
+    X = np.random.default_rng(0).standard_normal((30, 2, 1))
+    model = theory.linear_recurrent_autoencoder(X, 2)
+    states, last_first = model.states(X), model.loss(X)
+    assert last_first < 1e-25
+    # any decoder: least squares for the first step written, which should be x_1 from every state
+    H = states.reshape(-1, 2)  # generic: (x_1, 0) and (x_2, x_1), turned
+    wanted = np.repeat(X[:, :1, 0], 2, axis=1).ravel()
+    C = np.linalg.lstsq(H, wanted, rcond=None)[0]
+    assert np.mean((H @ C - wanted) ** 2) > 0.1
+
+
 # --- beside PyTorch ---------------------------------------------------------------------------
 
 

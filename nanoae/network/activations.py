@@ -216,7 +216,7 @@ ACTIVATIONS = {
 def softmax(scores: Array, mask: Array | None = None) -> Array:
     """``e^s / Σ e^s`` over the last axis, a new array; where ``mask`` is False, exactly 0.
 
-    What is masked is taken out before the exponential: so the rest sums to 1 (11.6d).
+    What is masked is taken out before the exponential: so the rest sums to 1 (11.6c).
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def softmax(scores: Array, mask: Array | None = None) -> Array:
     --------
     >>> import numpy as np
     >>> from nanoae.network.activations import softmax
-    >>> softmax(np.array([0.0, np.log(3.0), 1000.0]), np.array([True, True, False])).tolist()
+    >>> softmax(np.array([0.0, np.log(3), 1000.0]), np.array([True, True, False])).tolist()
     [0.25, 0.75, 0.0]
     """
     if mask is not None:

@@ -61,7 +61,7 @@ class Positions(Layer):
 
 
 class LayerNorm(Layer):
-    """``y = γ (x − mean) / √(variance + ε) + b``, over the last axis (Ba et al. 2016; 11.8).
+    """``y = γ (x − mean) / √(variance + ε) + b``, over the last axis (Ba et al. 2016).
 
     Parameters
     ----------
@@ -145,9 +145,9 @@ def _mean_product(x: Array, y: Array) -> Array:
 
 
 class SelfAttention(SequenceLayer):
-    """Multi-head self-attention (Vaswani et al. 2017), ``softmax(Q Kᵀ/√d) V`` in each head (11.6).
+    """Multi-head self-attention (Vaswani et al. 2017), ``softmax(Q Kᵀ/√d) V`` in each head.
 
-    Keys have no bias: it would move all scores of a query alike, and its gradient is 0 (11.6c).
+    Keys have no bias: it would move all scores of a query alike, and its gradient is 0 (11.6b).
     Nor have values: theirs would pass the weighted mean as it is, and the output has one.
 
     Parameters
@@ -239,7 +239,7 @@ class SelfAttention(SequenceLayer):
         return heads.swapaxes(1, 2).reshape(shape)
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
-        """From the outputs to the scores ``S``, and from these to queries and keys (11.6a)."""
+        """From the outputs to the scores ``S``, and from these to queries and keys (11.6)."""
         n_steps, width = self.shape_in
         by_step = (-1, n_steps, self.n_heads, self.head_width)
         grad_merged = self.output.backward(grad_y)
@@ -249,7 +249,7 @@ class SelfAttention(SequenceLayer):
         grads = np.empty((len(P), n_steps, 3, self.n_heads, self.head_width), P.dtype)
         grad_Q, grad_K, grad_V = grads.transpose(2, 0, 3, 1, 4)
         grad_V[...] = P.swapaxes(-1, -2) @ grad_O
-        # ∂L/∂S = P (∂L/∂P − rowsum(P ∂L/∂P)), and the sum is that of O ∂L/∂O (11.6b)
+        # ∂L/∂S = P (∂L/∂P − rowsum(P ∂L/∂P)), and the sum is that of O ∂L/∂O (11.6a)
         grad_S = grad_O @ V.swapaxes(-1, -2)
         grad_S -= np.einsum("...d,...d->...", O, grad_O)[..., None]
         grad_S *= P

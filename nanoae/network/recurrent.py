@@ -67,7 +67,7 @@ class RecurrentLayer(SequenceLayer):
 
 
 class RNN(RecurrentLayer):
-    """A plain recurrent layer, ``h_t = f(x_t W + h_{t−1} U + b)`` from ``h_0 = 0`` (11.1).
+    """A plain recurrent layer, ``h_t = f(x_t W + h_{t−1} U + b)`` from ``h_0 = 0``.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class RNN(RecurrentLayer):
         self.activation = ACTIVATIONS[activation]
 
     def initialise(self, rng: np.random.Generator) -> None:
-        """Draw W as of a dense layer, and for U an orthogonal matrix; biases are 0 (11.5)."""
+        """Draw W as of a dense layer, and for U an orthogonal matrix (11.5a); biases are 0."""
         draw(rng, self.weight, self.activation.gain)
         self.recurrent_weight[...] = orthogonal(rng, self.n_out)
         self.bias.fill(0)
@@ -144,7 +144,10 @@ class RNN(RecurrentLayer):
         return states
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
-        """Through time, last step first (11.1a): ``δ_t = ∂L/∂h_t f'``, ``∂L/∂h_{t−1} += δ_t Uᵀ``."""
+        """Through time, last step first: ``δ_t = ∂L/∂h_t f'``, ``∂L/∂h_{t−1} += δ_t Uᵀ`` (11.1).
+
+        The gradients of the weights are sums over all steps (11.1a).
+        """
         grad_y, n_steps = self._by_time(grad_y), len(self.x)
         derivative = self.activation.derivative(self.states[1:])
         delta = np.empty_like(grad_y)
@@ -172,7 +175,7 @@ class RNN(RecurrentLayer):
 
 
 class GRU(RecurrentLayer):
-    """Gated recurrent units (Cho et al. 2014), with the reset gate behind the product (11.2).
+    """Gated recurrent units (Cho et al. 2014), with the reset gate behind the product.
 
     ``r, z = σ(x W + h U + b)``, ``g = tanh(x W_g + b_g + r (h U_g + c))``,
     ``h_t = (1 − z) g + z h_{t−1}``. That is PyTorch's form, but for its second bias of r and z,
@@ -277,7 +280,7 @@ class GRU(RecurrentLayer):
         return states, gates, recalled
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
-        """Through time, last step first (11.2a)."""
+        """Through time, last step first (11.2)."""
         k, grad_y = self.n_out, self._by_time(grad_y)
         grad_a = np.empty_like(self.gates)  # by the pre-activations of r, z, g
         grad_h_U = np.empty_like(self.gates)  # by the three parts of h U
@@ -316,7 +319,7 @@ class GRU(RecurrentLayer):
 
 
 def orthogonal(rng: np.random.Generator, n: int) -> Array:
-    """A random orthogonal matrix ``(n, n)``: neither it nor a power of it changes a length (11.5).
+    """A random orthogonal matrix ``(n, n)``: neither it nor a power of it changes a length (11.5a).
 
     Examples
     --------
