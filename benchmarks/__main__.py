@@ -17,6 +17,7 @@ from benchmarks.measure import report
 from benchmarks.networks import autoencoder, images, small, vae
 from benchmarks.parts import profile
 from benchmarks.resources import resources, suite
+from benchmarks.sequences import sequences
 from benchmarks.sweep import sweep
 
 WORKLOADS = {
@@ -25,6 +26,7 @@ WORKLOADS = {
     "small": small,
     "linear": linear,
     "sweep": sweep,
+    "sequences": sequences,
     "resources": resources,
 }
 

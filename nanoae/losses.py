@@ -522,7 +522,7 @@ class Likelihood(NamedTuple):
         and its gradients with respect to the first and the third.
     distortion : Loss
     nll_of_distortion : callable
-        Of distortion, number of features and log σ²: −log p(x|z).
+        Of distortion, number of values and log σ²: −log p(x|z).
 
     Examples
     --------
@@ -537,7 +537,7 @@ class Likelihood(NamedTuple):
 
     nll: Callable[..., tuple[float, Array, float]]
     distortion: Loss
-    nll_of_distortion: Callable[[Any, int, Any], Any]
+    nll_of_distortion: Callable[[Any, Any, Any], Any]
 
 
 LIKELIHOODS = {

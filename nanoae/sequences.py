@@ -127,10 +127,10 @@ class Sequences(NamedTuple):
         if self.n_tokens is not None:
             is_token = (filled == np.floor(filled)) & (filled >= 0) & (filled < self.n_tokens)
             if not is_token.all():
-                row, column = np.unravel_index(np.argmin(is_token), rows.shape)
+                place = np.unravel_index(np.argmin(is_token), rows.shape)
                 raise ValueError(
                     f"{name} must hold tokens, whole numbers from 0 to {self.n_tokens - 1}; got "
-                    f"{rows[row, column]:g} at row {first_row + row}, step {column}."
+                    f"{rows[place]:g} at row {first_row + place[0]}, step {place[1]}."
                 )
         return filled
 
@@ -139,6 +139,10 @@ class Sequences(NamedTuple):
         steps = rows.reshape(len(rows), -1, self.features_per_step)
         there = ~np.isnan(steps[..., 0])
         return np.where(there[..., None], steps, 0), there
+
+    def outputs(self, n_columns: int) -> tuple[int, ...]:
+        """Shape of what a decoder makes of a code: a row, or logits of each token of it."""
+        return (n_columns,) if self.n_tokens is None else (n_columns, self.n_tokens)
 
     def n_values(self, rows: Array) -> Array:
         """How many values each row has, ``(n,)``."""
@@ -154,7 +158,7 @@ class Sequences(NamedTuple):
         """``rows``, cut where ``given_rows`` end, in the form in which X was handed in."""
         there = ~np.isnan(given_rows)
         if isinstance(X, (list, tuple)) and np.ndim(X[0]) > 0:
-            cut = [row[: n] for row, n in zip(rows, there.sum(axis=1), strict=True)]
+            cut = [row[:n] for row, n in zip(rows, there.sum(axis=1), strict=True)]
             if np.ndim(X[0]) == 2:
                 cut = [row.reshape(-1, self.features_per_step) for row in cut]
             elif self.features_per_step > 1:

@@ -1306,7 +1306,9 @@ def momentum_as_a_moving_average(patch):
 # --- sequences: the checks, and the mistakes ---
 
 
-STEPS = [np.random.default_rng(i).standard_normal((length, 2)) for i, length in enumerate((4, 2, 3))]
+STEPS = [
+    np.random.default_rng(i).standard_normal((length, 2)) for i, length in enumerate((4, 2, 3))
+]
 
 
 def of_sequences(model, **architecture):
@@ -1590,7 +1592,9 @@ def first_step_written_first(patch):
     """The decoder in the order of reading: its first output would have to be the oldest step."""
     right = theory.LinearRecurrent.decoded
     patch.setattr(
-        theory.LinearRecurrent, "decoded", lambda model, h, n_steps: right(model, h, n_steps)[:, ::-1]
+        theory.LinearRecurrent,
+        "decoded",
+        lambda model, h, n_steps: right(model, h, n_steps)[:, ::-1],
     )
 
 

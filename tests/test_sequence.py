@@ -1,4 +1,4 @@
-"""Chapter 11: recurrent networks and attention by hand, unequal lengths, and what they can know."""
+"""Chapter 11: recurrent networks and attention by hand, and what a code of sequences holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 from theory_report import verify
 
-from nanoae import VAE, Autoencoder, theory
+from nanoae import Autoencoder, theory
 from nanoae.losses import LIKELIHOODS, LOSSES, likelihood_skipping_gaps, skipping_gaps
 from nanoae.network import (
     GRU,
@@ -253,7 +253,11 @@ def test_the_loss_of_tokens(seed, size):
     one_hot = np.eye(V)[x]
     right = -np.sum(one_hot * log_softmax(logits, axis=-1)) / n
     verify("11.4", abs(loss - right) / max(1, abs(right)), 1e-14 * d * V)
-    verify("11.4a", np.abs(n * gradient - (np.exp(log_softmax(logits, -1)) - one_hot)).max(), 1e-14 * V)
+    verify(
+        "11.4a",
+        np.abs(n * gradient - (np.exp(log_softmax(logits, -1)) - one_hot)).max(),
+        1e-14 * V,
+    )
     verify("11.4a", np.abs(gradient.sum(axis=-1)).max(), 1e-15 * V)
 
 
@@ -345,11 +349,11 @@ def attention(Q, K, V, mask=None):
 
 def attention_gradients(Q, K, V, grad_O):
     """(11.6) and what follows from it."""
-    O, P = attention(Q, K, V)
+    outputs, P = attention(Q, K, V)
     grad_P = grad_O @ V.T
     grad_S = P * (grad_P - np.sum(P * grad_P, axis=1, keepdims=True))
     scale = np.sqrt(Q.shape[1])
-    return O, P, grad_P, grad_S, grad_S @ K / scale, grad_S.T @ Q / scale, P.T @ grad_O
+    return outputs, P, grad_P, grad_S, grad_S @ K / scale, grad_S.T @ Q / scale, P.T @ grad_O
 
 
 @pytest.mark.equation("11.6", "11.6a", "11.6b")
@@ -360,7 +364,7 @@ def test_gradients_of_attention(seed):
     m, n, d, e = rng.integers([1, 1, 1, 1], [4, 5, 4, 4])
     Q, K, V = (rng.standard_normal(shape) for shape in ((m, d), (n, d), (n, e)))
     grad_O = rng.standard_normal((m, e))
-    O, P, grad_P, grad_S, *gradients = attention_gradients(Q, K, V, grad_O)
+    outputs, P, grad_P, grad_S, *gradients = attention_gradients(Q, K, V, grad_O)
     for which, gradient in enumerate(gradients):
         right = np.zeros_like(gradient)
         for place in np.ndindex(right.shape):
@@ -370,12 +374,12 @@ def test_gradients_of_attention(seed):
             right[place] = np.sum(attention(*moved)[0] * grad_O).imag / 1e-30
         verify("11.6", difference(gradient, right), COMPLEX)
     verify("11.6a", np.abs(grad_S.sum(axis=1)).max(), ROUNDING)
-    sums = np.sum(P * grad_P, axis=1), np.sum(O * grad_O, axis=1)
+    sums = np.sum(P * grad_P, axis=1), np.sum(outputs * grad_O, axis=1)
     verify("11.6a", np.abs(sums[0] - sums[1]).max(), ROUNDING)
     # a bias of the keys: nothing sees it
     verify("11.6b", np.abs(gradients[1].sum(axis=0)).max(), ROUNDING)
     shifted = attention(Q, K + rng.standard_normal(d), V)[0]
-    verify("11.6b", np.abs(shifted - O).max(), ROUNDING)
+    verify("11.6b", np.abs(shifted - outputs).max(), ROUNDING)
 
 
 @pytest.mark.equation("11.6")
@@ -438,7 +442,7 @@ def test_attention_knows_no_order_but_what_it_is_told(make):
     positions, _ = drawn(lambda: Positions(6, 4), rng)
     with_positions = difference(layer(positions(x[:, order])), layer(positions(x))[:, order])
     assert with_positions > 0.01
-    causal, parameters = drawn(lambda: make(6, 4, 2, causal=True), rng)
+    causal, _ = drawn(lambda: make(6, 4, 2, causal=True), rng)
     y = causal.forward(x)
     for i in range(5):
         grad_y = np.zeros_like(y)
@@ -841,7 +845,8 @@ def test_the_transformer_block_is_pytorchs(torch):
         peer.self_attn.in_proj_bias.zero_()
         peer.self_attn.in_proj_bias[:width] = torch.tensor(attention.bias)
         for theirs, ours in (
-            (peer.self_attn.out_proj, attention.output), (peer.linear1, hidden), (peer.linear2, out)
+            (peer.self_attn.out_proj, attention.output), (peer.linear1, hidden),
+            (peer.linear2, out),
         ):  # fmt: skip
             theirs.weight[:], theirs.bias[:] = torch.tensor(ours.weight.T), torch.tensor(ours.bias)
         for theirs, ours in ((peer.norm1, block.norms[0]), (peer.norm2, block.norms[1])):
@@ -852,6 +857,8 @@ def test_the_transformer_block_is_pytorchs(torch):
     np.testing.assert_allclose(y[mask], y_peer.detach().numpy()[mask], atol=1e-10)
     np.testing.assert_allclose(grad_x, x_peer.grad.numpy(), atol=1e-10)
     bias_gradient = peer.self_attn.in_proj_bias.grad.numpy()
-    np.testing.assert_allclose(attention.grad_weight.T, peer.self_attn.in_proj_weight.grad, atol=1e-10)
+    np.testing.assert_allclose(
+        attention.grad_weight.T, peer.self_attn.in_proj_weight.grad, atol=1e-10
+    )
     np.testing.assert_allclose(attention.grad_bias, bias_gradient[:width], atol=1e-10)
     assert np.abs(bias_gradient[width : 2 * width]).max() < 1e-12  # the keys' bias: (11.6b)

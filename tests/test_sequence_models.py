@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -108,12 +107,12 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_sequences(name):
     loss, gradient = model.loss_and_gradient(X, Noise(slice(None)), weights=weights)
     gradient = gradient.copy()
     total, total_gradient = 0.0, np.zeros_like(gradient)
-    for i, weight in enumerate(weights):
+    for i in range(len(X)):
         row = slice(i, i + 1)
         own, own_gradient = model.loss_and_gradient(X[row], Noise(row), weights=weights[row])
         total += own / len(X)
         total_gradient += own_gradient / len(X)
-    assert abs(total / loss - 1) < 1e-13 and weight > 0
+    assert abs(total / loss - 1) < 1e-13
     np.testing.assert_allclose(total_gradient, gradient, rtol=1e-10, atol=1e-13)
 
 
@@ -151,7 +150,7 @@ def test_samples_come_back_in_the_form_in_which_they_were_handed_in(name):
 
 @every_model
 def test_what_stands_behind_an_end_is_only_room(name):
-    """More room changes no loss and no code of networks that read backwards; nor does the company."""
+    """Nor does its company in a batch change a code or a loss."""
     model = new(name).fit(data_of(name))
     rows, X = rows_of(name), data_of(name)
     for i in (1, 4):
@@ -176,9 +175,8 @@ def test_files_copies_and_checkpoints(name, tmp_path):
         if isinstance(model, VAE):
             assert other.elbo(X) == model.elbo(X)
         before = model.parameters_.copy()
-        np.testing.assert_array_equal(
-            other.partial_fit(X[2:]).parameters_, pickle.loads(pickle.dumps(model)).partial_fit(X[2:]).parameters_
-        )  # fmt: skip
+        twin = pickle.loads(pickle.dumps(model)).partial_fit(X[2:])
+        assert np.array_equal(other.partial_fit(X[2:]).parameters_, twin.parameters_)
         assert np.array_equal(model.parameters_, before)
     run = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": 1}
     new(name, max_iter=2).fit(X, **run)
@@ -210,7 +208,11 @@ def test_weights_validation_sets_and_parts(name):
 def test_float32_stays_float32(name):
     model = new(name).fit(data_of(name, np.float32))
     X = data_of(name, np.float32)
-    kinds = {model.parameters_.dtype, model.transform(X).dtype, model.reconstruction_error(X).dtype}
+    kinds = {
+        model.parameters_.dtype,
+        model.transform(X).dtype,
+        model.reconstruction_error(X).dtype,
+    }
     assert kinds == {np.dtype(np.float32)}
     assert model.loss_and_gradient(model._check_samples(X), np.random.default_rng(0))[1].dtype == (
         np.float32
@@ -236,7 +238,9 @@ def test_a_vae_counts_values_not_columns():
     eps = np.random.default_rng(0).standard_normal((1, 2))
     z = mu + np.exp(log_var / 2) * eps
     error = np.sum((model.inverse_transform(z)[0, :2] - STEPS[1]) ** 2)
-    right = 0.5 * np.sum(eps**2 + log_var - z**2) - 0.5 * (6 * np.log(2 * np.pi * 0.3) + error / 0.3)
+    right = 0.5 * np.sum(eps**2 + log_var - z**2) - 0.5 * (
+        6 * np.log(2 * np.pi * 0.3) + error / 0.3
+    )
     assert one == pytest.approx(right, rel=1e-12)
 
 
@@ -255,9 +259,7 @@ def test_the_mean_to_be_beaten_is_that_of_each_step_over_those_that_have_it():
     null = np.nansum((rows - np.nanmean(rows, axis=0)) ** 2) / len(rows)
     assert model._null_loss() == pytest.approx(null, rel=1e-12)
     with pytest.warns(ConvergenceWarning, match="is no better than to answer"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            new("gru", learning_rate=1e-9).fit(STEPS)
+        new("gru", learning_rate=1e-9).fit(STEPS)
 
 
 # --- what is refused ---------------------------------------------------------------------------
@@ -276,8 +278,8 @@ BAD = {
     "infinity": (with_value(2, 1, np.inf), "contains NaN or infinity, first at row 2, column 1"),
     "too large": (with_value(2, 1, 1e200), "too large"),
     "columns": (np.ones((4, 7)), "multiple of 3 columns"),
-    "other features": ([np.ones((3, 3)), np.ones((2, 2))], r"its sequence 1 is of the shape \(2, 2\)"),
-    "an empty one": ([np.ones((3, 3)), np.ones((0, 3))], r"its sequence 1 is of the shape \(0, 3\)"),
+    "other features": ([np.ones((3, 3)), np.ones((2, 2))], r"sequence 1 is of the shape \(2, 2\)"),
+    "an empty one": ([np.ones((3, 3)), np.ones((0, 3))], r"sequence 1 is of the shape \(0, 3\)"),
     "words": ([np.array([["a"] * 3]), np.ones((2, 3))], "sequence 0 is of <U1"),
     "one dimension": (np.ones(3), "must be 2-D"),
     "four": (np.ones((2, 2, 2, 3)), r"its sequence 0|must be 2-D"),
@@ -306,7 +308,9 @@ def test_what_is_no_set_of_sequences_is_one_sentence_and_changes_nothing(kind):
 @pytest.mark.parametrize("bad", [6, -1, 1.5])
 def test_what_is_no_token_is_said_where_it_stands(bad):
     words = [TOKENS[0], np.array([1.0, bad])]
-    with pytest.raises(ValueError, match=rf"whole numbers from 0 to 5; got {bad} at row 1, step 1"):
+    with pytest.raises(
+        ValueError, match=rf"whole numbers from 0 to 5; got {bad} at row 1, step 1"
+    ):
         new("tokens").fit(words)
     model = new("vae, tokens").fit(TOKENS)
     with pytest.raises(ValueError, match="whole numbers from 0 to 5"):
@@ -345,7 +349,10 @@ def test_other_models_go_on_refusing_gaps_and_lists(model):
         (lambda: Recurrent(width=0), "width must be at least 1"),
         (lambda: Recurrent(cell="lstm"), "cell must be 'gru', 'tanh' or 'linear'; got 'lstm'"),
         (lambda: Recurrent(vocabulary_size=1), "vocabulary_size must be at least 2"),
-        (lambda: Recurrent(2, vocabulary_size=5), "features_per_step of tokens must be from 1 to 1"),
+        (
+            lambda: Recurrent(2, vocabulary_size=5),
+            "features_per_step of tokens must be from 1 to 1",
+        ),
         (lambda: Recurrent(n_steps=0), "n_steps must be at least 1"),
         (lambda: Transformer(width=6, n_heads=4), "multiple of n_heads; got 6 and 4"),
         (lambda: Transformer(n_blocks=0), "n_blocks must be at least 1"),

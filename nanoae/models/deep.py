@@ -87,13 +87,13 @@ class DeepAutoencoder(BaseAutoencoder):
     def _build(self, n_features: int, dtype: DTypeLike, **more: tuple[int, ...]) -> None:
         networks = self._architecture
         sequences = networks.sequences
-        tokens = () if sequences is None or sequences.n_tokens is None else (sequences.n_tokens,)
+        outputs = (n_features,) if sequences is None else sequences.outputs(n_features)
         n_outputs = self._outputs_per_component * self.n_components
         self.encoder_ = networks.encoder(n_features, n_outputs)
         self.decoder_ = networks.decoder(self.n_components, n_features)
         for name, network, shapes in (
             ("encoder", self.encoder_, ((n_features,), (n_outputs,))),
-            ("decoder", self.decoder_, ((self.n_components,), (n_features, *tokens))),
+            ("decoder", self.decoder_, ((self.n_components,), outputs)),
         ):
             if (network.shape_in, network.shape_out) != shapes:
                 raise ValueError(

@@ -107,9 +107,7 @@ class LatentGaussian(BaseAutoencoder):
         log_variance: Any = self._log_noise_variance
         if self.noise_variance == "learned":  # the best noise for a decoder that says nothing
             log_variance = self._log_variance_of_features
-        return float(
-            self._likelihood.nll_of_distortion(distortion, self._n_values, log_variance)
-        )
+        return float(self._likelihood.nll_of_distortion(distortion, self._n_values, log_variance))
 
     @property
     def _may_be_null(self) -> bool:
@@ -208,7 +206,8 @@ class LatentGaussian(BaseAutoencoder):
         Parameters are those of `rate_distortion`.
         """
         rate, distortion = self.rate_distortion(X, n_samples=n_samples, random_state=random_state)
-        n_values, sequences = self.n_features_in_, self._sequences()
+        sequences = self._sequences()
+        n_values: Any = self.n_features_in_
         if sequences is not None:
             n_values = np.mean(sequences.n_values(self._check_samples(X)))
         nll = self._likelihood.nll_of_distortion(distortion, n_values, self._log_noise_variance)
@@ -243,7 +242,7 @@ class LatentGaussian(BaseAutoencoder):
 
         def log_mean_weight(x: Array) -> Array:
             mu, log_var = self._split(self._map_rows(self.encoder_, x))
-            n_values = x.shape[1] if sequences is None else sequences.n_values(x)
+            n_values: Any = x.shape[1] if sequences is None else sequences.n_values(x)
             log_sum = np.full(len(x), -np.inf)
             for _ in range(n_samples):
                 eps = standard_normal(rng, mu.shape, self._dtype)

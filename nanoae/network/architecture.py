@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from nanoae.network.layer import Layer
 from nanoae.sequences import Sequences
 
@@ -50,8 +48,10 @@ class Architecture:
     True
     """
 
-    # how sequences stand in the rows that the networks take; None if rows are all there is
-    sequences: ClassVar[Sequences | None] = None
+    @property
+    def sequences(self) -> Sequences | None:
+        """How sequences stand in the rows that the networks take, if samples are such."""
+        return None
 
     def encoder(self, n_in: int, n_out: int) -> Layer:
         """From samples ``(n, n_in)`` to codes ``(n, n_out)``, or what a model makes them of."""

@@ -120,7 +120,7 @@ class LayerNorm(Layer):
         return y
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
-        """With ``q = γ ∂L/∂y``: ``∂L/∂x = (q − mean q − x̂ mean(q x̂)) / √(variance + ε)`` (11.8)."""
+        """``∂L/∂x = (q − mean q − x̂ mean(q x̂)) / √(variance + ε)`` with ``q = γ ∂L/∂y`` (11.8)."""
         n = self.shape_in[0]
         rows, normed = grad_y.reshape(-1, n), self.normed.reshape(-1, n)
         np.einsum("ij,ij->j", rows, normed, out=self.grad_gain)
@@ -227,7 +227,7 @@ class SelfAttention(SequenceLayer):
         queries_keys_values = np.ascontiguousarray(parts.transpose(2, 0, 3, 1, 4))
         Q, K, V = queries_keys_values
         Q /= math.sqrt(self.head_width)
-        seen = None if mask is None else mask.reshape(-1, 1, 1, n_steps)
+        seen: Any = None if mask is None else mask.reshape(-1, 1, 1, n_steps)
         if self.causal:
             before = np.tri(n_steps, dtype=bool)
             seen = before if seen is None else before & seen
@@ -244,14 +244,14 @@ class SelfAttention(SequenceLayer):
         by_step = (-1, n_steps, self.n_heads, self.head_width)
         grad_merged = self.output.backward(grad_y)
         grad_O = np.ascontiguousarray(grad_merged.reshape(by_step).swapaxes(1, 2))
-        (Q, K, V), P, O = self.queries_keys_values, self.attention, self.heads
+        (Q, K, V), P = self.queries_keys_values, self.attention
         # to Q, K and V, in one array with the steps first, as the rows of x have them
         grads = np.empty((len(P), n_steps, 3, self.n_heads, self.head_width), P.dtype)
         grad_Q, grad_K, grad_V = grads.transpose(2, 0, 3, 1, 4)
         grad_V[...] = P.swapaxes(-1, -2) @ grad_O
         # ∂L/∂S = P (∂L/∂P − rowsum(P ∂L/∂P)), and the sum is that of O ∂L/∂O (11.6a)
         grad_S = grad_O @ V.swapaxes(-1, -2)
-        grad_S -= np.einsum("...d,...d->...", O, grad_O)[..., None]
+        grad_S -= np.einsum("...d,...d->...", self.heads, grad_O)[..., None]
         grad_S *= P
         grad_Q[...] = grad_S @ K
         grad_Q /= math.sqrt(self.head_width)

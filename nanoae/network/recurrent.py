@@ -163,9 +163,7 @@ class RNN(RecurrentLayer):
                 grad_h = np.where(there, 0, grad_h) + delta[t] @ self.recurrent_weight.T
         rows = delta.reshape(-1, self.n_out)
         np.matmul(self.x.reshape(-1, self.n_in).T, rows, out=self.grad_weight)
-        np.matmul(
-            self.states[:-1].reshape(-1, self.n_out).T, rows, out=self.grad_recurrent_weight
-        )
+        np.matmul(self.states[:-1].reshape(-1, self.n_out).T, rows, out=self.grad_recurrent_weight)
         rows.sum(axis=0, out=self.grad_bias)
         return self._by_sample(delta @ self.weight.T, self.rows) if input_gradient else None
 
@@ -288,7 +286,8 @@ class GRU(RecurrentLayer):
         for t in reversed(range(len(self.x))):
             grad_h += grad_y[t]  # a state is an output, and the input of the next step
             h, (r, z, g) = self.states[t], np.split(self.gates[t], 3, axis=1)
-            there, grad_kept = self.mask[t], 0.0
+            there = self.mask[t]
+            grad_kept: Any = 0
             if there is not None:
                 grad_kept = np.where(there, 0, grad_h)  # handed on
                 grad_h *= there
@@ -319,7 +318,7 @@ class GRU(RecurrentLayer):
 
 
 def orthogonal(rng: np.random.Generator, n: int) -> Array:
-    """A random orthogonal matrix ``(n, n)``: neither it nor a power of it changes a length (11.5a).
+    """A random orthogonal matrix ``(n, n)``: no power of it changes a length (11.5a).
 
     Examples
     --------

@@ -73,7 +73,7 @@ class LinearRecurrent(NamedTuple):
         return np.stack(states, axis=1)
 
     def decoded(self, h: Array, n_steps: int) -> Array:
-        """What the decoder makes of states ``(n, k)``: steps ``(n, n_steps, d)``, last read first."""
+        """Steps ``(n, n_steps, d)`` that are made of states ``(n, k)``, last read first."""
         steps = []
         for _ in range(n_steps):
             steps.append(h @ self.C.T)
@@ -134,7 +134,7 @@ def linear_recurrent_autoencoder(
     >>> bool(model.loss(X) < 1e-25), bool((model.C == model.B.T).all())
     (True, True)
     """
-    n, n_steps, d = X.shape
+    n, _, d = X.shape
     rows = reversed_prefixes(X) if from_states == "every" else X[:, ::-1].reshape(n, -1)
     U = np.linalg.svd(rows, full_matrices=False)[2][:n_components].T
     above, below = U[:-d], U[d:]  # without the last block, and without the first
@@ -201,7 +201,9 @@ def shift_register_loss(n_steps: int, n_features: int, n_kept: int) -> float:
 
 
 def lag_bound(recurrent_weight: Array, states: Array) -> float:
-    """What ``‖∂h_T/∂h_0‖₂`` of a tanh network cannot exceed: ``Π_t ‖U‖ max_i (1 − h²_{t,i})`` (11.5b).
+    """What ``‖∂h_T/∂h_0‖₂`` of a tanh network cannot exceed (11.5b).
+
+    ``Π_t ‖U‖ max_i (1 − h²_{t,i})``.
 
     Parameters
     ----------
