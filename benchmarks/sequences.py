@@ -1,4 +1,4 @@
-"""Networks of sequences: a step's loss and gradient, without the optimizer, from the same weights."""
+"""Networks of sequences: loss and gradient of a batch, without the optimizer."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def block() -> Iterator[Contestant]:
         attention.in_proj_weight.copy_(torch.from_numpy(ours.attention.weight.T))
         attention.in_proj_bias.zero_()
         for theirs, layer in (
-            (attention.out_proj, ours.attention.output), (peer.linear1, hidden), (peer.linear2, out)
+            (attention.out_proj, ours.attention.output), (peer.linear1, hidden),
+            (peer.linear2, out),
         ):  # fmt: skip
             theirs.weight.copy_(torch.from_numpy(layer.weight.T))
             theirs.bias.copy_(torch.from_numpy(layer.bias))

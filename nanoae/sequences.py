@@ -135,8 +135,8 @@ class Sequences(NamedTuple):
         return filled
 
     def steps(self, rows: Array) -> tuple[Array, Array]:
-        """What the networks see: steps ``(n, T, p)``, and which are there, ``(n, T)``."""
-        steps = rows.reshape(len(rows), -1, self.features_per_step)
+        """What the networks see: steps ``(…, T, p)``, and which are there, ``(…, T)``."""
+        steps = rows.reshape(*rows.shape[:-1], -1, self.features_per_step)
         there = ~np.isnan(steps[..., 0])
         return np.where(there[..., None], steps, 0), there
 

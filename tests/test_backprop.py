@@ -29,7 +29,7 @@ from nanoae.datasets import load_digits, make_curve, make_sparse_codes
 from nanoae.gradient_check import LEFT_BY_CUBIC, TRUST, _compare, central_difference
 from nanoae.losses import LIKELIHOODS, LOSSES
 from nanoae.models import vae
-from nanoae.network import ACTIVATIONS, MLP, Dense, Parameters
+from nanoae.network import ACTIVATIONS, MLP, Dense, Parameters, Recurrent
 
 EPS = np.finfo(float).eps
 
@@ -655,6 +655,7 @@ MODELS = [
     VAE(2, hidden_layer_sizes=(), noise_variance=0.2),
     VAE(2, hidden_layer_sizes=(4,), activation="tanh", noise_variance="learned", beta=4.0),
     VAE(2, hidden_layer_sizes=(4, 3), activation="tanh", beta=0.0, weight_decay=0.3),
+    Autoencoder(2, architecture=Recurrent(width=3), weight_decay=0.3),
     LinearVAE(2, beta=0.7),
     LinearVAE(2, noise_variance="learned", weight_decay=0.3),
 ]

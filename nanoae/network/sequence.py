@@ -88,7 +88,7 @@ class OnSequences(Sequential):
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
         """As of `Sequential`; the gradient at what is not there is 0."""
         grad_x = super().backward(grad_y, input_gradient=input_gradient)
-        return None if grad_x is None else grad_x.reshape(len(grad_x), -1)
+        return None if grad_x is None else grad_x.reshape(*grad_x.shape[:-2], -1)
 
 
 class Embedding(Layer):
