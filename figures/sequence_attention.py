@@ -55,7 +55,7 @@ def draw(maps, name):
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, len(maps), figsize=(10, 3.2))
+    figure, panels = plt.subplots(1, len(maps), figsize=(10, 3.5))
     for head, (axes, P) in enumerate(zip(panels, maps, strict=True)):
         axes.imshow(P, cmap="Blues", vmin=0, vmax=1)
         axes.grid(False)
@@ -65,6 +65,10 @@ def draw(maps, name):
         axes.tick_params(length=0)
         axes.set(title=f"head {head + 1}", xlabel="looks at")
     panels[0].set_ylabel("letter")
+    figure.suptitle(
+        "The four heads of one block: each row is what a letter sees, and sums to 1 (dark: much)",
+        x=0.01, ha="left", fontsize=11,
+    )  # fmt: skip
     return figure
 
 
