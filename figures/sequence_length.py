@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> None:
         __doc__.splitlines()[0], Path(__file__).with_suffix(".png"), data=False
     )
     args = parser.parse_args(argv)
-    lengths = LENGTHS[:3] if args.quick else LENGTHS
-    n_iterations = 20 if args.quick else 300
+    lengths = LENGTHS[:2] if args.quick else LENGTHS
+    n_iterations = 8 if args.quick else 300
     rng = np.random.default_rng(0)
     table = []
     for n_steps in plot.progress(lengths, "lengths"):

@@ -14,6 +14,7 @@ from nanoae.models import (
     TiedAutoencoder,
     load,
 )
+from nanoae.network import Recurrent, Transformer
 from nanoae.sweep import beta_sweep
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "LearnedISTA",
     "VAE",
     "LinearVAE",
+    "Recurrent",
+    "Transformer",
     "load",
     "beta_sweep",
     "gradient_check",

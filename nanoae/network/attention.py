@@ -357,8 +357,7 @@ class Transformer(SequenceArchitecture):
     Examples
     --------
     >>> import numpy as np
-    >>> from nanoae import Autoencoder
-    >>> from nanoae.network import Transformer
+    >>> from nanoae import Autoencoder, Transformer
     >>> words = [np.array([0, 1, 2]), np.array([2, 1]), np.array([0, 0, 1])]
     >>> architecture = Transformer(width=8, n_blocks=1, n_heads=2, vocabulary_size=3)
     >>> model = Autoencoder(

@@ -359,8 +359,7 @@ class Recurrent(SequenceArchitecture):
     Examples
     --------
     >>> import numpy as np
-    >>> from nanoae import Autoencoder
-    >>> from nanoae.network import Recurrent
+    >>> from nanoae import Autoencoder, Recurrent
     >>> rng = np.random.default_rng(0)
     >>> X = [np.cumsum(rng.standard_normal((T, 2)), axis=0) for T in (5, 3, 4, 5)]
     >>> model = Autoencoder(2, architecture=Recurrent(2, width=8), max_iter=200, random_state=0)
