@@ -1,6 +1,7 @@
 """nanoae: autoencoders from scratch in NumPy, held against their theory."""
 
-from nanoae import datasets, theory
+from nanoae import datasets, denoising, theory
+from nanoae.denoising import GaussianNoise, MaskingNoise, SaltAndPepper
 from nanoae.exceptions import ConvergenceWarning, NotFittedError, TrainingDiverged
 from nanoae.gradient_check import gradient_check
 from nanoae.models import (
@@ -26,12 +27,16 @@ __all__ = [
     "LearnedISTA",
     "VAE",
     "LinearVAE",
+    "GaussianNoise",
+    "MaskingNoise",
+    "SaltAndPepper",
     "Recurrent",
     "Transformer",
     "load",
     "beta_sweep",
     "gradient_check",
     "datasets",
+    "denoising",
     "theory",
     "ConvergenceWarning",
     "NotFittedError",

@@ -16,12 +16,15 @@ import numpy as np
 
 from nanoae.arrays import Array, blocks
 from nanoae.datasets import npy_header
+from nanoae.denoising import Corruption
 from nanoae.network import Architecture
-from nanoae.upgrade import from_format_1
+from nanoae.upgrade import from_format_1, with_added
 from nanoae.validation import check_integer
 
 FORMAT = 2
 Class = TypeVar("Class")
+# frozen dataclasses that are kept by the name of their class, and their fields
+NAMED: dict[str, type] = {"architecture": Architecture, "corruption": Corruption}
 BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
@@ -123,11 +126,10 @@ def _flatten(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         arrays[name] = value
         return {"array": name}
-    if isinstance(value, Architecture):
-        return {
-            "architecture": type(value).__name__,
-            "fields": _flatten(vars(value), name, arrays),
-        }
+    for kind, base in NAMED.items():
+        if isinstance(value, base):
+            fields = _flatten(vars(value), name, arrays)
+            return {kind: type(value).__name__, "fields": fields}
     if isinstance(value, np.random.Generator):
         return {"generator": _flatten(value.bit_generator.state, name, arrays)}
     if isinstance(value, np.generic):
@@ -149,18 +151,19 @@ def _unflatten(value: Any, arrays: dict[str, Array]) -> Any:
     if value.keys() == {"generator"}:
         return generator(_unflatten(value["generator"], arrays))
     parts = {key: _unflatten(part, arrays) for key, part in value.items()}
-    if value.keys() == {"architecture", "fields"}:
-        return architecture(parts["architecture"], parts["fields"])
+    for kind in NAMED:
+        if value.keys() == {kind, "fields"}:
+            return named(kind, parts[kind], parts["fields"])
     return parts
 
 
-def architecture(name: str, fields: dict[str, Any]) -> Architecture:
-    """The architecture of this name: one of ours, or of your own if it has been imported."""
-    known = derived(Architecture)
+def named(kind: str, name: str, fields: dict[str, Any]) -> Any:
+    """The object of this class: one of ours, or of your own if it has been imported."""
+    known: dict[str, type] = derived(NAMED[kind])
     if name not in known:
         raise ValueError(
-            f"its architecture {name!r} is none of {', '.join(sorted(known))}; one of your own is "
-            "to be imported first"
+            f"its {kind} {name!r} is none of {', '.join(sorted(known))}; one of your own is to be "
+            "imported first"
         )
     return known[name](**fields)
 
@@ -267,8 +270,10 @@ class Checkpoint:
                 f"checkpoint must be a file that a checkpoint wrote, or a new one; {self._path} "
                 "holds a model without its training."
             )
-        # a file from before there were these has neither
-        theirs = {"sample_weight": "None", "X_validation": "None", **tree["run"]["settings"]}
+        # a file from before there were these has none of them
+        added = {name: json.dumps(value) for name, value in with_added({}, {*settings}).items()}
+        theirs = {"sample_weight": "None", "X_validation": "None", **added}
+        theirs |= tree["run"]["settings"]
         for name, value in theirs.items():
             if settings.get(name) != value:
                 raise ValueError(

@@ -1,4 +1,4 @@
-"""Files of the first version, read as if the present one had written them."""
+"""Files from before there was this or that, read as if the present version had written them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,21 @@ RENAMED = {
     "_kept": "_kept_epoch",
     "_warmth": "_beta_factor",
 }
+# hyper-parameters that have come since, and what models did before there were these
+ADDED: dict[str, Any] = {"corruption": None, "dropout": 0.0}
 ONLY_VAE = ("hidden_layer_sizes", "activation", "architecture", "likelihood", "beta_warmup")
+
+
+def with_added(params: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """Hyper-parameters as the present version has them, of a model that has these ``names``.
+
+    Examples
+    --------
+    >>> from nanoae.upgrade import with_added
+    >>> with_added({"n_components": 3}, {"n_components", "corruption"})
+    {'corruption': None, 'n_components': 3}
+    """
+    return {name: value for name, value in ADDED.items() if name in names} | params
 
 
 def from_format_1(tree: dict[str, Any]) -> dict[str, Any]:

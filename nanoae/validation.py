@@ -301,6 +301,13 @@ def check_real(
         raise ValueError(f"{name} must be finite and {limits}; got {value!r}.")
 
 
+def check_probability(name: str, value: Any) -> None:
+    """Raise unless ``value`` is at least 0 and below 1."""
+    check_real(name, value, 0)
+    if value >= 1:
+        raise ValueError(f"{name} must be at least 0 and below 1; got {value!r}.")
+
+
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Raise unless ``value`` is one of the words."""
     if not isinstance(value, str) or value not in choices:

@@ -17,8 +17,11 @@ from theory_report import verify
 from nanoae import (
     VAE,
     Autoencoder,
+    GaussianNoise,
     LinearAutoencoder,
     LinearVAE,
+    MaskingNoise,
+    SaltAndPepper,
     SparseAutoencoder,
     SparseCoding,
     TiedAutoencoder,
@@ -29,7 +32,7 @@ from nanoae.datasets import load_digits, make_curve, make_sparse_codes
 from nanoae.gradient_check import LEFT_BY_CUBIC, TRUST, _compare, central_difference
 from nanoae.losses import LIKELIHOODS, LOSSES
 from nanoae.models import vae
-from nanoae.network import ACTIVATIONS, MLP, Dense, Parameters, Recurrent
+from nanoae.network import ACTIVATIONS, MLP, Dense, Dropout, Parameters
 
 EPS = np.finfo(float).eps
 
@@ -640,6 +643,8 @@ MODELS = [
     LinearAutoencoder(3, weight_decay=0.3),
     TiedAutoencoder(2),
     TiedAutoencoder(3, weight_decay=0.3),
+    LinearAutoencoder(6, dropout=0.4),
+    TiedAutoencoder(3, dropout=0.4),
     *(
         Autoencoder(2, hidden_layer_sizes=(4,), activation=activation, loss=loss)
         for activation in ACTIVATIONS
@@ -647,6 +652,7 @@ MODELS = [
     ),
     Autoencoder(2, hidden_layer_sizes=()),
     Autoencoder(2, hidden_layer_sizes=(4, 3), activation="tanh", weight_decay=0.3),
+    Autoencoder(2, hidden_layer_sizes=(4,), activation="tanh", dropout=0.4),
     *(
         VAE(2, hidden_layer_sizes=(4,), activation=activation, likelihood=likelihood, beta=0.7)
         for activation in ACTIVATIONS
@@ -655,17 +661,32 @@ MODELS = [
     VAE(2, hidden_layer_sizes=(), noise_variance=0.2),
     VAE(2, hidden_layer_sizes=(4,), activation="tanh", noise_variance="learned", beta=4.0),
     VAE(2, hidden_layer_sizes=(4, 3), activation="tanh", beta=0.0, weight_decay=0.3),
-    Autoencoder(2, architecture=Recurrent(width=3), weight_decay=0.3),
+    VAE(2, hidden_layer_sizes=(4,), activation="tanh", dropout=0.4),
     LinearVAE(2, beta=0.7),
     LinearVAE(2, noise_variance="learned", weight_decay=0.3),
+    *(
+        model(2, corruption=corruption)
+        for model in (LinearAutoencoder, TiedAutoencoder)
+        for corruption in (GaussianNoise(0.5), MaskingNoise(0.3))
+    ),
+    LinearAutoencoder(7, corruption=SaltAndPepper(0.3)),
+    LinearAutoencoder(7, corruption=GaussianNoise(0.5), dropout=0.3, weight_decay=0.1),
+    Autoencoder(2, hidden_layer_sizes=(4,), activation="tanh", corruption=SaltAndPepper(0.3)),
+    VAE(2, hidden_layer_sizes=(4,), activation="tanh", corruption=MaskingNoise(0.3)),
 ]
+
+
+def initialised(model, X):
+    """The model before its training, and its data as `loss_and_gradient` is given them."""
+    X = model.initialise(X)
+    return X if model._offset is None else X - model._offset
 
 
 def started(model, X, seed=0):
     """Data as it is trained on, parameters and gradient, where `gradient_check` looks at them."""
     rng = np.random.default_rng(seed)
     model.set_params(random_state=seed)
-    X = model.initialise(X)
+    X = initialised(model, X)
     model.parameters_[...] += 0.1 * rng.standard_normal(model.parameters_.shape)
     gradient = model.loss_and_gradient(X, np.random.default_rng(seed))[1]
     return X, model.parameters_.copy(), gradient.copy()
@@ -790,6 +811,21 @@ def forget_second_use(patch):
     patch.setattr(TiedAutoencoder, "loss_and_gradient", broken)
 
 
+def break_dropout(backward):
+    return lambda patch: patch.setattr(
+        Dropout, "backward", lambda layer, grad_y, input_gradient=True: backward(layer, grad_y)
+    )
+
+
+def forget_what_dropout_asks_of_the_encoder(patch):
+    right = LinearAutoencoder._drop_units
+    patch.setattr(
+        LinearAutoencoder,
+        "_drop_units",
+        lambda model, h, grad_h, weights: right(model, h, grad_h.copy(), weights),
+    )
+
+
 def deep(activation="tanh", **kwargs):
     # a square layer in the middle, where a transposition changes no shape
     return Autoencoder(3, hidden_layer_sizes=(3,), activation=activation, **kwargs)
@@ -826,6 +862,15 @@ BROKEN = {
     "last sample only": (deep(), break_dense(last_row_only)),
     "decay without 2": (deep(weight_decay=0.3), halve_decay),
     "one use of two": (TiedAutoencoder(2), forget_second_use),
+    "no mask on the way back": (deep(dropout=0.4), break_dropout(lambda layer, g: g)),
+    "mask of the way back unscaled": (
+        deep(dropout=0.4),
+        break_dropout(lambda layer, g: g * (layer.mask > 0)),
+    ),
+    "dropout by the decoder alone": (
+        LinearAutoencoder(2, dropout=0.4),
+        forget_what_dropout_asks_of_the_encoder,
+    ),
     "KL without mu": (VAE(2, hidden_layer_sizes=(3,), activation="tanh"), break_kl(0, 1)),
     "KL without half": (VAE(2, hidden_layer_sizes=(3,), activation="tanh"), break_kl(1, 2)),
     "noise not learned": (
@@ -1205,7 +1250,7 @@ def test_a_network_forgets_its_last_batch():
 @pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_the_gradient_does_not_depend_on_what_came_before(model):
     X, theta, gradient = started(model, np.random.default_rng(0).random((7, 5)))
-    model.loss_and_gradient(X[:3] + 1, np.random.default_rng(1))
+    model.loss_and_gradient(1 - X[:3], np.random.default_rng(1))
     assert np.array_equal(model.parameters_, theta)  # and no call changes the parameters
     assert np.array_equal(model.loss_and_gradient(X, np.random.default_rng(0))[1], gradient)
 
@@ -1248,14 +1293,15 @@ def test_float32_stays_float32(model):
     noise = np.random.default_rng(0).standard_normal((7, 2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vae, "standard_normal", lambda rng, shape, dtype: noise.astype(dtype))
-        loss64, gradient = model.loss_and_gradient(X64)
+        loss64, gradient = model.loss_and_gradient(X64, np.random.default_rng(0))
         gradient64 = gradient.copy()
-        X32 = model.initialise(X)
+        X32 = initialised(model, X)
         model.parameters_[...] = theta
-        loss32, gradient32 = model.loss_and_gradient(X32)
+        loss32, gradient32 = model.loss_and_gradient(X32, np.random.default_rng(0))
     assert X32.dtype == model.parameters_.dtype == gradient32.dtype == np.float32
     for layer in (*model.encoder_.layers, *model.decoder_.layers):
-        assert layer.y.dtype == layer.grad_weight.dtype == np.float32
+        of_layer = (layer.mask,) if isinstance(layer, Dropout) else (layer.y, layer.grad_weight)
+        assert all(array.dtype == np.float32 for array in of_layer)
     assert model.decoder_(model.encoder_(X32)[:, : model.n_components]).dtype == np.float32
     # rounding 6e-8 a step, through a few dozen steps, over the cancellation in x̂ − x
     assert relative_error(gradient32, gradient64) <= 1e-5

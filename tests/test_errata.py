@@ -12,7 +12,13 @@ from nanoae.datasets import make_gaussian
 from nanoae.losses import squared_error
 from nanoae.network import MLP, Parameters
 from nanoae.network.activations import sigmoid
-from nanoae.theory import largest_principal_angle, pca, tied_gradient, tied_loss
+from nanoae.theory import (
+    dropout_optimum,
+    largest_principal_angle,
+    pca,
+    tied_gradient,
+    tied_loss,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -372,3 +378,53 @@ def test_without_centring_it_is_not_pca():
     assert loss_of_pca == pytest.approx(100 + eigenvalues[1:].sum())
     assert loss_of_mean == pytest.approx(eigenvalues[:2].sum())
     assert loss_of_mean < loss_of_pca
+
+
+# --- D, §7.2, and C: what dropout does --------------------------------------------------------
+
+VARIANCES = [4.0, 2.0, 1.0, 0.5]
+
+
+def trained_with_dropout(k, p):
+    X = make_gaussian(40, VARIANCES, exact=True, random_state=0)
+    return X, LinearAutoencoder(k, dropout=p, random_state=0).fit(X)
+
+
+def test_erratum_dropout_makes_units_equal_and_not_alike():
+    X, model = trained_with_dropout(3, 0.2)
+    codes, whole = model.transform(X), -model.score(X)
+    without = [np.where(np.arange(3) == j, 0, codes) for j in range(3)]
+    prices = [squared_error(model.inverse_transform(h), X)[0] - whole for h in without]
+    assert np.ptp(prices) <= 1e-6 * max(prices)
+    # a copy of another unit would be of no use: three axes are in use, and need three directions
+    correlations = np.corrcoef(codes.T) - np.eye(3)
+    assert np.abs(correlations).max() <= 0.99
+    assert np.linalg.matrix_rank(codes, tol=1e-3) == 3
+
+
+def test_erratum_dropout_rebuilds_no_sample_better():
+    X, model = trained_with_dropout(2, 0.3)
+    plain = LinearAutoencoder(2, random_state=0).fit(X)
+    unseen = make_gaussian(200, VARIANCES, random_state=1)
+    for samples in (X, unseen):
+        excess = model.reconstruction_error(samples) - plain.reconstruction_error(samples)
+        assert excess.min() >= -1e-6 and excess.mean() >= 0.1
+
+
+def test_erratum_a_dropout_network_wants_another_scale():
+    X, model = trained_with_dropout(3, 0.3)
+    x_hat, centred = model.reconstruct(X) - X.mean(axis=0), X - X.mean(axis=0)
+    best = np.sum(x_hat * centred) / np.sum(x_hat**2)
+    assert best == pytest.approx(dropout_optimum(VARIANCES, 3, 0.3).scale, rel=1e-6)
+    assert best >= 1.1
+    assert squared_error(best * x_hat, centred)[0] <= 0.9 * squared_error(x_hat, centred)[0]
+
+
+def test_erratum_a_wide_code_copies_in_spite_of_dropout():
+    S = np.sum(np.sqrt(VARIANCES))
+    for k in (4, 16, 64):
+        X, model = trained_with_dropout(k, 0.5)
+        assert model.loss_ == pytest.approx(S**2 / (k + 4), rel=1e-9)
+        # the clean loss is 4 τ², as each axis lacks τ
+        assert -model.score(X) == pytest.approx(4 * (S / (k + 4)) ** 2, rel=1e-6)
+    assert -model.score(X) < 0.004 * np.sum(VARIANCES)  # of the last, 64 units

@@ -30,10 +30,14 @@ from traceability import NUMBER, claims
 from nanoae import (
     VAE,
     Autoencoder,
+    GaussianNoise,
     LinearAutoencoder,
     LinearVAE,
+    MaskingNoise,
+    SaltAndPepper,
     SparseAutoencoder,
     TiedAutoencoder,
+    denoising,
     gradient_check,
     losses,
     optimizers,
@@ -52,12 +56,15 @@ from nanoae.network import (
     RNN,
     Dense,
     Dictionary,
+    Dropout,
     Embedding,
+    FullyConnected,
     LayerNorm,
     Parameters,
     Recurrent,
     SelfAttention,
     SequenceLayer,
+    Sequential,
     attention,
 )
 from nanoae.network.activations import sigmoid
@@ -353,6 +360,56 @@ def reconstructions_are_probabilities(claim):
     holds(claim, "distance of a reconstruction from its mean", error, 1e-15)
 
 
+# --- dropout ---
+
+HALF = np.full((1, 3), 2.0)  # a row to drop units of
+
+
+def dropout_in_training(rows=1, n=4000):
+    """What a layer makes of rows, one draw after the other, and what it is when called."""
+    layer, rng, x = Dropout(3, 0.3), np.random.default_rng(11), np.repeat(HALF, rows, axis=0)
+    return np.array([layer.forward(x, rng) for _ in range(n)]), layer(x)
+
+
+def units_keep_their_mean(claim):
+    drawn, called = dropout_in_training()
+    agrees(claim, "a unit in training", drawn, called)
+
+
+def rows_are_dropped_independently(claim):
+    drawn, called = dropout_in_training(rows=2)
+    first, second = np.moveaxis(drawn - called, 1, 0)
+    agrees(claim, "product of the deviations of two rows", first * second, 0)
+
+
+def nothing_is_dropped_in_use(claim):
+    model = Autoencoder(2, dropout=0.4, max_iter=1, random_state=0).fit(PIXELS)
+    first, second = model.reconstruct(PIXELS), model.reconstruct(PIXELS)
+    holds(claim, "difference of two reconstructions", np.abs(first - second).max(), 0)
+
+
+def drawn_dropout_has_the_exact_mean(claim):
+    """Of a network without hidden layers and biases, the linear model has the exact loss."""
+    drawn, rng = Autoencoder(2, hidden_layer_sizes=(), dropout=0.3), np.random.default_rng(12)
+    X = drawn.set_params(random_state=0).initialise(PIXELS)
+    exact = LinearAutoencoder(2, dropout=0.3)
+    exact.initialise(PIXELS)
+    for network, twin in ((drawn.encoder_, exact.encoder_), (drawn.decoder_, exact.decoder_)):
+        dense = next(layer for layer in network.layers if isinstance(layer, Dense))
+        dense.weight[...] = rng.standard_normal(dense.weight.shape)
+        twin.layers[0].weight[...] = dense.weight
+    draws = [drawn.loss_and_gradient(X, rng)[0] for _ in range(scaled(4000))]
+    agrees(claim, "loss of drawn masks", draws, exact.loss_and_gradient(X)[0])
+
+
+def linear_dropout_is_at_its_optimum(claim):
+    model = LinearAutoencoder(3, dropout=0.4, random_state=0).fit(SAMPLES)
+    right = theory.dropout_optimum(EIGENVALUES, 3, 0.4).loss
+    holds(
+        claim, "relative error of the least loss with dropout", abs(model.loss_ / right - 1), 1e-9
+    )
+
+
 # --- training ---
 
 
@@ -415,6 +472,65 @@ def initial_weights_have_their_variance(claim):
     layer.bind(Parameters({"": layer}), ".")
     layer.initialise(np.random.default_rng(8))
     agrees(claim, "squared initial weight", layer.weight.ravel() ** 2, 2 / (300 + 200))
+
+
+# --- denoising ---
+
+
+def linear_denoiser_is_wieners(claim):
+    model = LinearAutoencoder(3, corruption=GaussianNoise(0.5), random_state=0).fit(SAMPLES)
+    best = theory.linear_denoiser(np.cov(SAMPLES.T, bias=True), np.full(5, 0.25), 3)
+    error = np.abs(model.decoder_weight_ @ model.encoder_weight_ - best.map).max()
+    holds(claim, "distance of the map from Wiener's filter", error, 1e-6)
+
+
+def training_loss_is_at_least_the_least(claim):
+    # on average: the mean over 50 epochs, of 8 samples each, errs by some per cent
+    X = np.random.default_rng(0).standard_normal((8, 6))
+    draws = np.repeat(X, 2000, axis=0)
+    noisy = GaussianNoise(1.0)(draws, np.random.default_rng(1))
+    best = theory.NoisyData(X, 1.0).denoiser(noisy)
+    least = np.mean(np.sum((best - draws) ** 2, axis=1))
+    model = Autoencoder(
+        16, hidden_layer_sizes=(32,), corruption=GaussianNoise(1.0), learning_rate=1e-2,
+        max_iter=400, n_iter_no_change=None, random_state=0,
+    ).fit(X)  # fmt: skip
+    part = least / model.history_["loss"][-50:].mean()
+    holds(claim, "least denoising loss over that of training", part, 1.1)
+
+
+def corruption_has_the_covariance_it_says(claim, corruption):
+    X = np.repeat(PIXELS[:2], 20_000, axis=0)
+    noise = corruption(X, np.random.default_rng(0)) - X
+    products = (noise[:, :, None] * noise[:, None, :]).reshape(len(X), -1)
+    N = np.diag(corruption.noise_variance(X.mean(axis=0), X.var(axis=0)))
+    agrees(claim, "product of the noise of two features", products, N.ravel())
+
+
+def corruption_is_right_on_average(claim, corruption):
+    X = np.repeat(PIXELS[:2], 20_000, axis=0)
+    agrees(claim, "noise", corruption(X, np.random.default_rng(0)) - X, 0)
+
+
+def salt_and_pepper_refuses_unscaled_pixels(claim):
+    try:
+        Autoencoder(2, corruption=SaltAndPepper(0.3), max_iter=1, random_state=0).fit(16 * PIXELS)
+    except ValueError:
+        return
+    raise AssertionError(f"({claim}) pixels up to 16 were peppered with 1")
+
+
+def nothing_is_corrupted_after_training(claim):
+    model = Autoencoder(2, corruption=GaussianNoise(0.5), max_iter=1, random_state=0).fit(PIXELS)
+    error = np.abs(model.reconstruct(PIXELS) - model.reconstruct(PIXELS)).max()
+    holds(claim, "difference of two reconstructions", error, 0)
+
+
+def langevin_draws_from_the_noisy_density(claim):
+    draws = denoising.langevin(  # data N(0, 1) and noise of 1: r*(x) = x/2, of C = 2
+        lambda x: x / 2, np.zeros((20_000, 1)), 1.0, 100, step=0.2, random_state=0
+    )
+    agrees(claim, "square of a Langevin draw", draws[:, 0] ** 2, 2 / (1 - 0.2 / 8))
 
 
 # --- optimizers ---
@@ -1163,6 +1279,106 @@ def kl_sparsity_of_the_mean_over_all_units(patch):
     kl_sparsity_becomes(patch, lambda h, rho: right(np.full_like(h, h.mean()), rho))
 
 
+# --- dropout ---
+
+
+def dropout_becomes(patch, **methods):
+    for name, method in methods.items():
+        patch.setattr(Dropout, name, method)
+
+
+def masks_become(patch, mask):
+    """A layer whose masks are ``mask(uniform numbers, p)``."""
+
+    def forward(layer, x, rng=None):
+        layer.mask = mask(rng.random(x.shape), layer.probability)
+        return x * layer.mask
+
+    dropout_becomes(patch, forward=forward)
+
+
+def right_mask(u, p):
+    return (u >= p) / (1 - p)
+
+
+@breaks("no dropout in use", nothing_is_dropped_in_use)
+def dropout_left_on_in_use(patch):
+    """model.eval() forgotten: two reconstructions of a sample differ, and err by (8.1)."""
+    rng, forward = np.random.default_rng(0), Dropout.forward
+    dropout_becomes(patch, __call__=lambda layer, x: forward(layer, x, rng))
+
+
+@breaks("8.5", units_keep_their_mean)
+def dropout_not_rescaled(patch):
+    """The mask alone, and nothing in use either: codes are 1/q too large once all are there."""
+    masks_become(patch, lambda u, p: 1.0 * (u >= p))
+
+
+@breaks("8.5", units_keep_their_mean)
+def dropout_rescaled_twice(patch):
+    """1/q in training, as libraries have it, and q in use, as the paper has it."""
+    dropout_becomes(patch, __call__=lambda layer, x: x * (1 - layer.probability))
+
+
+@breaks("8.1a", gradient_is_right, Autoencoder(2, hidden_layer_sizes=(), dropout=0.4))
+def dropout_without_the_mask_on_the_way_back(patch):
+    """Units that were dropped are told to change what they had no part in."""
+    dropout_becomes(patch, backward=lambda layer, grad_y, input_gradient=True: grad_y)
+
+
+@breaks("8.1a", gradient_is_right, Autoencoder(2, hidden_layer_sizes=(), dropout=0.4))
+def dropout_without_its_scale_on_the_way_back(patch):
+    """The mask, but not 1/q: the encoder learns at q times the rate of the decoder."""
+    dropout_becomes(
+        patch, backward=lambda layer, grad_y, input_gradient=True: grad_y * (layer.mask > 0)
+    )
+
+
+@breaks("independent masks", rows_are_dropped_independently)
+def one_mask_for_the_whole_batch(patch):
+    """Right on average, loss and gradient: with n times the variance, and no mean tells."""
+    masks_become(patch, lambda u, p: right_mask(u[:1], p) * np.ones_like(u))
+
+
+@breaks("8.1", drawn_dropout_has_the_exact_mean)
+def probability_of_keeping_for_that_of_dropping(patch):
+    """keep_prob of one library for the rate of another: 0.3 drops seven in ten."""
+    masks_become(patch, lambda u, p: right_mask(u, 1 - p))
+
+
+@breaks("8.1", drawn_dropout_has_the_exact_mean)
+def dropout_behind_the_decoder(patch):
+    """One line too late: features are dropped, and no unit learns to do without another."""
+
+    def decoder(networks, n_in, n_out):
+        return Sequential([Dense(n_in, n_out), Dropout(n_out, networks.code_dropout)])
+
+    patch.setattr(FullyConnected, "decoder", decoder)
+
+
+def odds_become(patch, odds):
+    """The exact penalty with something else for ``p / (1 − p)``."""
+    right = LinearAutoencoder._drop_units
+
+    def drop_units(model, *args):
+        nu = odds(model.dropout)
+        return right(SimpleNamespace(dropout=nu / (1 + nu), decoder_=model.decoder_), *args)
+
+    patch.setattr(LinearAutoencoder, "_drop_units", drop_units)
+
+
+@breaks("8.2a", linear_dropout_is_at_its_optimum)
+def dropout_penalty_with_p_for_the_odds(patch):
+    """The variance of δ over its mean, not over the square of its mean."""
+    odds_become(patch, lambda p: p)
+
+
+@breaks("8.2a", linear_dropout_is_at_its_optimum)
+def dropout_penalty_with_the_second_moment_of_the_mask(patch):
+    """1/(1 − p), the mean square of δ/q, for its variance: the mean is counted too."""
+    odds_become(patch, lambda p: 1 / (1 - p))
+
+
 # --- training ---
 
 
@@ -1301,6 +1517,116 @@ def momentum_as_a_moving_average(patch):
         optimizers.SGD, "step",
         lambda self, values, gradient: right(self, values, (1 - self.momentum) * gradient),
     )  # fmt: skip
+
+
+# --- denoising ---
+
+
+@breaks("7.8", linear_denoiser_is_wieners)
+def loss_against_the_corrupted_samples(patch):
+    """fit(noisy, noisy): an autoencoder of noisy data, that shrinks nothing."""
+    right = LinearAutoencoder._with_noise
+
+    def with_noise(model, X, weights):
+        x_tilde, _, weights = right(model, X, weights)
+        return x_tilde, x_tilde, weights
+
+    patch.setattr(LinearAutoencoder, "_with_noise", with_noise)
+
+
+@breaks("7.8", linear_denoiser_is_wieners)
+def noise_scale_for_its_variance(patch):
+    """σ where σ² belongs: below 1 the filter takes noise to be louder than it is."""
+    patch.setattr(
+        GaussianNoise, "noise_variance", lambda self, mean, var: np.full_like(var, self.scale)
+    )
+
+
+@breaks("7.1", training_loss_is_at_least_the_least)
+def noise_drawn_once(patch):
+    """X_noisy made before the training: the network learns this noise by heart, and its loss
+    falls below the least that there is."""
+    patch.setattr(
+        GaussianNoise, "__call__",
+        lambda self, X, rng: X + self.scale * np.random.default_rng(X.tobytes()[0]).normal(
+            size=X.shape
+        ),
+    )  # fmt: skip
+    patch.setattr(training, "batches", lambda X, rows, *args, **kwargs: iter([X.copy()]))
+
+
+@breaks("1.1a", gradient_is_right, deep(corruption=GaussianNoise(0.5)))
+def clean_samples_in_the_backward_pass(patch):
+    """∂L/∂W_e with x for x̃: off by some per cent, and training seems to work."""
+
+    def loss_and_gradient(model, X, rng=None, weights=None):
+        h = model.encoder_.forward(model._corrupt(X, rng))
+        loss, grad_x_hat = model._loss.value(model.decoder_.forward(h), X, weights)
+        grad_h = model.decoder_.backward(grad_x_hat)
+        model.encoder_.layers[0].x = X
+        model.encoder_.backward(grad_h)
+        return loss, model.layout_.gradient
+
+    patch.setattr(Autoencoder, "loss_and_gradient", loss_and_gradient)
+
+
+def replacing_becomes(patch, draw):
+    """Masking and the like, with draws of another kind."""
+    right = denoising._Replacing.__call__
+
+    def call(self, X, rng):
+        draws = SimpleNamespace(random=lambda shape: draw(self, shape, rng))
+        return right(self, X, draws)
+
+    for kind in (MaskingNoise, SaltAndPepper):
+        patch.setattr(kind, "__call__", call)
+
+
+@breaks("7.7a", corruption_has_the_covariance_it_says, MaskingNoise(0.4))
+def one_mask_for_a_whole_row(patch):
+    """rng.random((n, 1)): samples vanish whole, and there is nothing to tell them from."""
+    replacing_becomes(patch, lambda self, shape, rng: np.broadcast_to(
+        rng.random((shape[0], 1)), shape
+    ))  # fmt: skip
+
+
+@breaks("7.7a", corruption_has_the_covariance_it_says, MaskingNoise(0.4))
+def probability_to_keep_for_that_to_mask(patch):
+    """Frameworks disagree on what p is. Masked are those that should stay."""
+    patch.setattr(MaskingNoise, "_replace", lambda self, X, draws: X * (draws < self.probability))
+
+
+@breaks("7.7", corruption_is_right_on_average, MaskingNoise(0.4))
+def mask_not_rescaled(patch):
+    """Trained on what is smaller by q, then given clean samples: the answer is too large."""
+    patch.setattr(denoising._Replacing, "__call__", lambda self, X, rng: self._replace(
+        X, rng.random(X.shape)
+    ))  # fmt: skip
+
+
+@breaks("data in their range", salt_and_pepper_refuses_unscaled_pixels)
+def salt_and_pepper_on_pixels_up_to_16(patch):
+    """Zeros and ones put among the digits' 0 to 16: all of it is pepper."""
+    patch.setattr(SaltAndPepper, "check", lambda self, X, name="X": None)
+
+
+@breaks("clean outside training", nothing_is_corrupted_after_training)
+def corrupted_when_it_is_used(patch):
+    """A noise layer that is on in prediction, too: each call has another answer."""
+    patch.setattr(Autoencoder, "_codes", lambda self, X: self.encoder_(
+        self._corrupt(X, np.random.default_rng())
+    ))  # fmt: skip
+
+
+@breaks("7.13", langevin_draws_from_the_noisy_density)
+def langevin_without_its_half(patch):
+    """A whole step along the score beside noise of the same step: too narrow by half."""
+    right = denoising.langevin
+
+    def langevin(denoise, X, scale, n_steps, **options):
+        return right(lambda x: x + 2 * (denoise(x) - x), X, scale, n_steps, **options)
+
+    patch.setattr(denoising, "langevin", langevin)
 
 
 # --- sequences: the checks, and the mistakes ---
@@ -1626,12 +1952,18 @@ BLIND = [
     ("weight_decay_on_biases", "1.9", gradient_is_right, (deep(weight_decay=0.3),)),
     ("tied_gradient_of_the_decoder_alone", "3.2", tied_model_recovers_pca, ()),
     ("same_noise_for_the_whole_batch", "6.7", sampled_loss_is_unbiased, ()),
+    ("dropout_not_rescaled", "1.7a", gradient_is_right, (deep(dropout=0.4),)),
+    ("one_mask_for_the_whole_batch", "8.1", drawn_dropout_has_the_exact_mean, ()),
+    (
+        "dropout_penalty_with_p_for_the_odds", "1.7a", gradient_is_right,
+        (LinearAutoencoder(2, dropout=0.4),),
+    ),
     ("log_2_pi_left_out_of_the_elbo", "6.4", learned_noise_is_probabilistic_pca, ()),
     ("adam_with_its_betas_swapped", ADAM, first_step_of_adam_is_its_learning_rate, ()),
     ("scores_divided_by_the_width_of_all_heads", "11.6", layer_gradient_is_right, (two_heads,)),
     ("mask_multiplied_after_the_softmax", "11.7", steps_commute_with_permutations, ()),
     ("features_dealt_out_to_heads_in_turn", "11.7", steps_commute_with_permutations, ()),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "claim", "check", "arguments"), BLIND, ids=[b[0] for b in BLIND])
@@ -1672,3 +2004,10 @@ def test_the_open_forms_are_right_until_they_are_broken(monkeypatch):
         batches_become(patch, lambda rows, rng: rows)
         an_epoch_is_every_row_once("every row once")
         epochs_differ_in_order("a new order each epoch")
+    with monkeypatch.context() as patch:
+        masks_become(patch, right_mask)
+        units_keep_their_mean("8.5")
+        drawn_dropout_has_the_exact_mean("8.1")
+    with monkeypatch.context() as patch:
+        odds_become(patch, lambda p: p / (1 - p))
+        linear_dropout_is_at_its_optimum("8.2a")

@@ -13,6 +13,7 @@ from nanoae.network import (
     RNN,
     Dense,
     Dictionary,
+    Dropout,
     Flatten,
     LastRead,
     Layer,
@@ -52,6 +53,7 @@ LAYERS = {
     "dense-no-bias": lambda: Dense(3, 4, "tanh", bias=False),
     "dictionary": lambda: Dictionary(3, 4),
     "dictionary-bias": lambda: Dictionary(3, 4, bias=True),
+    "dropout": lambda: Sequential([Dropout(3, 0.4), Dense(3, 4)]),
     "lista": lambda: LISTA(3, 4),
     "lista-3": lambda: LISTA(3, 4, 3),
     "mlp": lambda: MLP((3, 5, 4), "tanh"),
@@ -89,6 +91,13 @@ def data(rng, *rows, shape_in=(3,), shape_out=(4,)):
     return 2 * rng.standard_normal((*rows, *shape_in)), rng.standard_normal((*rows, *shape_out))
 
 
+def noise(rows_before=0):
+    """A generator that has drawn the noise of so many rows: three numbers a row, if any."""
+    rng = np.random.default_rng(1)
+    rng.random((rows_before, 3))
+    return rng
+
+
 def keeps_to_the_contract(make):
     """Whatever the use, the gradients are those of a fresh layer with the same weights."""
     rng = np.random.default_rng(0)
@@ -96,14 +105,14 @@ def keeps_to_the_contract(make):
     shapes = {"shape_in": layer.shape_in, "shape_out": layer.shape_out}
     (x1, g1), (x2, g2) = data(rng, 5, **shapes), data(rng, 4, **shapes)
 
-    def fresh(x, grad_y):
+    def fresh(x, grad_y, rows_before):
         other = make()
         others = Parameters({"layer": other})
         others.values[...] = parameters.values
-        y = other.forward(x.copy())
+        y = other.forward(x.copy(), noise(rows_before))
         return y, other.backward(grad_y.copy()), others.gradient
 
-    (y1, grad_x1, grad1), (y2, grad_x2, grad2) = fresh(x1, g1), fresh(x2, g2)
+    (y1, grad_x1, grad1), (y2, grad_x2, grad2) = fresh(x1, g1, 0), fresh(x2, g2, 5)
 
     def gives(grad_y, grad_x, gradient):
         assert np.array_equal(layer.backward(grad_y), grad_x)
@@ -111,17 +120,18 @@ def keeps_to_the_contract(make):
 
     given = [a.copy() for a in (x1, g1, x2, g2)]
     # one forward and two backwards, with the same gradient and with another
-    out1 = layer.forward(x1)
+    out1 = layer.forward(x1, noise())
     gives(g1, grad_x1, grad1)
     gives(g1, grad_x1, grad1)
     layer.backward(2 * g1)
     gives(g1, grad_x1, grad1)
     # a call in between, and a batch of another size
-    assert np.array_equal(layer(x2), y2)
+    draws = not np.array_equal(fresh(x2, g2, 0)[0], y2)  # what draws is called without noise
+    assert draws or np.array_equal(layer(x2), y2)
     gives(g1, grad_x1, grad1)
     # two forwards, a backward on the second, and one on the first
     first = layer.memory
-    out2 = layer.forward(x2)
+    out2 = layer.forward(x2, noise(5))
     gives(g2, grad_x2, grad2)
     layer.memory = first
     gives(g1, grad_x1, grad1)
@@ -130,7 +140,7 @@ def keeps_to_the_contract(make):
     for array, before in zip((x1, g1, x2, g2), given, strict=True):
         assert np.array_equal(array, before)
     # used twice in one pass: one layer on stacked rows, and its gradient the sum of both
-    layer.forward(np.vstack([x1, x2]))
+    layer.forward(np.vstack([x1, x2]), noise())
     grad_x = layer.backward(np.vstack([g1, g2]))
     rounding = {"rtol": 1e-12, "atol": 1e-12}  # sums of a dozen terms of order 1
     np.testing.assert_allclose(grad_x, np.vstack([grad_x1, grad_x2]), **rounding)
@@ -188,11 +198,11 @@ def test_layers_work_on_the_last_axes(make):
     layer, parameters = drawn(make, rng)
     shape_in, shape_out = layer.shape_in, layer.shape_out
     x, grad_y = data(rng, 2, 5, shape_in=shape_in, shape_out=shape_out)
-    y, grad_x = layer.forward(x), layer.backward(grad_y)
+    y, grad_x = layer.forward(x, noise()), layer.backward(grad_y)
     gradient = parameters.gradient.copy()
     assert y.shape == (2, 5, *shape_out) and grad_x.shape == (2, 5, *shape_in)
     assert layer(x).shape == y.shape
-    rows = layer.forward(x.reshape(10, *shape_in))
+    rows = layer.forward(x.reshape(10, *shape_in), noise())
     np.testing.assert_allclose(y.reshape(rows.shape), rows, rtol=1e-12, atol=1e-14)
     grad_rows = layer.backward(grad_y.reshape(rows.shape))
     np.testing.assert_allclose(grad_x.reshape(grad_rows.shape), grad_rows, rtol=1e-12, atol=1e-13)
@@ -205,7 +215,7 @@ def test_layers_know_their_shapes_and_forget(name):
     assert layer.shape_in == (3,) and layer.shape_out == (4,)
     assert layer.width == (5 if name in ("mlp", "sequential") else 4)
     assert sum(np.prod(shape) for shape in layer.shapes.values()) == len(parameters.values)
-    layer.forward(np.ones((2, 3)))
+    layer.forward(np.ones((2, 3)), noise())
     assert layer.memory
     layer.forget()
     with pytest.raises(AttributeError):

@@ -13,7 +13,10 @@ from nanoae import (
     VAE,
     Autoencoder,
     ConvergenceWarning,
+    GaussianNoise,
     LinearAutoencoder,
+    MaskingNoise,
+    SaltAndPepper,
     TiedAutoencoder,
     datasets,
     gradient_check,
@@ -267,6 +270,15 @@ def test_a_sweep_over_beta_takes_sequences():
     assert np.isfinite(sweep.elbo).all() and sweep.models[1].beta == 1
 
 
+@pytest.mark.parametrize("corruption", [GaussianNoise(0.3), MaskingNoise(0.3), SaltAndPepper(0.3)])
+def test_noise_leaves_ends_where_they_are(corruption):
+    model = new("bernoulli", corruption=corruption)
+    X = model.initialise(UNIT)
+    noisy = model._corrupt(X, np.random.default_rng(0))
+    assert np.array_equal(np.isnan(noisy), np.isnan(X)) and not np.array_equal(noisy, X)
+    assert np.isfinite(model.fit(UNIT).loss_)
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 
@@ -366,6 +378,10 @@ def test_other_models_go_on_refusing_gaps_and_lists(model):
         (lambda: new("tokens", loss="squared_error").fit(TOKENS), "need each other"),
         (lambda: new("vae, tokens", likelihood="gaussian").fit(TOKENS), "need each other"),
         (lambda: new("gru", loss="bernoulli").fit(STEPS), r"must lie in \[0, 1\]"),
+        (
+            lambda: new("tokens", corruption=GaussianNoise(1.0)).fit(TOKENS),
+            "corruption must be None",
+        ),
     ],
 )
 def test_impossible_architectures_are_one_sentence(make, words):

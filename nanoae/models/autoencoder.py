@@ -63,7 +63,8 @@ class Autoencoder(NetworkAutoencoder):
         ----------
         X : ndarray of shape (n, d)
         rng : Generator, optional
-            For networks that draw noise in training.
+            Draws the noise of the corruption, the masks of dropout, and whatever else networks
+            draw in training.
         weights : ndarray of shape (n,), optional
             Of the mean 1 over all samples of the training.
 
@@ -73,7 +74,8 @@ class Autoencoder(NetworkAutoencoder):
         gradient : ndarray of shape (n_parameters,)
             The live vector: it is overwritten by the next call.
         """
-        h = self.encoder_.forward(X, rng)  # h = f(x)
+        x_tilde = self._corrupt(X, rng)  # x itself, if there is no corruption
+        h = self.encoder_.forward(x_tilde, rng)  # h = f(x̃)
         x_hat = self.decoder_.forward(h, rng)  # x̂ = g(h), or the logits of x̂
         loss, grad_x_hat = self._loss.value(x_hat, X, weights)
 
@@ -82,4 +84,5 @@ class Autoencoder(NetworkAutoencoder):
         return loss + self._decay_weights(), self._parameters.gradient
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
+        X = super()._check_range(X, name)
         return check_unit_interval(X, name) if LOSSES[self.loss].needs_unit_interval else X

@@ -21,6 +21,7 @@ from nanoae.network import Layer, Parameters
 from nanoae.persistence import Checkpoint, generator, write
 from nanoae.sequences import Sequences
 from nanoae.training import Monitor
+from nanoae.upgrade import with_added
 from nanoae.validation import (
     check_bool,
     check_choice,
@@ -752,6 +753,8 @@ class BaseAutoencoder:
     def _from_tree(cls: type[Self], state: dict[str, Any]) -> Self:
         """A model in this state, after a look at what its use relies on."""
         names = set(cls._parameter_names())
+        state = with_added(state, names)
+        state["_fitted_params"] = with_added(state["_fitted_params"], names)
         if not names < state.keys() or names != state["_fitted_params"].keys():
             raise ValueError(f"these are not the parameters of {cls.__name__}")
         if any(callable(getattr(cls, key, None)) for key in state):

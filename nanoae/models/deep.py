@@ -13,12 +13,14 @@ from numpy.typing import DTypeLike
 from nanoae.arrays import Array
 from nanoae.losses import LOSSES, skipping_gaps
 from nanoae.models.base import BaseAutoencoder, WeightDecay
+from nanoae.models.denoising import Denoising
 from nanoae.models.hyperparameters import (
     choice,
     flag,
     integer,
     layer_sizes,
     networks,
+    probability,
     real,
     seed,
 )
@@ -79,8 +81,14 @@ class DeepAutoencoder(BaseAutoencoder):
                 "early_stopping must be False with solver='lbfgs', which trains on all rows; "
                 "got True. Use solver='adam'."
             )
+        if self.dropout and self.solver == "lbfgs":
+            raise ValueError(
+                "dropout must be 0 with solver='lbfgs', which needs the same loss at every step; "
+                f"got {self.dropout!r}. Use solver='adam'."
+            )
 
     loss = "squared_error"
+    dropout = 0.0
     _bound = ("_loss",)
     _outputs_per_component = 1  # of the encoder: a VAE has two
 
@@ -198,7 +206,7 @@ class DeepAutoencoder(BaseAutoencoder):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
+class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
     """A deep model whose encoder and decoder may be any networks: by default two MLPs.
 
     Examples
@@ -218,10 +226,18 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
         "layer are linear.",
     )
     activation: str = choice("relu", "Of the hidden layers.", tuple(ACTIVATIONS))
-    architecture: Architecture | None = networks(
-        "Networks other than these two MLPs, in place of ``hidden_layer_sizes`` and "
-        "``activation``."
+    dropout: float = probability(
+        0.0,
+        "Probability p with which training drops a hidden unit, or an entry of the code on its "
+        "way into the decoder, for each sample anew; the others are divided by 1 − p (8.1). What "
+        "is trained drops nothing.",
     )
+    architecture: Architecture | None = networks(
+        "Networks other than these two MLPs, in place of ``hidden_layer_sizes``, ``activation`` "
+        "and ``dropout``."
+    )
+
+    _drops_code = True
 
     @property
     def _loss_name(self) -> str:
@@ -229,7 +245,12 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
 
     @property
     def _architecture(self) -> Architecture:
-        return self.architecture or FullyConnected(self.hidden_layer_sizes, self.activation)
+        return self.architecture or FullyConnected(
+            self.hidden_layer_sizes,
+            self.activation,
+            dropout=self.dropout,
+            code_dropout=self.dropout if self._drops_code else 0.0,
+        )
 
     def _verdict(self, monitor: Monitor) -> str:
         verdict = super()._verdict(monitor)
@@ -250,9 +271,9 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
     def _check_hyperparameters(self, n_features: int) -> None:
         super()._check_hyperparameters(n_features)
         fields = type(self).__dataclass_fields__
-        for name in ("hidden_layer_sizes", "activation"):
+        for name in ("hidden_layer_sizes", "activation", "dropout"):
             value, default = getattr(self, name), fields[name].default
-            is_default = value == default or (name != "activation" and tuple(value) == default)
+            is_default = value == default or (isinstance(value, list) and tuple(value) == default)
             if self.architecture is not None and not is_default:
                 raise ValueError(
                     f"{name} must be left at {default!r} beside an architecture, which has layers "
@@ -264,4 +285,9 @@ class NetworkAutoencoder(WeightDecay, DeepAutoencoder):
             raise ValueError(
                 "an architecture with a vocabulary_size and the loss 'categorical' need each "
                 f"other; got architecture={self.architecture!r} and {self._loss_name!r}."
+            )
+        if has_tokens and self.corruption is not None:
+            raise ValueError(
+                "corruption must be None with an architecture of tokens, which noise would make "
+                f"no tokens; got {self.corruption!r}."
             )

@@ -26,6 +26,7 @@ from nanoae.validation import (
     check_choice,
     check_integer,
     check_layer_sizes,
+    check_probability,
     check_real,
 )
 
@@ -43,6 +44,11 @@ def real(
     """A finite number within a range; None is allowed where the annotation has it."""
     check = partial(check_real, minimum=minimum, maximum=maximum, open_ends=open_ends)
     return anything(default, meaning, check)
+
+
+def probability(default: float, meaning: str) -> Any:
+    """A number of at least 0 and below 1."""
+    return anything(default, meaning, check_probability)
 
 
 def choice(default: str, meaning: str, choices: Collection[str]) -> Any:

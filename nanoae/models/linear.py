@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, weighted
+from nanoae.denoising import Corruption
 from nanoae.losses import squared_error
 from nanoae.models.base import Centred, WeightDecay
+from nanoae.models.denoising import Denoising
 from nanoae.models.hyperparameters import (
     choice,
     documented,
     flag,
     integer,
+    probability,
     real,
     seed,
 )
@@ -26,14 +29,20 @@ from nanoae.training import Monitor, not_converged, train, train_full_batch
 
 @documented
 @dataclass(eq=False, repr=False)
-class LinearAutoencoder(Centred, WeightDecay):
+class LinearAutoencoder(Centred, Denoising, WeightDecay):
     """Linear encoder, linear decoder, squared error (Baldi & Hornik 1989).
 
     Minimises ``(1/n) Σ ‖x − W_d W_e x‖² + λ_w (‖W_e‖² + ‖W_d‖²)`` over centred samples. Without
     weight decay the columns of W_d come to span the first k principal components (2.3a); with it,
     its left singular vectors are the components themselves (2.9b). The loss sees the samples only
     through ``Σ = XᵀX/n`` (2.1), so training runs on a d×d factor of it and its cost does not
-    depend on n.
+    depend on n. For the same reason noise need not be drawn: with a ``corruption`` the loss is the
+    expected one (7.7), and its least map the Wiener filter (7.8).
+
+    With dropout of the code it minimises the mean of that over all masks, exactly and with nothing
+    drawn: dropout is the penalty ``p/(1 − p) Σ_j ‖w_dj‖² h_j²``, on average over samples (8.1). It
+    keeps the code from copying, so that k may exceed the number of features, and its optimum is
+    known (8.2a).
 
     Attributes
     ----------
@@ -45,6 +54,7 @@ class LinearAutoencoder(Centred, WeightDecay):
     encoder_, decoder_ : MLP
     parameters_ : ndarray of shape (2 d k,)
     loss_ : float
+        With its penalties; `reconstruction_error` has none.
     n_iter_ : int
     history_ : dict of ndarray
         ``"loss"``, one value an iteration.
@@ -62,12 +72,17 @@ class LinearAutoencoder(Centred, WeightDecay):
     True
     """
 
-    n_components: int = integer(2, "Width k of the code, at most the number of features.", 1)
+    n_components: int = integer(
+        2,
+        "Width k of the code, at most the number of features unless there is a corruption or "
+        "dropout.",
+        1,
+    )
     _: KW_ONLY
     solver: str = choice(
         "lbfgs",
         'All but "alternating" follow the hand-written gradient. That one solves for the decoder '
-        "and the encoder exactly, in turn; it knows no weight decay.",
+        "and the encoder exactly, in turn; it knows no weight decay, corruption or dropout.",
         ("lbfgs", "sgd", "adam", "alternating"),
     )
     learning_rate: float | None = real(
@@ -89,10 +104,16 @@ class LinearAutoencoder(Centred, WeightDecay):
         "it.",
         0,
     )
+    dropout: float = probability(
+        0.0,
+        "Probability p with which an entry of the code is dropped, and the others are divided by "
+        "1 − p: the loss is the mean over all masks.",
+    )
     random_state: Any = seed("the initial weights and the batches")
     verbose: bool = flag(False, "Show progress.")
 
     _keeps_covariance = True
+    _takes_expectation = True
 
     def _build(self, n_features: int, dtype: DTypeLike) -> None:
         self.encoder_ = MLP((n_features, self.n_components), bias=False)
@@ -104,7 +125,9 @@ class LinearAutoencoder(Centred, WeightDecay):
     def loss_and_gradient(
         self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
     ) -> tuple[float, Array]:
-        """Mean squared error (2.1) and its gradient (2.1a), (2.1b) by backprop.
+        """Mean squared error (2.1), over all masks of dropout (8.1), and its gradient by backprop.
+
+        With a corruption, their exact expectation (7.7).
 
         Parameters
         ----------
@@ -120,13 +143,56 @@ class LinearAutoencoder(Centred, WeightDecay):
         gradient : ndarray of shape (2 d k,)
             The live vector: it is overwritten by the next call.
         """
-        h = self.encoder_.forward(X)  # h = W_e x
+        x_tilde, X, weights = self._with_noise(X, weights)
+        h = self.encoder_.forward(x_tilde)  # h = W_e x̃
         x_hat = self.decoder_.forward(h)  # x̂ = W_d h
         loss, grad_x_hat = squared_error(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)  # and ∂L/∂W_d (2.1a)
+        loss += self._drop_units(h, grad_h, weights)
         self.encoder_.backward(grad_h, input_gradient=False)  # ∂L/∂W_e (2.1b)
         return loss + self._decay_weights(), self._parameters.gradient
+
+    def _with_noise(self, X: Array, weights: Array | None) -> tuple[Array, Array, Array | None]:
+        """Inputs, targets and weights of rows whose loss is that expected of corrupted samples.
+
+        A linear map sees noise through its covariance N alone, and that is diagonal: so the noise
+        is one more row for each feature, e_j, of the weight N_jj, and with 0 for its target (7.7).
+        """
+        if self.corruption is None:
+            return X, X, weights
+        n, d = X.shape
+        variance = np.mean(weighted(X * X, weights), axis=0)
+        noise = np.broadcast_to(
+            self.corruption.noise_variance(self.mean_.real.astype(X.dtype), variance), d
+        )
+        if not np.all(noise >= 0):
+            raise ValueError(
+                f"corruption must have a noise_variance of at least 0; got {noise.min():g} of "
+                f"{self.corruption!r}."
+            )
+        of_samples = np.ones(n, X.dtype) if weights is None else weights
+        return (
+            np.vstack([X, np.eye(d, dtype=X.dtype)]),
+            np.vstack([X, np.zeros((d, d), X.dtype)]),
+            np.concatenate([of_samples / n, noise]) * (n + d),  # the loss takes their mean
+        )
+
+    def _drop_units(self, h: Array, grad_h: Array, weights: Array | None) -> float:
+        """What dropout adds to the loss, ``ν Σ_j ‖w_dj‖² E h_j²`` (8.1), on average over masks.
+
+        Adds its derivatives, by the decoder to that one's gradient, and by h to ``grad_h`` (8.1a).
+        """
+        if not self.dropout:
+            return 0.0
+        nu = self.dropout / (1 - self.dropout)  # the variance of an entry of a mask
+        decoder = self.decoder_.layers[0]
+        h_weighted = weighted(h, weights)
+        h_squared = np.sum(h * h_weighted, axis=0) / len(h)  # E h_j²
+        W_squared = np.sum(decoder.weight**2, axis=1)  # ‖w_dj‖², of the columns of W_d = weightᵀ
+        decoder.grad_weight += 2 * nu * h_squared[:, None] * decoder.weight
+        grad_h += 2 * nu / len(h) * W_squared * h_weighted
+        return nu * (h_squared @ W_squared)
 
     @property
     def encoder_weight_(self) -> Array:
@@ -140,15 +206,40 @@ class LinearAutoencoder(Centred, WeightDecay):
 
     def _check_hyperparameters(self, n_features: int) -> None:
         super()._check_hyperparameters(n_features)
-        if self.n_components > n_features:
+        if self.n_components > n_features and self.corruption is None and not self.dropout:
             raise ValueError(
-                f"n_components must be at most the number of features, {n_features}; "
-                f"got {self.n_components}."
+                f"n_components must be at most the number of features, {n_features}, without "
+                f"corruption or dropout; got {self.n_components}."
             )
+        if self.corruption is not None:
+            self._check_noise(self.corruption)
         if self.weight_decay and self.solver == "alternating":
             raise ValueError(
                 "weight_decay must be 0 with solver='alternating', which has no exact step "
                 f"for it; got {self.weight_decay!r}. Use solver='lbfgs'."
+            )
+        if self.dropout and self.solver == "alternating":
+            raise ValueError(
+                "dropout must be 0 with solver='alternating', which has no exact step for it; got "
+                f"{self.dropout!r}. Use solver='lbfgs'."
+            )
+
+    def _check_noise(self, corruption: Corruption) -> None:
+        if self.solver == "alternating":
+            raise ValueError(
+                "corruption must be None with solver='alternating', which has no exact step for "
+                f"it; got {corruption!r}. Use solver='lbfgs'."
+            )
+        if not corruption.is_unbiased:
+            raise ValueError(
+                "corruption must be right on average for a linear model, whose loss is the "
+                f"expected one; got {corruption!r}. Leave rescale at True: the map for the other "
+                "is this one's divided by 1 − probability (7.7b)."
+            )
+        if type(corruption).noise_variance is Corruption.noise_variance:
+            raise TypeError(
+                "corruption must tell a linear model, whose loss is the expected one, its "
+                f"noise_variance; {type(corruption).__name__} has none."
             )
 
     def _check_partial_fit(self) -> None:

@@ -12,16 +12,18 @@ from nanoae.arrays import Array, blocks, weighted
 from nanoae.losses import kl_sparsity, l1_norm, squared_error
 from nanoae.models.base import Centred
 from nanoae.models.deep import DeepAutoencoder
+from nanoae.models.denoising import Denoising
 from nanoae.models.hyperparameters import (
     anything,
     choice,
     documented,
     flag,
     integer,
+    probability,
     real,
     seed,
 )
-from nanoae.network import LISTA, Dense, Dictionary, Layer, Parameters, Sequential
+from nanoae.network import LISTA, Dense, Dictionary, Dropout, Layer, Parameters, Sequential
 from nanoae.proximal import fista
 from nanoae.training import Monitor
 from nanoae.validation import check_integer, check_real
@@ -40,14 +42,14 @@ class _DictionaryModel(Centred):
 
     @property
     def _dictionary(self) -> Dictionary:
-        layer = self.decoder_.layers[0]
+        layer = self.decoder_.layers[-1]
         assert isinstance(layer, Dictionary)
         return layer
 
 
 @documented
 @dataclass(eq=False, repr=False)
-class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
+class SparseAutoencoder(_DictionaryModel, Denoising, DeepAutoencoder):
     """An encoder trained to give sparse codes, and a dictionary to decode them.
 
     With ``penalty="l1"`` it minimises ``(1/n) Σ ‖x − D h‖² + λ ‖h‖₁``. The encoder is a proximal
@@ -72,7 +74,8 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         Over the training data: the part of all code entries that is not zero or, "kl", the mean
         activation.
     encoder_, decoder_ : Sequential
-        Of a single layer each, ``model.encoder_.layers[0]``.
+        Of a single layer each, ``model.encoder_.layers[0]``; the decoder's has a `Dropout` before
+        it if there is one.
     parameters_ : ndarray of shape (n_parameters,)
     loss_ : float
         Training loss of the epoch whose parameters were kept.
@@ -103,6 +106,12 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
     )
     n_steps: int = integer(1, 'Steps of the encoder of "l1".', 1)
     kl_weight: float = real(1.0, 'Weight of the KL term of "kl".', 0)
+    dropout: float = probability(
+        0.0,
+        "Probability p with which training drops an entry of the code on its way into the "
+        "decoder, for each sample anew; the others are divided by 1 − p. The penalty sees the "
+        "whole code.",
+    )
     learning_rate: float = 3e-3
     batch_size: int = integer(
         128,
@@ -120,7 +129,9 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
             LISTA(n_features, k, self.n_steps) if is_l1 else Dense(n_features, k, "sigmoid")
         )
         self.encoder_ = Sequential([encoder])
-        self.decoder_ = Sequential([Dictionary(k, n_features, bias=not is_l1)])
+        dictionary = Dictionary(k, n_features, bias=not is_l1)
+        drop = [Dropout(k, self.dropout)] if self.dropout else []
+        self.decoder_ = Sequential([*drop, dictionary])
         self._parameters = Parameters(
             {"encoder_": self.encoder_, "decoder_": self.decoder_}, dtype
         )
@@ -146,7 +157,8 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         ----------
         X : ndarray of shape (n, d)
             Centred samples.
-        rng : ignored
+        rng : Generator, optional
+            Draws the noise of the corruption, and the masks of dropout.
         weights : ndarray of shape (n,), optional
             Of the mean 1 over all samples of the training.
 
@@ -156,8 +168,9 @@ class SparseAutoencoder(_DictionaryModel, DeepAutoencoder):
         gradient : ndarray of shape (n_parameters,)
             The live vector: it is overwritten by the next call.
         """
-        h = self.encoder_.forward(X)  # h = S(W_e x, θ), or σ(W_e x + b)
-        x_hat = self.decoder_.forward(h)  # x̂ = D h
+        x_tilde = self._corrupt(X, rng)  # x itself, if there is no corruption
+        h = self.encoder_.forward(x_tilde)  # h = S(W_e x̃, θ), or σ(W_e x̃ + b)
+        x_hat = self.decoder_.forward(h, rng)  # x̂ = D h
         error, grad_x_hat = squared_error(x_hat, X, weights)
         if self.penalty == "l1":
             penalty, penalty_grad_h = l1_norm(h, weights)

@@ -21,7 +21,8 @@ class TiedAutoencoder(LinearAutoencoder):
 
     Minimises ``(1/n) Σ ‖x − WᵀW x‖² + λ_w ‖W‖²`` over centred samples. Orthonormal rows of W are
     what it finds, not what it is told: without weight decay, ``W = Q V_kᵀ`` with V_k the first k
-    principal axes and Q any orthogonal matrix (3.2).
+    principal axes and Q any orthogonal matrix (3.2). Dropout is as in `LinearAutoencoder`, but has
+    its optimum only where units can be dealt out (8.8).
 
     Attributes
     ----------
@@ -63,6 +64,8 @@ class TiedAutoencoder(LinearAutoencoder):
     ) -> tuple[float, Array]:
         """Mean squared error and its gradient by backprop.
 
+        With a corruption, their exact expectation (7.7).
+
         Parameters
         ----------
         X : ndarray of shape (n, d)
@@ -77,11 +80,13 @@ class TiedAutoencoder(LinearAutoencoder):
         gradient : ndarray of shape (d k,)
             The live vector: it is overwritten by the next call.
         """
-        h = self.encoder_.forward(X)  # h = W x
+        x_tilde, X, weights = self._with_noise(X, weights)
+        h = self.encoder_.forward(x_tilde)  # h = W x̃
         x_hat = self.decoder_.forward(h)  # x̂ = Wᵀ h
         loss, grad_x_hat = squared_error(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)
+        loss += self._drop_units(h, grad_h, weights)
         self.encoder_.backward(grad_h, input_gradient=False)
         # W is used twice, so its gradient is the sum of both uses' (3.1a): what it is owed as
         # encoder (3.1b) and, transposed, as decoder (3.1c), together (3.1)

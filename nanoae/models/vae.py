@@ -13,7 +13,14 @@ from nanoae.arrays import Array, blocks, map_rows, standard_normal
 from nanoae.losses import LIKELIHOODS, Likelihood, gaussian_kl, likelihood_skipping_gaps
 from nanoae.models.base import BaseAutoencoder
 from nanoae.models.deep import NetworkAutoencoder
-from nanoae.models.hyperparameters import anything, choice, documented, integer, real
+from nanoae.models.hyperparameters import (
+    anything,
+    choice,
+    documented,
+    integer,
+    probability,
+    real,
+)
 from nanoae.training import Monitor
 from nanoae.validation import (
     check_integer,
@@ -91,6 +98,7 @@ class LatentGaussian(BaseAutoencoder):
         return math.log(variance) if variance > 0 else 0.0
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
+        X = super()._check_range(X, name)
         distortion = LIKELIHOODS[self.likelihood].distortion
         return check_unit_interval(X, name) if distortion.needs_unit_interval else X
 
@@ -339,6 +347,13 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         0,
     )
 
+    dropout: float = probability(
+        0.0,
+        "Probability p with which training drops a hidden unit of either network, for each sample "
+        "anew; the others are divided by 1 − p. Codes are not dropped: they have their own noise.",
+    )
+
+    _drops_code = False
     _beta_factor = 1.0  # part of β that counts in this epoch
 
     def loss_and_gradient(
@@ -350,7 +365,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         ----------
         X : ndarray of shape (n, d)
         rng : Generator, optional
-            Draws the noise ε, ``(n, k)``; by default one made from ``random_state``.
+            Draws the noise ε, ``(n, k)``, that of the corruption and the masks of dropout; by
+            default one made from ``random_state``.
         weights : ndarray of shape (n,), optional
             Of the mean 1 over all samples of the training.
 
@@ -363,7 +379,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         """
         rng = check_random_state(self.random_state) if rng is None else rng
         beta = self._beta_factor * self.beta
-        mu, log_var = np.split(self.encoder_.forward(X, rng), 2, axis=1)
+        x_tilde = self._corrupt(X, rng)  # x itself, if there is no corruption
+        mu, log_var = np.split(self.encoder_.forward(x_tilde, rng), 2, axis=1)
         log_var = np.clip(log_var, -LIMIT, LIMIT)
         eps = standard_normal(rng, mu.shape, X.dtype)
         sigma = np.exp(log_var / 2)
@@ -415,6 +432,11 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
                 f"{self.solver!r}. Of the linear Gaussian VAE, LinearVAE minimises the exact loss."
             )
         super()._check_hyperparameters(n_features)
+        if self.dropout and len(self.hidden_layer_sizes) == 0:
+            raise ValueError(
+                "dropout must be 0 without hidden layers, since a VAE drops hidden units alone; "
+                f"got {self.dropout!r}."
+            )
 
 
 def _finite(value: Any) -> float:

@@ -11,6 +11,7 @@ from nanoae.network.attention import (
 )
 from nanoae.network.dense import Dense
 from nanoae.network.dictionary import Dictionary
+from nanoae.network.dropout import Dropout
 from nanoae.network.layer import Layer
 from nanoae.network.lista import LISTA
 from nanoae.network.mlp import MLP, FullyConnected, Sequential
@@ -28,7 +29,7 @@ from nanoae.network.sequence import (
 
 __all__ = [
     "ACTIVATIONS", "GRU", "LISTA", "MLP", "RNN", "Architecture", "Dense", "Dictionary",
-    "Embedding", "Flatten", "FullyConnected", "LastRead", "Layer", "LayerNorm", "MeanOverSteps",
-    "OnSequences", "Parameters", "Positions", "Recurrent", "Repeat", "SelfAttention",
-    "SequenceLayer", "Sequential", "Transformer", "TransformerBlock",
+    "Dropout", "Embedding", "Flatten", "FullyConnected", "LastRead", "Layer", "LayerNorm",
+    "MeanOverSteps", "OnSequences", "Parameters", "Positions", "Recurrent", "Repeat",
+    "SelfAttention", "SequenceLayer", "Sequential", "Transformer", "TransformerBlock",
 ]  # fmt: skip

@@ -217,7 +217,7 @@ class SelfAttention(SequenceLayer):
         """The same, keeping queries, keys, values and attention."""
         self.x = x
         self.queries_keys_values, self.attention, self.heads = self._attend(x, mask)
-        return self.output.forward(self._merged(self.heads, x.shape))
+        return self.output.forward(self._merged(self.heads, x.shape), rng)
 
     def _attend(self, x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
         n_steps, width = self.shape_in
@@ -313,8 +313,8 @@ class TransformerBlock(SequenceLayer):
     def forward(
         self, x: Array, rng: np.random.Generator | None = None, mask: Array | None = None
     ) -> Array:
-        y = x + self.attention.forward(self.norms[0].forward(x), rng, mask)
-        return y + self.mlp.forward(self.norms[1].forward(y))
+        y = x + self.attention.forward(self.norms[0].forward(x, rng), rng, mask)
+        return y + self.mlp.forward(self.norms[1].forward(y, rng), rng)
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
         """Each sum hands its gradient to both of its terms."""

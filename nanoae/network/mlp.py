@@ -12,6 +12,7 @@ import numpy as np
 from nanoae.arrays import Array
 from nanoae.network.architecture import Architecture
 from nanoae.network.dense import Dense
+from nanoae.network.dropout import Dropout
 from nanoae.network.layer import Layer, Shape
 
 
@@ -92,6 +93,9 @@ class MLP(Sequential):
     last : str, default "identity"
         Activation of the last layer.
     bias : bool, default True
+    dropout, input_dropout : float, default 0
+        Probability with which training drops a hidden unit, and an input: there is a `Dropout` in
+        front of the layers that take them.
 
     Examples
     --------
@@ -111,14 +115,20 @@ class MLP(Sequential):
         *,
         last: str = "identity",
         bias: bool = True,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
     ) -> None:
-        activations = [activation] * (len(sizes) - 2) + [last]
-        super().__init__(
-            [
-                Dense(n_in, n_out, its_own, bias=bias)
-                for (n_in, n_out), its_own in zip(pairwise(sizes), activations, strict=True)
-            ]
-        )
+        n_hidden = len(sizes) - 2
+        activations = [activation] * n_hidden + [last]
+        probabilities = [input_dropout] + [dropout] * n_hidden
+        layers: list[Layer] = []
+        for (n_in, n_out), its_own, probability in zip(
+            pairwise(sizes), activations, probabilities, strict=True
+        ):
+            if probability:
+                layers.append(Dropout(n_in, probability))
+            layers.append(Dense(n_in, n_out, its_own, bias=bias))
+        super().__init__(layers)
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,10 @@ class FullyConnected(Architecture):
         Of the hidden layers.
     code_activation : the same words, default "identity"
         Of the code.
+    dropout : float, default 0
+        Probability with which training drops a hidden unit of either network.
+    code_dropout : float, default 0
+        The same of the code, on its way into the decoder.
 
     Examples
     --------
@@ -147,12 +161,15 @@ class FullyConnected(Architecture):
     hidden_layer_sizes: Sequence[int] = (64,)
     activation: str = "relu"
     code_activation: str = "identity"
+    dropout: float = 0.0
+    code_dropout: float = 0.0
 
     def encoder(self, n_in: int, n_out: int) -> MLP:
         """From samples ``(n, n_in)`` to codes ``(n, n_out)``."""
         sizes = (n_in, *self.hidden_layer_sizes, n_out)
-        return MLP(sizes, self.activation, last=self.code_activation)
+        return MLP(sizes, self.activation, last=self.code_activation, dropout=self.dropout)
 
     def decoder(self, n_in: int, n_out: int) -> MLP:
         """From codes ``(n, n_in)`` to samples ``(n, n_out)``."""
-        return MLP((n_in, *reversed(self.hidden_layer_sizes), n_out), self.activation)
+        sizes = (n_in, *reversed(self.hidden_layer_sizes), n_out)
+        return MLP(sizes, self.activation, dropout=self.dropout, input_dropout=self.code_dropout)

@@ -1,4 +1,4 @@
-"""Sequences: the linear recurrent autoencoder, gradients at a lag, and what attention computes."""
+"""Sequences: the linear recurrent autoencoder, gradients at a lag, and what attention recalls."""
 
 from __future__ import annotations
 
@@ -227,52 +227,6 @@ def lag_bound(recurrent_weight: Array, states: Array) -> float:
     """
     steepest = np.max(1 - states**2, axis=1)
     return float(np.prod(np.linalg.norm(recurrent_weight, 2) * steepest))
-
-
-def posterior_mean(y: Array, X: Array, noise_variance: float) -> Array:
-    """``E[x|y]`` for ``y = x + σ ε``, where x is one of the rows of X, each as likely.
-
-    ``Σ_i p_i(y) x_i`` with ``p ∝ exp(−‖y − x_i‖²/2σ²)``: attention of y to the samples, with the
-    scores ``y·x_i/σ² − ‖x_i‖²/2σ²`` (11.9).
-
-    Parameters
-    ----------
-    y : ndarray of shape (m, d)
-    X : ndarray of shape (n, d)
-    noise_variance : float
-        σ².
-
-    Returns
-    -------
-    ndarray of shape (m, d)
-
-    Examples
-    --------
-    Of two samples, from the middle and from near to one of them:
-
-    >>> import numpy as np
-    >>> from nanoae import theory
-    >>> X = np.array([[-1.0], [1.0]])
-    >>> theory.posterior_mean(np.array([[0.0], [0.5]]), X, 0.25).round(4).ravel().tolist()
-    [0.0, 0.964]
-    """
-    return posterior(y, X, noise_variance) @ X
-
-
-def posterior(y: Array, X: Array, noise_variance: float) -> Array:
-    """``P(x_i | y)`` for every row of y and X, ``(m, n)``: what `posterior_mean` is made with.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from nanoae import theory
-    >>> X = np.array([[-1.0], [1.0]])
-    >>> theory.posterior(np.array([[0.0], [0.5]]), X, 0.25).round(3).tolist()
-    [[0.5, 0.5], [0.018, 0.982]]
-    """
-    distances = np.sum((y[:, None] - X) ** 2, axis=2)
-    weights = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / (2 * noise_variance))
-    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def attention_recall_error(sharpness: ArrayLike, n_steps: int, n_features: int) -> Array:
