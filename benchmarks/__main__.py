@@ -19,6 +19,7 @@ from benchmarks.measure import report
 from benchmarks.networks import autoencoder, images, small, vae
 from benchmarks.parts import profile
 from benchmarks.resources import resources, suite
+from benchmarks.sequences import sequences
 from benchmarks.sweep import sweep
 
 WORKLOADS = {
@@ -27,6 +28,7 @@ WORKLOADS = {
     "small": small,
     "linear": linear,
     "sweep": sweep,
+    "sequences": sequences,
     "resources": resources,
     "contraction": contraction,
     "convolution": convolution,

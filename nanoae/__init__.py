@@ -17,7 +17,7 @@ from nanoae.models import (
     TiedAutoencoder,
     load,
 )
-from nanoae.network import Convolutional
+from nanoae.network import Convolutional, Recurrent, Transformer
 from nanoae.sweep import beta_sweep
 
 __all__ = [
@@ -34,6 +34,8 @@ __all__ = [
     "MaskingNoise",
     "SaltAndPepper",
     "Convolutional",
+    "Recurrent",
+    "Transformer",
     "load",
     "beta_sweep",
     "gradient_check",

@@ -73,6 +73,116 @@ def load_digits() -> Digits:
         return Digits(stored["images"] / 16.0, stored["labels"].astype(np.int64))
 
 
+class Vowels(NamedTuple):
+    """Two Japanese vowels spoken in a row, /ae/: 640 utterances of nine men.
+
+    Attributes
+    ----------
+    X : list of ndarray of shape (T_i, 12)
+        12 coefficients of the spectrum (LPC cepstrum) at each of 7 to 29 steps.
+    labels : ndarray of shape (640,)
+        Speakers, 0 to 8.
+    n_train : int
+        The first 270 utterances, 30 of each speaker, are what the authors train on; they test on
+        the others.
+
+    Examples
+    --------
+    >>> from nanoae import datasets
+    >>> X, labels, n_train = datasets.load_vowels()
+    >>> X[0].shape, int(labels[0]), len(X[n_train:])
+    ((20, 12), 0, 370)
+    """
+
+    X: list[NDArray[np.float64]]
+    labels: NDArray[np.int64]
+    n_train: int
+
+
+def load_vowels() -> Vowels:
+    """Load the 640 bundled utterances of Japanese vowels, sequences of unequal length.
+
+    Returns
+    -------
+    Vowels
+        A named tuple: `X`, 640 float64 arrays of 7 to 29 steps and 12 features; `labels`, int64 of
+        shape (640,); `n_train`.
+
+    References
+    ----------
+    M. Kudo, J. Toyama and M. Shimbo, "Japanese Vowels", UCI Machine Learning Repository, 1999,
+    https://doi.org/10.24432/C5NS47 (CC BY 4.0). Here to four decimals.
+
+    Examples
+    --------
+    >>> from nanoae import datasets
+    >>> X, labels, _ = datasets.load_vowels()
+    >>> sorted({len(x) for x in X})[0], sorted(set(labels.tolist()))
+    (7, [0, 1, 2, 3, 4, 5, 6, 7, 8])
+    """
+    with np.load(Path(__file__).parent / "data" / "vowels.npz", allow_pickle=False) as stored:
+        ends = np.cumsum(stored["lengths"].astype(np.int64))
+        X = np.split(stored["coefficients"] / 1e4, ends[:-1])
+        return Vowels(X, stored["speakers"].astype(np.int64) - 1, int(stored["n_train"]))
+
+
+class Names(NamedTuple):
+    """First names as sequences of tokens, each with a token for its end.
+
+    Attributes
+    ----------
+    X : list of ndarray of shape (T_i,)
+        Places of the letters in the alphabet; the last is that of ".", the end.
+    names : list of str
+    alphabet : str
+        "a" to "z", and ".".
+
+    Examples
+    --------
+    >>> from nanoae import datasets
+    >>> data = datasets.load_names()
+    >>> data.names[0], data.X[0].tolist()
+    ('aaron', [0, 0, 17, 14, 13, 26])
+    >>> data.text([data.X[0], [1, 14, 1, 26, 3]])
+    ['aaron', 'bob']
+    """
+
+    X: list[NDArray[np.int64]]
+    names: list[str]
+    alphabet: str
+
+    def text(self, tokens: Iterable[ArrayLike]) -> list[str]:
+        """What sequences of tokens say, up to the first end, or to theirs."""
+        words = ("".join(self.alphabet[int(i)] for i in np.asarray(word)) for word in tokens)
+        return [word.partition(".")[0] for word in words]
+
+
+def load_names() -> Names:
+    """Load 5,163 bundled first names, of 2 to 11 letters from "a" to "z", in alphabetical order.
+
+    Returns
+    -------
+    Names
+        A named tuple: `X`, 5,163 int64 arrays of 3 to 12 tokens; `names`; `alphabet`.
+
+    References
+    ----------
+    United States Census Bureau, "Frequently Occurring Surnames and First Names from the 1990
+    Census", a work of the federal government in the public domain.
+
+    Examples
+    --------
+    >>> from nanoae import datasets
+    >>> X, names, alphabet = datasets.load_names()
+    >>> len(names), max(map(len, names)), len(alphabet)
+    (5163, 11, 27)
+    """
+    names = (Path(__file__).parent / "data" / "names.txt").read_text("ascii").split()
+    alphabet = "abcdefghijklmnopqrstuvwxyz."
+    X = [np.array([alphabet.index(letter) for letter in f"{name}."]) for name in names]
+    return Names(X, names, alphabet)
+
+
 # --- Files --------------------------------------------------------------------------------
 
 

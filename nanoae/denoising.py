@@ -235,7 +235,7 @@ class SaltAndPepper(_Replacing):
         )
 
     def check(self, X: Array, name: str = "X") -> None:
-        lowest, highest = X.min(initial=self.low), X.max(initial=self.low)
+        lowest, highest = np.nanmin(X, initial=self.low), np.nanmax(X, initial=self.low)
         # a model that takes the mean off, and puts it back for this, rounds
         rounding = 8 * float(np.finfo(X.dtype).eps) * max(abs(self.low), abs(self.high))
         if lowest < self.low - rounding or highest > self.high + rounding:

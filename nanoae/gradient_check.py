@@ -136,7 +136,8 @@ def gradient_check(
         raise TypeError(f"model must be an autoencoder, such as VAE(2); got {model!r}.")
     rng = np.random.default_rng(random_state)
     copy = type(model)(**{**model.get_params(), "random_state": random_state})
-    X = copy.initialise(np.asarray(X, dtype=np.float64))
+    rows = copy._check_samples(X, minimum=2)
+    X = copy.initialise(np.asarray(rows, dtype=np.float64))
     X = X if copy._offset is None else X - copy._offset  # as training hands them over
     values = copy.parameters_
     values += 0.1 * rng.standard_normal(values.shape)  # no bias stays at 0

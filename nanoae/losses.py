@@ -10,13 +10,14 @@ average, that of all samples, whichever weights have come together in it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nanoae.arrays import Array, weighted
-from nanoae.network.activations import identity, sigmoid, softplus
+from nanoae.network.activations import identity, sigmoid, softmax, softplus
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -337,6 +338,70 @@ def l1_norm(h: Array, weights: Array | None = None) -> tuple[float, Array]:
     return weighted(np.abs(h), weights).sum() / len(h), weighted(np.sign(h) / len(h), weights)
 
 
+def categorical_nll(logits: Array, x: Array, weights: Array | None = None) -> tuple[float, Array]:
+    """Negative log-likelihood of tokens under softmax(a), in nats per sample.
+
+    ``(1/n) Σ log Σ_v e^{a_v} − a_x`` (11.4): the cross-entropy of tokens.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, d, V)
+    x : ndarray of shape (n, d)
+        Whole numbers from 0 to V, exclusive.
+    weights : ndarray of shape (n,), optional
+
+    Returns
+    -------
+    loss : float
+    grad_logits : ndarray of shape (n, d, V)
+        ``(softmax(a) − 1{v = x}) / n`` (11.4a).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> loss, grad_logits = losses.categorical_nll(np.array([[[0.0, np.log(3)]]]), np.array([[0]]))
+    >>> round(float(loss), 4), grad_logits.tolist()  # log 4
+    (1.3863, [[[-0.75, 0.75]]])
+    """
+    nll = categorical_nll_per_feature(logits, x)
+    grad_logits = softmax(logits)
+    grad_logits -= np.arange(logits.shape[-1]) == x[..., None]
+    grad_logits /= len(x)
+    if weights is not None:
+        grad_logits *= weights[:, None, None]
+    return weighted(nll, weights).sum() / len(x), grad_logits
+
+
+def categorical_nll_per_sample(logits: Array, x: Array) -> Array:
+    """The same negative log-likelihood, one value ``(n,)`` a sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> losses.categorical_nll_per_sample(np.zeros((1, 3, 4)), np.zeros((1, 3))).round(4).tolist()
+    [4.1589]
+    """
+    return np.sum(categorical_nll_per_feature(logits, x), axis=1)
+
+
+def categorical_nll_per_feature(logits: Array, x: Array) -> Array:
+    """The same, one value ``(n, d)`` a sample and token.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> logits = np.array([[[0.0, 1000.0], [0.0, 0.0]]])  # sure and wrong, and unsure
+    >>> losses.categorical_nll_per_feature(logits, np.array([[0, 0]])).round(4).tolist()
+    [[1000.0, 0.6931]]
+    """
+    shifted = logits - logits.real.max(axis=-1, keepdims=True)  # no exponential overflows
+    of_token = np.take_along_axis(shifted, x.astype(np.intp)[..., None], axis=-1)[..., 0]
+    return np.log(np.exp(shifted).sum(axis=-1)) - of_token
+
+
 class Loss(NamedTuple):
     """What is lost between data and reconstruction.
 
@@ -396,7 +461,55 @@ LOSSES = {
         True,
         _bernoulli_entropy,
     ),
+    "categorical": Loss(
+        categorical_nll,
+        categorical_nll_per_sample,
+        categorical_nll_per_feature,
+        lambda logits: np.argmax(logits, axis=-1),
+        False,
+        lambda mean, variance: math.inf,  # not known of the mean of what only names something
+    ),
 }
+
+
+def skipping_gaps(loss: Loss) -> Loss:
+    """The same loss of samples with gaps: what is NaN in the data is not there, and costs nothing.
+
+    Still summed over the features that are there, and averaged over samples (11.3b).
+
+    Parameters
+    ----------
+    loss : Loss
+
+    Returns
+    -------
+    Loss
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.losses import LOSSES, skipping_gaps
+    >>> loss = skipping_gaps(LOSSES["squared_error"])
+    >>> value, grad_x_hat = loss.value(np.array([[3.0, 7.0]]), np.array([[1.0, np.nan]]))
+    >>> float(value), grad_x_hat.tolist()
+    (4.0, [[4.0, 0.0]])
+    """
+
+    def per_feature(x_hat: Array, x: Array) -> Array:
+        there = ~np.isnan(x)
+        return np.where(there, loss.per_feature(x_hat, np.where(there, x, 0)), 0)
+
+    def value(x_hat: Array, x: Array, weights: Array | None = None) -> tuple[float, Array]:
+        there = ~np.isnan(x)
+        _, grad_x_hat = loss.value(x_hat, np.where(there, x, 0), weights)
+        grad_x_hat[~there] = 0
+        return weighted(per_feature(x_hat, x), weights).sum() / len(x), grad_x_hat
+
+    return loss._replace(
+        value=value,
+        per_sample=lambda x_hat, x: per_feature(x_hat, x).sum(axis=1),
+        per_feature=per_feature,
+    )
 
 
 class Likelihood(NamedTuple):
@@ -409,7 +522,7 @@ class Likelihood(NamedTuple):
         and its gradients with respect to the first and the third.
     distortion : Loss
     nll_of_distortion : callable
-        Of distortion, number of features and log σ²: −log p(x|z).
+        Of distortion, number of values and log σ²: −log p(x|z).
 
     Examples
     --------
@@ -424,7 +537,7 @@ class Likelihood(NamedTuple):
 
     nll: Callable[..., tuple[float, Array, float]]
     distortion: Loss
-    nll_of_distortion: Callable[[Any, int, Any], Any]
+    nll_of_distortion: Callable[[Any, Any, Any], Any]
 
 
 LIKELIHOODS = {
@@ -436,4 +549,50 @@ LIKELIHOODS = {
         LOSSES["bernoulli"],
         lambda nll, *_: nll,
     ),
+    "categorical": Likelihood(
+        lambda logits, x, _, weights=None: (*categorical_nll(logits, x, weights), 0.0),
+        LOSSES["categorical"],
+        lambda nll, *_: nll,
+    ),
 }
+
+
+def likelihood_skipping_gaps(name: str) -> Likelihood:
+    """A likelihood of samples with gaps: that of what is there (11.3c).
+
+    Parameters
+    ----------
+    name : str
+        Of the table.
+
+    Returns
+    -------
+    Likelihood
+
+    Examples
+    --------
+    A sample of one value and a gap is a sample of one value:
+
+    >>> import numpy as np
+    >>> from nanoae.losses import LIKELIHOODS, likelihood_skipping_gaps
+    >>> x, gap = np.array([[2.0]]), np.array([[2.0, np.nan]])
+    >>> nll = likelihood_skipping_gaps("gaussian").nll(np.zeros((1, 2)), gap, 0.0)[0]
+    >>> float(nll) == float(LIKELIHOODS["gaussian"].nll(np.zeros((1, 1)), x, 0.0)[0])
+    True
+    """
+    likelihood = LIKELIHOODS[name]
+    distortion = skipping_gaps(likelihood.distortion)
+
+    def nll(
+        x_hat: Array, x: Array, log_noise_variance: Any, weights: Array | None = None
+    ) -> tuple[float, Array, float]:
+        loss, grad_x_hat = distortion.value(x_hat, x, weights)
+        if name != "gaussian":
+            return loss, grad_x_hat, 0.0
+        n_values = weighted(~np.isnan(x), weights).sum() / len(x)  # in place of d
+        loss, grad_error, grad_log_noise_variance = gaussian_nll_of_error(
+            loss, n_values, log_noise_variance
+        )
+        return loss, grad_x_hat * grad_error, grad_log_noise_variance
+
+    return likelihood._replace(nll=nll, distortion=distortion)

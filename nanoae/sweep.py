@@ -93,7 +93,6 @@ def beta_sweep(
     >>> sweep.rate.round(2).tolist(), sweep.distortion.round(2).tolist()
     ([2.06, 0.67], [3.24, 3.84])
     """
-    check_samples(X, minimum=2)  # the copies see X itself, for the names of its columns
     if not np.iterable(betas) or len(betas := [*betas]) == 0:
         raise ValueError(f"betas must be a list of at least one number; got {betas!r}.")
     for beta in betas:
@@ -102,6 +101,8 @@ def beta_sweep(
     model = VAE() if model is None else model
     if not isinstance(model, LatentGaussian):
         raise TypeError(f"model must be a VAE, such as VAE(n_components=2); got {model!r}.")
+    # the copies see X itself, for the names of its columns
+    check_samples(X, minimum=2, sequences=model._sequences(training=True))
     params = model.get_params()
     if isinstance(params["random_state"], np.random.Generator):
         # one seed for all: a shared generator would make the results depend on the order

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array, blocks
+from nanoae.sequences import Sequences
 
 
 def check_samples(
     X: Any, *, n_features: int | None = None, minimum: int = 1,
     dtype: DTypeLike | None = None, name: str = "X", model: str = "the model",
+    sequences: Sequences | None = None,
 ) -> Array:  # fmt: skip
     """Samples in rows as a finite 2-D float array, in C order so that equal data give equal bits.
 
@@ -32,6 +34,8 @@ def check_samples(
         What to return; by default float32 if ``X`` is, otherwise float64.
     name, model : str
         What to call the two in a message.
+    sequences : Sequences, optional
+        Samples are sequences: they may come as such, and rows may have NaN behind their end.
 
     Returns
     -------
@@ -54,6 +58,8 @@ def check_samples(
         raise ValueError(f"{name} has masked values; fill them or drop their rows.")
     if X is None:
         raise ValueError(f"{name} must be 2-D, one row a sample; got None.")
+    if sequences is not None:
+        X = sequences.rows(X, n_features, name, model)
     try:
         array = np.asarray(X)
     except ValueError:
@@ -110,7 +116,7 @@ def check_samples(
             f"{name} has {array.shape[1]} features, but {model} is expecting {n_features} "
             "features as input."
         )
-    _check_finite(array, np.dtype(dtype), name, column_names(X))
+    _check_finite(array, np.dtype(dtype), name, column_names(X), sequences)
     return array
 
 
@@ -222,7 +228,7 @@ def check_unit_interval(X: Array, name: str = "X") -> Array:
     ValueError
         Something lies farther outside.
     """
-    lowest, highest = X.min(), X.max()
+    lowest, highest = np.nanmin(X), np.nanmax(X)  # sequences have NaN behind their ends
     if lowest >= 0 and highest <= 1:
         return X
     rounding = 8 * float(np.finfo(X.dtype).eps)
@@ -235,12 +241,18 @@ def check_unit_interval(X: Array, name: str = "X") -> Array:
 
 
 def _check_finite(
-    array: Array, dtype: np.dtype[Any], name: str, columns: list[str] | None
-) -> None:
-    """Raise unless all values are finite in this dtype, and their squares' sum is too."""
+    array: Array, dtype: np.dtype[Any], name: str, columns: list[str] | None,
+    sequences: Sequences | None,
+) -> None:  # fmt: skip
+    """Raise unless all values are finite in this dtype, and their squares' sum is too.
+
+    Of sequences, all that are there.
+    """
     total, first_row = dtype.type(0), 0
     with np.errstate(over="ignore", invalid="ignore"):
         for block in blocks(array, dtype):
+            if sequences is not None:
+                block = sequences.filled(block, name, first_row)
             total += np.vdot(block, block)  # in one pass; squares are what losses are made of
             if not np.isfinite(total):
                 break

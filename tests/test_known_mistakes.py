@@ -59,18 +59,27 @@ from nanoae.diagnose.mistakes import (
 from nanoae.exceptions import ConvergenceWarning
 from nanoae.losses import LIKELIHOODS, LOSSES
 from nanoae.models import beta, contractive, sparse, vae
+from nanoae.models import deep as deep_models
 from nanoae.models.vae import LatentGaussian
 from nanoae.network import (
     ACTIVATIONS,
+    GRU,
+    RNN,
     Convolution,
     Dense,
     Dictionary,
     Dropout,
+    Embedding,
     FullyConnected,
+    LayerNorm,
     MaxPool,
     Parameters,
+    Recurrent,
+    SelfAttention,
+    SequenceLayer,
     Sequential,
     TransposedConvolution,
+    attention,
 )
 from nanoae.network import windows as windows_module
 from nanoae.network.activations import sigmoid
@@ -2035,6 +2044,301 @@ def gradient_to_all_that_are_largest(patch):
     patch.setattr(MaxPool, "backward", backward)
 
 
+# --- sequences: the checks, and the mistakes ---
+
+
+STEPS = [
+    np.random.default_rng(i).standard_normal((length, 2)) for i, length in enumerate((4, 2, 3))
+]
+
+
+def of_sequences(model, **architecture):
+    return model(2, architecture=Recurrent(2, width=3, **architecture), random_state=0)
+
+
+def drawn_layer(make):
+    layer, rng = make(), np.random.default_rng(0)
+    layer.parameters = Parameters({"layer": layer})
+    layer.parameters.values[...] = rng.standard_normal(layer.parameters.values.shape)
+    return layer, rng.standard_normal((2, 5, 4)), np.arange(5) < np.array([[5], [3]])
+
+
+def two_heads():
+    return SelfAttention(5, 4, n_heads=2)
+
+
+def layer_gradient_is_right(claim, make):
+    """By the complex step at every parameter, on two sequences, one of them shorter."""
+    layer, x, mask = drawn_layer(make)
+    masked = {"mask": mask} if isinstance(layer, SequenceLayer) else {}
+    if isinstance(layer, Embedding):
+        x = np.array([[[0], [1], [1], [2], [0]]])
+    grad_y = np.random.default_rng(1).standard_normal(layer.forward(x, **masked).shape)
+    layer.backward(grad_y)
+    other = make()
+    values = Parameters({"layer": other}, complex).values
+    numeric = []
+    for i in range(values.size):
+        values[...] = layer.parameters.values
+        values[i] += 1e-30j
+        numeric.append(np.sum(other.forward(x, **masked) * grad_y).imag / 1e-30)
+    error = np.abs(layer.parameters.gradient - numeric).max() / np.abs(numeric).max()
+    holds(claim, "relative error of a layer's gradient", error, 1e-12)
+
+
+def attention_is_that_of_its_heads(claim):
+    layer, x, mask = drawn_layer(two_heads)
+    Q, K, V = np.split(x @ layer.weight, 3, axis=2)
+    Q = Q + layer.bias
+    merged = np.zeros_like(x)
+    for i, length in enumerate(mask.sum(axis=1)):
+        for head in (slice(0, 2), slice(2, 4)):
+            e = np.exp(Q[i, :, head] @ K[i, :length, head].T / np.sqrt(2))
+            merged[i, :, head] = e / e.sum(axis=1, keepdims=True) @ V[i, :length, head]
+    error = np.abs(layer(x, mask) - layer.output(merged)).max()
+    holds(claim, "error of the attention of two heads", error, 1e-12)
+
+
+def padding_changes_no_bit(claim, make):
+    layer, x, mask = drawn_layer(make)
+    found = [layer.forward(np.where(mask[..., None], x, v), mask=mask)[mask] for v in (0, 1e3)]
+    holds(claim, "change by what padding holds", np.abs(found[1] - found[0]).max(), 0)
+
+
+def more_room_changes_nothing(claim, model, **params):
+    losses = []
+    for n_steps in (4, 8):
+        roomy = of_sequences(model, n_steps=n_steps).set_params(**params)
+        X = roomy.initialise(STEPS)
+        losses.append(roomy.loss_and_gradient(X, np.random.default_rng(0))[0])
+    holds(claim, "relative change by more padding", abs(losses[1] / losses[0] - 1), 1e-12)
+
+
+def normed_has_its_mean_square(claim):
+    layer, x, _ = drawn_layer(lambda: LayerNorm(4, epsilon=0.5))
+    mean_square = np.mean(((layer(x) - layer.bias) / layer.gain) ** 2, axis=2)
+    variance = x.var(axis=2)
+    error = np.abs(mean_square - variance / (variance + 0.5)).max()
+    holds(claim, "error of the mean square behind a layer norm", error, 1e-12)
+
+
+def recurrent_construction_is_exact(claim):
+    X = np.random.default_rng(0).standard_normal((2, 3, 2))
+    holds(claim, "loss at k = rank", theory.linear_recurrent_autoencoder(X, 6).loss(X), 1e-12)
+
+
+def steps_commute_with_permutations(claim):
+    layer, x, _ = drawn_layer(two_heads)
+    order = np.array([3, 0, 4, 1, 2])
+    error = np.abs(layer(x[:, order]) - layer(x)[:, order]).max()
+    holds(claim, "error of permuted steps", error, 1e-12)
+
+
+def attention_backward_becomes(patch, grad_scores):
+    """The way back in open form: ``grad_scores(P, ∂L/∂P)`` for ∂L/∂S."""
+
+    def backward(layer, grad_y, *, input_gradient=True):
+        n, n_heads, n_steps, d = layer.heads.shape
+        (Q, K, V), P = layer.queries_keys_values, layer.attention
+        grad_heads = layer.output.backward(grad_y).reshape(n, n_steps, n_heads, d).swapaxes(1, 2)
+        grad_S = grad_scores(P, grad_heads @ V.swapaxes(-1, -2))
+        parts = grad_S @ K / d**0.5, grad_S.swapaxes(-1, -2) @ Q, P.swapaxes(-1, -2) @ grad_heads
+        rows = np.hstack([part.swapaxes(1, 2).reshape(n * n_steps, -1) for part in parts])
+        layer.grad_weight[...] = layer.x.reshape(n * n_steps, -1).T @ rows
+        layer.grad_bias[...] = rows[:, : n_heads * d].sum(axis=0)
+        return (rows @ layer.weight.T).reshape(layer.x.shape)
+
+    patch.setattr(SelfAttention, "backward", backward)
+
+
+def softmax_gradient(P, grad_P):
+    return P * (grad_P - np.sum(P * grad_P, axis=-1, keepdims=True))
+
+
+@breaks("11.6", layer_gradient_is_right, two_heads)
+def softmax_gradient_as_if_elementwise(patch):
+    """p (1 − p), the sigmoid's: as if the other probabilities did not move."""
+    attention_backward_becomes(patch, lambda P, grad_P: P * (1 - P) * grad_P)
+
+
+@breaks("11.6c", attention_is_that_of_its_heads)
+def mask_multiplied_after_the_softmax(patch):
+    """What may not be seen is taken out of a distribution that counted it: less than 1 is left."""
+    right = attention.softmax
+
+    def softmax(scores, mask=None):
+        return right(scores) if mask is None else right(scores) * mask
+
+    patch.setattr(attention, "softmax", softmax)
+
+
+@breaks("11.6", attention_is_that_of_its_heads)
+def scores_divided_by_the_width_of_all_heads(patch):
+    """√d_model for √d_head: the same with one head, and too soft with several."""
+    patch.setattr(attention, "math", SimpleNamespace(sqrt=lambda d: (2 * d) ** 0.5))
+
+
+@breaks("11.6", attention_is_that_of_its_heads)
+def heads_merged_without_a_transposition(patch):
+    """reshape of (heads, T, d) to (T, heads · d): no error, and steps and heads mixed up."""
+    patch.setattr(
+        SelfAttention, "_merged", lambda layer, heads, shape: heads.reshape(shape)
+    )  # fmt: skip
+
+
+@breaks("11.6", attention_is_that_of_its_heads)
+def features_dealt_out_to_heads_in_turn(patch):
+    """A split into (d, heads) for (heads, d), there and back: a network as good, but not that of
+    the weights of others."""
+
+    def mixed(layer, x, mask):
+        turn = np.arange(4).reshape(2, 2).T.ravel()
+        weight, bias = layer.weight, layer.bias
+        layer.weight = weight[:, np.concatenate([turn, turn + 4, turn + 8])]
+        layer.bias = bias[turn]
+        result = right(layer, x, mask)
+        layer.weight, layer.bias = weight, bias
+        return result
+
+    def merged(layer, heads, shape):
+        return in_turn(layer, heads, shape)[..., [0, 2, 1, 3]]
+
+    right, in_turn = SelfAttention._attend, SelfAttention._merged
+    patch.setattr(SelfAttention, "_attend", mixed)
+    patch.setattr(SelfAttention, "_merged", merged)
+
+
+@breaks("11.3a", padding_changes_no_bit, lambda: SelfAttention(5, 4))
+def padded_keys_attended_to(patch):
+    """A mask that is built and not handed on: short sequences look at what is behind their end."""
+    right = SelfAttention.forward
+    patch.setattr(
+        SelfAttention, "forward", lambda layer, x, rng=None, mask=None: right(layer, x, rng)
+    )
+
+
+@breaks("11.3b", more_room_changes_nothing, Autoencoder)
+def padding_counted_in_the_mean(patch):
+    """A framework's mean over all places: the longer the longest, the less the others weigh."""
+    right = deep_models.skipping_gaps
+
+    def skipping_gaps(loss):
+        def value(x_hat, x, weights=None):
+            total, grad_x_hat = of_steps.value(x_hat, x, weights)
+            return total / x.shape[1], grad_x_hat / x.shape[1]
+
+        of_steps = right(loss)
+        return of_steps._replace(value=value)
+
+    patch.setattr(deep_models, "skipping_gaps", skipping_gaps)
+
+
+@breaks("11.3c", more_room_changes_nothing, VAE)
+def noise_of_padding_counted_in_the_likelihood(patch):
+    """d log 2πσ² of all columns: with a learned σ² the padding makes it smaller."""
+    right = vae.likelihood_skipping_gaps
+
+    def of_columns(name):
+        def nll(x_hat, x, log_noise_variance, weights=None):
+            error, grad_x_hat = likelihood.distortion.value(x_hat, x, weights)
+            loss, grad_error, grad_log = losses.gaussian_nll_of_error(
+                error, x.shape[1], log_noise_variance
+            )
+            return loss, grad_error * grad_x_hat, grad_log
+
+        likelihood = right(name)
+        return likelihood._replace(nll=nll)
+
+    patch.setattr(vae, "likelihood_skipping_gaps", of_columns)
+
+
+def recurrent_backward_becomes(patch, layer_class, before):
+    """Change what a layer remembers, or is sent, before it goes back through time."""
+    right = layer_class.backward
+
+    def backward(layer, grad_y, **kwargs):
+        memory, grad_y = layer.memory, grad_y.copy()
+        before(layer, grad_y)
+        result = right(layer, grad_y, **kwargs)
+        layer.memory = memory
+        return result
+
+    patch.setattr(layer_class, "backward", backward)
+
+
+def forget_the_mask(layer, grad_y):
+    layer.mask = [None] * len(layer.mask)
+
+
+@breaks("11.3", layer_gradient_is_right, lambda: GRU(5, 4, 2))
+def gradient_not_handed_past_padding(patch):
+    """Masked forwards, and not backwards: a state that was handed on is taken for a new one."""
+    recurrent_backward_becomes(patch, GRU, forget_the_mask)
+
+
+def hear_the_last_state_alone(layer, grad_y):
+    grad_y[:, :-1] = 0
+
+
+@breaks("11.1", layer_gradient_is_right, lambda: RNN(5, 4, 2))
+def outer_gradient_of_the_last_state_alone(patch):
+    """Backprop through time of an encoder, used for a decoder: all other outputs teach nothing."""
+    recurrent_backward_becomes(patch, RNN, hear_the_last_state_alone)
+
+
+def see_the_last_step_alone(layer, grad_y):
+    layer.x = layer.x * (np.arange(len(layer.x)) == len(layer.x) - 1)[:, None, None]
+
+
+@breaks("11.1a", layer_gradient_is_right, lambda: RNN(5, 4, 2))
+def weight_gradient_of_the_last_step(patch):
+    """Assigned in the loop where it should be added. With sequences of one step it is right."""
+    recurrent_backward_becomes(patch, RNN, see_the_last_step_alone)
+
+
+@breaks("3.1a", layer_gradient_is_right, lambda: Embedding(3, 2))
+def embedding_gradient_of_the_last_place(patch):
+    """grad[tokens] = rows, or +=, which is the same with an index array: repeats are lost."""
+
+    def backward(layer, grad_y, *, input_gradient=True):
+        layer.grad_vectors.fill(0)
+        layer.grad_vectors[layer.tokens.ravel()] = grad_y.reshape(-1, grad_y.shape[-1])
+
+    patch.setattr(Embedding, "backward", backward)
+
+
+@breaks("v/(v + ε)", normed_has_its_mean_square)
+def layer_norm_by_d_minus_1(patch):
+    """The variance of statistics for that of a set of numbers: two features, and it is twice."""
+    patch.setattr(
+        attention, "_mean_product",
+        lambda x, y: np.sum(x * y, axis=-1, keepdims=True) / (x.shape[-1] - 1),
+    )  # fmt: skip
+
+
+@breaks("v/(v + ε)", normed_has_its_mean_square)
+def epsilon_outside_of_the_root(patch):
+    """√v + ε for √(v + ε): another function, and no derivative where v is 0."""
+
+    def normed(layer, x):
+        centred = x - x.mean(axis=-1, keepdims=True)
+        scale = centred.std(axis=-1, keepdims=True) + layer.epsilon
+        return centred / scale, scale
+
+    patch.setattr(LayerNorm, "_normed", normed)
+
+
+@breaks("11.10a", recurrent_construction_is_exact)
+def first_step_written_first(patch):
+    """The decoder in the order of reading: its first output would have to be the oldest step."""
+    right = theory.LinearRecurrent.decoded
+    patch.setattr(
+        theory.LinearRecurrent,
+        "decoded",
+        lambda model, h, n_steps: right(model, h, n_steps)[:, ::-1],
+    )
+
+
 # === The tests ===============================================================================
 
 each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=[m.name for m in MISTAKES])
@@ -2090,6 +2394,9 @@ BLIND = [
     ("log_2_pi_left_out_of_the_elbo", "6.4", learned_noise_is_probabilistic_pca, ()),
     ("adam_with_its_betas_swapped", ADAM, first_step_of_adam_is_its_learning_rate, ()),
     ("jacobian_of_the_sum_of_the_code", "9.1", penalty_is_the_norm_of_the_jacobian, (1,)),
+    ("scores_divided_by_the_width_of_all_heads", "11.6", layer_gradient_is_right, (two_heads,)),
+    ("mask_multiplied_after_the_softmax", "11.7", steps_commute_with_permutations, ()),
+    ("features_dealt_out_to_heads_in_turn", "11.7", steps_commute_with_permutations, ()),
 ]
 
 
@@ -2112,6 +2419,9 @@ def test_relu_may_ask_its_overwritten_input_where_it_was_positive(monkeypatch):
 
 
 def test_the_open_forms_are_right_until_they_are_broken(monkeypatch):
+    with monkeypatch.context() as patch:
+        attention_backward_becomes(patch, softmax_gradient)
+        layer_gradient_is_right("11.6", two_heads)
     with monkeypatch.context() as patch:
         adam_becomes(patch)
         adam_follows_its_paper(ADAM)

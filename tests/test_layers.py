@@ -7,20 +7,32 @@ import pytest
 
 from nanoae.network import (
     ACTIVATIONS,
+    GRU,
     LISTA,
     MLP,
+    RNN,
     AveragePool,
     Convolution,
     Dense,
     Dictionary,
     Dropout,
+    Flatten,
     FromImages,
+    LastRead,
     Layer,
+    LayerNorm,
     MaxPool,
+    MeanOverSteps,
     Parameters,
+    Positions,
+    Recurrent,
+    Repeat,
     Reshape,
+    SelfAttention,
     Sequential,
     ToImages,
+    Transformer,
+    TransformerBlock,
     TransposedConvolution,
     Upsample,
 )
@@ -89,7 +101,23 @@ LAYERS = {
 WIDTHS = {  # elsewhere 4
     "mlp": 5, "sequential": 5, "convolution-circular": 6, "transposed": 6, "pooling": 9,
 }  # fmt: skip
+
+SEQUENCE_LAYERS = {
+    "rnn": lambda: RNN(4, 3, 2),
+    "gru": lambda: GRU(4, 3, 2, backwards=True),
+    "positions": lambda: Positions(4, 3),
+    "norm": lambda: LayerNorm(3),
+    "attention": lambda: SelfAttention(4, 6, n_heads=2, causal=True),
+    "block": lambda: TransformerBlock(4, 4, n_heads=2),
+    "mean": lambda: MeanOverSteps(4, 3),
+    "last": lambda: LastRead(4, 3),
+    "repeat": lambda: Repeat(4, 3),
+    "flatten": lambda: Flatten((4, 3)),
+    "recurrent encoder": lambda: Recurrent(2, width=3).encoder(8, 2),
+    "transformer decoder": lambda: Transformer(2, 4, n_blocks=1).decoder(3, 8),
+}
 every_layer = pytest.mark.parametrize("name", LAYERS)
+these_too = pytest.mark.parametrize("make", [*LAYERS.values(), *SEQUENCE_LAYERS.values()])
 
 
 def drawn(make, rng):
@@ -101,8 +129,8 @@ def drawn(make, rng):
     return layer, parameters
 
 
-def data(rng, *rows):
-    return 2 * rng.standard_normal((*rows, 3)), rng.standard_normal((*rows, 4))
+def data(rng, *rows, shape_in=(3,), shape_out=(4,)):
+    return 2 * rng.standard_normal((*rows, *shape_in)), rng.standard_normal((*rows, *shape_out))
 
 
 def noise(rows_before=0):
@@ -116,7 +144,8 @@ def keeps_to_the_contract(make):
     """Whatever the use, the gradients are those of a fresh layer with the same weights."""
     rng = np.random.default_rng(0)
     layer, parameters = drawn(make, rng)
-    (x1, g1), (x2, g2) = data(rng, 5), data(rng, 4)
+    shapes = {"shape_in": layer.shape_in, "shape_out": layer.shape_out}
+    (x1, g1), (x2, g2) = data(rng, 5, **shapes), data(rng, 4, **shapes)
 
     def fresh(x, grad_y, rows_before):
         other = make()
@@ -161,9 +190,9 @@ def keeps_to_the_contract(make):
     assert layer.backward(np.vstack([g1, g2]), input_gradient=False) is None
 
 
-@every_layer
-def test_the_contract_of_layers(name):
-    keeps_to_the_contract(LAYERS[name])
+@these_too
+def test_the_contract_of_layers(make):
+    keeps_to_the_contract(make)
 
 
 class Thrifty(Dense):
@@ -205,19 +234,20 @@ def test_the_contract_rejects(layer):
         keeps_to_the_contract(lambda: layer(3, 4, "tanh"))
 
 
-@every_layer
-def test_layers_work_on_the_last_axis(name):
+@these_too
+def test_layers_work_on_the_last_axes(make):
     rng = np.random.default_rng(0)
-    layer, parameters = drawn(LAYERS[name], rng)
-    x, grad_y = data(rng, 2, 5)
+    layer, parameters = drawn(make, rng)
+    shape_in, shape_out = layer.shape_in, layer.shape_out
+    x, grad_y = data(rng, 2, 5, shape_in=shape_in, shape_out=shape_out)
     y, grad_x = layer.forward(x, noise()), layer.backward(grad_y)
     gradient = parameters.gradient.copy()
-    assert y.shape == (2, 5, 4) and grad_x.shape == (2, 5, 3)
-    rows = layer.forward(x.reshape(10, 3), noise())
-    np.testing.assert_allclose(y.reshape(10, 4), rows, rtol=1e-12)
-    np.testing.assert_allclose(
-        grad_x.reshape(10, 3), layer.backward(grad_y.reshape(10, 4)), rtol=1e-12, atol=1e-14
-    )
+    assert y.shape == (2, 5, *shape_out) and grad_x.shape == (2, 5, *shape_in)
+    assert layer(x).shape == y.shape
+    rows = layer.forward(x.reshape(10, *shape_in), noise())
+    np.testing.assert_allclose(y.reshape(rows.shape), rows, rtol=1e-12, atol=1e-14)
+    grad_rows = layer.backward(grad_y.reshape(rows.shape))
+    np.testing.assert_allclose(grad_x.reshape(grad_rows.shape), grad_rows, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(gradient, parameters.gradient, rtol=1e-12, atol=1e-13)
 
 

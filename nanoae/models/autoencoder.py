@@ -49,7 +49,8 @@ class Autoencoder(NetworkAutoencoder):
     _: KW_ONLY
     loss: str = choice(
         "squared_error",
-        '"bernoulli" takes the decoder\'s output for logits, and data in [0, 1].',
+        '"bernoulli" takes the decoder\'s output for logits, and data in [0, 1]; "categorical" '
+        "for logits of tokens, with an architecture that has a ``vocabulary_size``.",
         tuple(LOSSES),
     )
 

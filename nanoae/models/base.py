@@ -20,6 +20,7 @@ from nanoae.models.hyperparameters import check_fields, real
 from nanoae.network import Layer, Parameters
 from nanoae.network.jacobian import jacobian
 from nanoae.persistence import Checkpoint, generator, write
+from nanoae.sequences import Sequences
 from nanoae.training import Monitor
 from nanoae.upgrade import with_added
 from nanoae.validation import (
@@ -88,6 +89,7 @@ class BaseAutoencoder:
     _fitted_params: dict[str, Any]
     _training_state: dict[str, Any]
     _kept_epoch: int
+    _n_values: float  # of a sample: of sequences, on average
     _feature_names: list[str] | None = None  # of the fit; a list, as files hold no array of words
 
     # --- what a model must say of itself -------------------------------------------------
@@ -371,8 +373,9 @@ class BaseAutoencoder:
             )
         check_column_names(X_validation, names, type(self).__name__)
         X = check_samples(
-            X_validation, n_features=n_features, name="X_validation", model=type(self).__name__
-        )
+            X_validation, n_features=n_features, name="X_validation", model=type(self).__name__,
+            sequences=self._sequences(training=True),
+        )  # fmt: skip
         return self._check_range(X, "X_validation")
 
     def _initialise(
@@ -385,7 +388,12 @@ class BaseAutoencoder:
         self.n_features_in_, self._feature_names = X.shape[1], names
         self._fitted_params, self._training_state = self.get_params(), {}
         self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
-        self._moments.add(X, weights)
+        self._n_values, sequences = X.shape[1], self._sequences(training=True)
+        if sequences is None:
+            self._moments.add(X, weights)
+        else:
+            self._n_values = float(np.average(sequences.n_values(X), weights=weights))
+            self._moments.add(sequences.with_means(X, weights), weights)
         self._build(X.shape[1], np.float32 if X.dtype == np.float32 else np.float64)
         self._draw_weights(X, rng)
 
@@ -570,15 +578,23 @@ class BaseAutoencoder:
         return self
 
     def inverse_transform(self, codes: ArrayLike) -> Array:
-        """Samples ``(n, n_features)`` that the decoder makes of codes ``(n, n_components)``."""
-        x_hat = self._map_rows(
-            lambda h: self._loss.to_data(self.decoder_(h)), self._check_codes(codes)
-        )
+        """Samples ``(n, n_features)`` that the decoder makes of codes ``(n, n_components)``.
+
+        Sequences are ``(n, T, p)``, or tokens ``(n, T)``: a code does not say where they end.
+        """
+        x_hat, sequences = self._decode(self._check_codes(codes)), self._sequences()
+        return x_hat if sequences is None else sequences.unfolded(x_hat)
+
+    def _decode(self, codes: Array) -> Array:
+        """Samples in rows, of codes that are checked."""
+        x_hat = self._map_rows(lambda h: self._loss.to_data(self.decoder_(h)), codes)
         return x_hat if self._offset is None else x_hat + self._offset
 
-    def reconstruct(self, X: ArrayLike) -> Array:
-        """Samples after their way through the code and back."""
-        return self.inverse_transform(self._transform(self._check_samples(X)))
+    def reconstruct(self, X: ArrayLike) -> Any:
+        """Samples after their way through the code and back; sequences as long as they were."""
+        rows, sequences = self._check_samples(X), self._sequences()
+        x_hat = self._decode(self._transform(rows))
+        return x_hat if sequences is None else sequences.like(x_hat, rows, X)
 
     def interpolate(self, start: ArrayLike, end: ArrayLike, n_steps: int = 8) -> Array:
         """Decoded points of the straight line between the codes of two samples.
@@ -711,7 +727,13 @@ class BaseAutoencoder:
         return check_samples(
             X, minimum=minimum, n_features=None if training else self.n_features_in_,
             model=type(self).__name__, dtype=None if training else self._dtype,
+            sequences=self._sequences(training),
         )  # fmt: skip
+
+    def _sequences(self, training: bool = False) -> Sequences | None:
+        """How sequences stand in rows, if the networks, present or to be trained, take them."""
+        params = self.get_params() if training else self._fitted_params
+        return getattr(params.get("architecture"), "sequences", None)
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
         """Samples to train on, if the loss is finite for all of them."""
@@ -821,6 +843,7 @@ class BaseAutoencoder:
             moments = state["_moments"]
             # a file from before there were weights has none
             self._moments = Moments(**{"weight": float(moments["n"]), **moments})
+            vars(self).setdefault("_n_values", self.n_features_in_)  # nor had any sequences
             values, present = state["_parameters"], self.get_params()
             vars(self).update(self._fitted_params)  # set_params may have been called since fit
             self._build(self.n_features_in_, values.dtype)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array
-from nanoae.losses import LOSSES
+from nanoae.losses import LOSSES, skipping_gaps
 from nanoae.models.base import BaseAutoencoder, WeightDecay
 from nanoae.models.denoising import Denoising
 from nanoae.models.hyperparameters import (
@@ -98,16 +98,20 @@ class DeepAutoencoder(BaseAutoencoder):
             {"encoder_": self.encoder_, "decoder_": self.decoder_, **more}, dtype
         )
         self._loss = LOSSES[self.loss]
+        if self._architecture.sequences is not None:
+            self._loss = skipping_gaps(self._loss)
 
     def _make_networks(self, n_features: int) -> tuple[Layer, Layer]:
         """Encoder and decoder, if the architecture has them of these widths."""
         networks = self._architecture
+        sequences = networks.sequences
+        outputs = (n_features,) if sequences is None else sequences.outputs(n_features)
         n_outputs = self._outputs_per_component * self.n_components
         encoder = networks.encoder(n_features, n_outputs)
         decoder = networks.decoder(self.n_components, n_features)
         for name, network, shapes in (
             ("encoder", encoder, ((n_features,), (n_outputs,))),
-            ("decoder", decoder, ((self.n_components,), (n_features,))),
+            ("decoder", decoder, ((self.n_components,), outputs)),
         ):
             if (network.shape_in, network.shape_out) != shapes:
                 raise ValueError(
@@ -174,7 +178,7 @@ class DeepAutoencoder(BaseAutoencoder):
 
     def _verdict(self, monitor: Monitor) -> str:
         null = self._null_loss()
-        if not self._may_be_null and self.loss_ > null - 1e-4 * abs(null):
+        if not self._may_be_null and null < math.inf and self.loss_ > null - 1e-4 * abs(null):
             return (
                 "is no better than to answer every sample with the mean: its loss is "
                 f"{self.loss_:.6g}, that one's {null:.6g}. {self._remedy}, try another "
@@ -241,6 +245,10 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
     _drops_code = True
 
     @property
+    def _loss_name(self) -> str:
+        return self.loss
+
+    @property
     def _architecture(self) -> Architecture:
         return self.architecture or FullyConnected(
             self.hidden_layer_sizes,
@@ -252,7 +260,10 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
     def _verdict(self, monitor: Monitor) -> str:
         verdict = super()._verdict(monitor)
         distance = np.linalg.norm(self._moments.mean) / np.sqrt(self._moments.variance or np.inf)
-        if verdict or distance <= 10 or self._loss.needs_unit_interval:
+        if (
+            verdict or distance <= 10
+            or self._loss.needs_unit_interval or self._loss_name == "categorical"
+        ):  # fmt: skip
             return verdict
         return (
             f"was trained on samples whose mean lies {distance:.3g} times as far from 0 as they "
@@ -275,3 +286,15 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
                 )
         if self.architecture is not None:
             self._make_networks(n_features)  # it may refuse, and the model is still as it was
+        sequences = self._architecture.sequences
+        has_tokens = sequences is not None and sequences.n_tokens is not None
+        if has_tokens != (self._loss_name == "categorical"):
+            raise ValueError(
+                "an architecture with a vocabulary_size and the loss 'categorical' need each "
+                f"other; got architecture={self.architecture!r} and {self._loss_name!r}."
+            )
+        if has_tokens and self.corruption is not None:
+            raise ValueError(
+                "corruption must be None with an architecture of tokens, which noise would make "
+                f"no tokens; got {self.corruption!r}."
+            )

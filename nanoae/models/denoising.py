@@ -60,6 +60,8 @@ class Denoising(BaseAutoencoder):
                 f"corruption must return samples of the shape it was given, {X.shape}; "
                 f"{self.corruption!r} returned {X_tilde.shape}."
             )
+        if self._sequences() is not None:
+            X_tilde = np.where(np.isnan(X), np.nan, X_tilde)  # an end stays where it is
         return X_tilde if offset is None else X_tilde - offset
 
     def _check_range(self, X: Array, name: str = "X") -> Array:

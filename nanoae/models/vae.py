@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nanoae.arrays import Array, blocks, map_rows, standard_normal
-from nanoae.losses import LIKELIHOODS, Likelihood, gaussian_kl
+from nanoae.losses import LIKELIHOODS, Likelihood, gaussian_kl, likelihood_skipping_gaps
 from nanoae.models.base import BaseAutoencoder
 from nanoae.models.deep import NetworkAutoencoder
 from nanoae.models.hyperparameters import (
@@ -87,12 +87,14 @@ class LatentGaussian(BaseAutoencoder):
             views[0][...] = self._log_variance_of_features
         self._log_noise_variance, self._grad_log_noise_variance = views
         self._likelihood = LIKELIHOODS[self.likelihood]
+        if self._sequences(training=True) is not None:
+            self._likelihood = likelihood_skipping_gaps(self.likelihood)
         self._loss = self._likelihood.distortion
 
     @property
     def _log_variance_of_features(self) -> float:
         """Of the samples, on average; 0 if they are all the same."""
-        variance = self._moments.variance / self.n_features_in_
+        variance = self._moments.variance / self._n_values
         return math.log(variance) if variance > 0 else 0.0
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
@@ -113,9 +115,7 @@ class LatentGaussian(BaseAutoencoder):
         log_variance: Any = self._log_noise_variance
         if self.noise_variance == "learned":  # the best noise for a decoder that says nothing
             log_variance = self._log_variance_of_features
-        return float(
-            self._likelihood.nll_of_distortion(distortion, self.n_features_in_, log_variance)
-        )
+        return float(self._likelihood.nll_of_distortion(distortion, self._n_values, log_variance))
 
     @property
     def _may_be_null(self) -> bool:
@@ -127,6 +127,10 @@ class LatentGaussian(BaseAutoencoder):
     def noise_variance_(self) -> float:
         """σ² of the Gaussian likelihood."""
         return float(np.exp(self._log_noise_variance))
+
+    @property
+    def _loss_name(self) -> str:
+        return self.likelihood
 
     def encode(self, X: ArrayLike) -> tuple[Array, Array]:
         """Mean and log-variance of q(z|x) for samples ``(n, d)``: two arrays ``(n, k)``."""
@@ -210,9 +214,11 @@ class LatentGaussian(BaseAutoencoder):
         Parameters are those of `rate_distortion`.
         """
         rate, distortion = self.rate_distortion(X, n_samples=n_samples, random_state=random_state)
-        nll = self._likelihood.nll_of_distortion(
-            distortion, self.n_features_in_, self._log_noise_variance
-        )
+        sequences = self._sequences()
+        n_values: Any = self.n_features_in_
+        if sequences is not None:
+            n_values = np.mean(sequences.n_values(self._check_samples(X)))
+        nll = self._likelihood.nll_of_distortion(distortion, n_values, self._log_noise_variance)
         return -float(nll) - rate
 
     def log_likelihood(
@@ -240,8 +246,11 @@ class LatentGaussian(BaseAutoencoder):
         check_integer("n_samples", n_samples, 1)
         rng = check_random_state(random_state)
 
+        sequences = self._sequences()
+
         def log_mean_weight(x: Array) -> Array:
             mu, log_var = self._split(self._map_rows(self.encoder_, x))
+            n_values: Any = x.shape[1] if sequences is None else sequences.n_values(x)
             log_sum = np.full(len(x), -np.inf)
             for _ in range(n_samples):
                 eps = standard_normal(rng, mu.shape, self._dtype)
@@ -250,7 +259,7 @@ class LatentGaussian(BaseAutoencoder):
                 log_ratio = 0.5 * np.sum(eps**2 + log_var - z**2, axis=1)
                 distortion = self._loss.per_sample(self._map_rows(self.decoder_, z), x)
                 nll = self._likelihood.nll_of_distortion(
-                    distortion, x.shape[1], self._log_noise_variance
+                    distortion, n_values, self._log_noise_variance
                 )
                 log_sum = np.logaddexp(log_sum, log_ratio - nll)
             return log_sum - math.log(n_samples)
@@ -317,7 +326,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
     _: KW_ONLY
     likelihood: str = choice(
         "gaussian",
-        'p(x|z). "bernoulli" takes the decoder\'s output for logits, and data in [0, 1].',
+        'p(x|z). "bernoulli" takes the decoder\'s output for logits, and data in [0, 1]; '
+        '"categorical" for logits of tokens, with an architecture that has a ``vocabulary_size``.',
         tuple(LIKELIHOODS),
     )
     noise_variance: float | str = noise_variance()

@@ -2,6 +2,13 @@
 
 from nanoae.network.activations import ACTIVATIONS
 from nanoae.network.architecture import Architecture
+from nanoae.network.attention import (
+    LayerNorm,
+    Positions,
+    SelfAttention,
+    Transformer,
+    TransformerBlock,
+)
 from nanoae.network.convolution import Convolution, Convolutional, TransposedConvolution
 from nanoae.network.dense import Dense
 from nanoae.network.dictionary import Dictionary
@@ -11,12 +18,24 @@ from nanoae.network.lista import LISTA
 from nanoae.network.mlp import MLP, FullyConnected, Sequential
 from nanoae.network.parameters import Parameters
 from nanoae.network.pooling import AveragePool, MaxPool, Upsample
+from nanoae.network.recurrent import GRU, RNN, Recurrent
 from nanoae.network.reshape import FromImages, Reshape, ToImages
+from nanoae.network.sequence import (
+    Embedding,
+    Flatten,
+    LastRead,
+    MeanOverSteps,
+    OnSequences,
+    Repeat,
+    SequenceLayer,
+)
 from nanoae.network.transposed import Transposed
 
 __all__ = [
-    "ACTIVATIONS", "LISTA", "MLP", "Architecture", "AveragePool", "Convolution", "Convolutional",
-    "Dense", "Dictionary", "Dropout", "FromImages", "FullyConnected", "Layer", "MaxPool",
-    "Parameters", "Reshape", "Sequential", "ToImages", "Transposed", "TransposedConvolution",
-    "Upsample",
+    "ACTIVATIONS", "GRU", "LISTA", "MLP", "RNN", "Architecture", "AveragePool", "Convolution",
+    "Convolutional", "Dense", "Dictionary", "Dropout", "Embedding", "Flatten", "FromImages",
+    "FullyConnected", "LastRead", "Layer", "LayerNorm", "MaxPool", "MeanOverSteps", "OnSequences",
+    "Parameters", "Positions", "Recurrent", "Repeat", "Reshape", "SelfAttention", "SequenceLayer",
+    "Sequential", "ToImages", "Transformer", "TransformerBlock", "Transposed",
+    "TransposedConvolution", "Upsample",
 ]  # fmt: skip

@@ -231,3 +231,29 @@ ACTIVATIONS = {
     "sigmoid": Activation(sigmoid, _sigmoid_derivative, _sigmoid_second_derivative, 1.0),
     "softplus": Activation(softplus, _softplus_derivative, _softplus_second_derivative, 2**0.5),
 }
+
+
+def softmax(scores: Array, mask: Array | None = None) -> Array:
+    """``e^s / Σ e^s`` over the last axis, a new array; where ``mask`` is False, exactly 0.
+
+    What is masked is taken out before the exponential: so the rest sums to 1 (11.6c).
+
+    Parameters
+    ----------
+    scores : ndarray, any shape
+    mask : ndarray of bool, optional
+        Broadcasts against them, and leaves something of each row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.network.activations import softmax
+    >>> softmax(np.array([0.0, np.log(3), 1000.0]), np.array([True, True, False])).tolist()
+    [0.25, 0.75, 0.0]
+    """
+    if mask is not None:
+        scores = np.where(mask, scores, np.array(-np.inf, scores.dtype))
+    exps = scores - scores.real.max(axis=-1, keepdims=True)  # nothing overflows
+    np.exp(exps, out=exps)
+    exps /= exps.sum(axis=-1, keepdims=True)
+    return exps

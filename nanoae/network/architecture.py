@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nanoae.network.layer import Layer
+from nanoae.sequences import Sequences
 
 
 class Architecture:
@@ -46,6 +47,11 @@ class Architecture:
     >>> bool(gradient_check(Autoencoder(2, architecture=Skip(width=3)), X).error < 1e-7)
     True
     """
+
+    @property
+    def sequences(self) -> Sequences | None:
+        """How sequences stand in the rows that the networks take, if samples are such."""
+        return None
 
     def encoder(self, n_in: int, n_out: int) -> Layer:
         """From samples ``(n, n_in)`` to codes ``(n, n_out)``, or what a model makes them of."""

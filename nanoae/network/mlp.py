@@ -13,7 +13,7 @@ from nanoae.arrays import Array
 from nanoae.network.architecture import Architecture
 from nanoae.network.dense import Dense
 from nanoae.network.dropout import Dropout
-from nanoae.network.layer import Layer
+from nanoae.network.layer import Layer, Shape
 
 
 class Sequential(Layer):
@@ -22,6 +22,8 @@ class Sequential(Layer):
     Parameters
     ----------
     layers : sequence of Layer
+    shape_in : tuple of int, optional
+        Of a row of input, where it has more axes than the first layer looks at.
 
     Attributes
     ----------
@@ -43,16 +45,19 @@ class Sequential(Layer):
     [[3.0], [2.0]]
     """
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        for i, (below, above) in enumerate(pairwise(layers)):
-            if below.shape_out != above.shape_in:
+    def __init__(self, layers: Sequence[Layer], shape_in: Shape | None = None) -> None:
+        shape_in = shape = layers[0].shape_in if shape_in is None else shape_in
+        for i, layer in enumerate(layers):
+            n_before = len(shape) - len(layer.shape_in)  # axes that are rows to it
+            if shape[max(n_before, 0) :] != layer.shape_in:
                 raise ValueError(
-                    f"layers[{i + 1}] must take rows of shape {below.shape_out}, which "
-                    f"layers[{i}] gives; it takes {above.shape_in}."
+                    f"layers[{i}] must take rows of shape {shape}, which layers[{i - 1}] gives; "
+                    f"it takes {layer.shape_in}."
                 )
+            shape = shape[:n_before] + layer.shape_out
         self.layers = list(layers)
         parts = {f"layers[{i}]": layer for i, layer in enumerate(layers)}
-        super().__init__(layers[0].shape_in, layers[-1].shape_out, parts=parts)
+        super().__init__(shape_in, shape, parts=parts)
 
     def __call__(self, x: Array) -> Array:
         """Outputs for inputs; keeps nothing."""

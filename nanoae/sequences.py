@@ -1,0 +1,176 @@
+"""Sequences of unequal length as rows of one table, and back.
+
+A row has room for the longest sequence, step after step; behind the end of a shorter one stands
+NaN. So a set of sequences is an array like any other: batches, weights, checkpoints and files
+need to know nothing of it. What does is the networks, which look away from what is not there, and
+the loss, which does not count it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nanoae.arrays import Array
+
+
+class Sequences(NamedTuple):
+    """How sequences stand in the rows of a table.
+
+    Attributes
+    ----------
+    features_per_step : int, default 1
+        p. A row of T steps has ``T p`` columns.
+    n_tokens : int, optional
+        If steps are tokens, whole numbers from 0 on: how many there are.
+    n_steps : int, optional
+        T of the rows made of sequences, if none of them is longer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.sequences import Sequences
+    >>> two = [np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0]])]
+    >>> rows = Sequences(features_per_step=2).rows(two)
+    >>> rows.tolist()
+    [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, nan, nan]]
+    >>> Sequences(2).like(rows, rows, two)[1].tolist()
+    [[5.0, 6.0]]
+    """
+
+    features_per_step: int = 1
+    n_tokens: int | None = None
+    n_steps: int | None = None
+
+    def rows(
+        self, X: Any, n_columns: int | None = None, name: str = "X", model: str = "the model"
+    ) -> Any:
+        """A list of ``(T_i, p)`` arrays, or one ``(n, T, p)`` array, as rows ``(n, T p)``.
+
+        With one feature a step, and for tokens, the axis of features may be left out. Anything
+        else is returned as it is.
+
+        Parameters
+        ----------
+        X : list of ndarray, or ndarray
+        n_columns : int, optional
+            Columns that the fitted model expects; by default as many as the longest one needs.
+        name, model : str
+            What to call the two in a message.
+
+        Raises
+        ------
+        ValueError
+            A sequence is empty, has other features, or has more steps than there are columns.
+        """
+        p = self.features_per_step
+        if isinstance(X, np.ndarray) and X.ndim == 3:
+            X = list(X)
+        if not isinstance(X, (list, tuple)) or not X or np.ndim(X[0]) == 0:
+            return X
+        if p > 1 and np.ndim(X[0]) == 1:  # rows already
+            return X
+        given = [np.asarray(sequence) for sequence in X]
+        for i, sequence in enumerate(given):
+            if sequence.dtype.kind not in "biuf":
+                raise ValueError(
+                    f"{name} must hold real numbers; its sequence {i} is of {sequence.dtype}."
+                )
+            n_features = sequence.shape[1] if sequence.ndim == 2 else 1
+            if sequence.ndim not in (1, 2) or n_features != p or len(sequence) == 0:
+                raise ValueError(
+                    f"{name} must have sequences of the shape (steps, {p}), with a step at least; "
+                    f"its sequence {i} is of the shape {sequence.shape}."
+                )
+        longest = max(range(len(given)), key=lambda i: len(given[i]))
+        width = p * (self.n_steps or len(given[longest])) if n_columns is None else n_columns
+        if p * len(given[longest]) > width:
+            raise ValueError(
+                f"{name} has a sequence of {len(given[longest])} steps, number {longest}, but "
+                f"{model} has room for {width // p}; cut it, or fit with an architecture that has "
+                f"n_steps={len(given[longest])}."
+            )
+        dtype = np.float32 if all(s.dtype == np.float32 for s in given) else np.float64
+        table = np.full((len(given), width), np.nan, dtype)
+        for row, sequence in zip(table, given, strict=True):
+            row[: sequence.size] = sequence.ravel()
+        return table
+
+    def filled(self, rows: Array, name: str = "X", first_row: int = 0) -> Array:
+        """The rows with 0 for what is not there.
+
+        Raises
+        ------
+        ValueError
+            NaN stands elsewhere than behind the end of a sequence, a row has no step, its steps
+            are no whole ones, or what should be a token is none.
+        """
+        p = self.features_per_step
+        if rows.shape[1] % p:
+            raise ValueError(
+                f"{name} must have a multiple of {p} columns, features_per_step={p} of each step; "
+                f"got {rows.shape[1]}."
+            )
+        there = ~np.isnan(rows)
+        lengths = there.sum(axis=1)
+        right = (np.arange(rows.shape[1]) < lengths[:, None]) == there
+        bad = ~right.all(axis=1) | (lengths == 0) | (lengths % p > 0)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(
+                f"{name} may have NaN behind the end of a sequence only, which has a step at "
+                f"least, and whole steps of {p}; row {first_row + row} has {lengths[row]} "
+                f"value(s), and NaN first in column {np.argmin(there[row])}."
+            )
+        filled = np.where(there, rows, 0)
+        if self.n_tokens is not None:
+            is_token = (filled == np.floor(filled)) & (filled >= 0) & (filled < self.n_tokens)
+            if not is_token.all():
+                place = np.unravel_index(np.argmin(is_token), rows.shape)
+                raise ValueError(
+                    f"{name} must hold tokens, whole numbers from 0 to {self.n_tokens - 1}; got "
+                    f"{rows[place]:g} at row {first_row + place[0]}, step {place[1]}."
+                )
+        return filled
+
+    def steps(self, rows: Array) -> tuple[Array, Array]:
+        """What the networks see: steps ``(…, T, p)``, and which are there, ``(…, T)``."""
+        steps = rows.reshape(*rows.shape[:-1], -1, self.features_per_step)
+        there = ~np.isnan(steps[..., 0])
+        return np.where(there[..., None], steps, 0), there
+
+    def outputs(self, n_columns: int) -> tuple[int, ...]:
+        """Shape of what a decoder makes of a code: a row, or logits of each token of it."""
+        return (n_columns,) if self.n_tokens is None else (n_columns, self.n_tokens)
+
+    def n_values(self, rows: Array) -> Array:
+        """How many values each row has, ``(n,)``."""
+        return np.sum(~np.isnan(rows), axis=1)
+
+    def unfolded(self, rows: Array) -> Array:
+        """Rows as an array ``(n, T, p)``, or ``(n, T)`` of tokens."""
+        if self.n_tokens is not None:
+            return rows
+        return rows.reshape(len(rows), -1, self.features_per_step)
+
+    def like(self, rows: Array, given_rows: Array, X: Any) -> Any:
+        """``rows``, cut where ``given_rows`` end, in the form in which X was handed in."""
+        there = ~np.isnan(given_rows)
+        if isinstance(X, (list, tuple)) and np.ndim(X[0]) > 0:
+            cut = [row[:n] for row, n in zip(rows, there.sum(axis=1), strict=True)]
+            if np.ndim(X[0]) == 2:
+                cut = [row.reshape(-1, self.features_per_step) for row in cut]
+            elif self.features_per_step > 1:
+                return np.where(there, rows, np.nan)
+            return cut
+        if not there.all():
+            rows = np.where(there, rows, np.nan).astype(given_rows.dtype, copy=False)
+        return rows.reshape(len(rows), -1, self.features_per_step) if np.ndim(X) == 3 else rows
+
+    def with_means(self, rows: Array, weights: Array | None = None) -> Array:
+        """The rows with the column's mean for what is not there: so all have as many values."""
+        there = ~np.isnan(rows)
+        w = np.ones(len(rows)) if weights is None else weights
+        n = np.maximum(w @ there, np.finfo(float).tiny)  # of a column without any: mean 0
+        return np.where(there, rows, w @ np.where(there, rows, 0) / n)

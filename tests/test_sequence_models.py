@@ -1,0 +1,457 @@
+"""Sequences of unequal length in `Autoencoder` and `VAE`: what goes in, and what comes out."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from test_backprop import CENTRAL, COMPLEX
+
+import nanoae
+from nanoae import (
+    VAE,
+    Autoencoder,
+    ConvergenceWarning,
+    GaussianNoise,
+    LinearAutoencoder,
+    MaskingNoise,
+    SaltAndPepper,
+    TiedAutoencoder,
+    datasets,
+    gradient_check,
+)
+from nanoae.losses import LOSSES
+from nanoae.network import Dense, Recurrent, SelfAttention, Sequential, Transformer
+from nanoae.sequences import Sequences
+
+LENGTHS = (5, 2, 4, 5, 1, 3, 5, 4)
+RNG = np.random.default_rng(0)
+STEPS = [RNG.standard_normal((T, 3)) for T in LENGTHS]
+UNIT = [np.abs(np.tanh(x)) for x in STEPS]
+TOKENS = [RNG.integers(0, 6, T) for T in LENGTHS]
+SMALL = {"max_iter": 3, "random_state": 0}
+MODELS = {
+    **{
+        cell: Autoencoder(2, architecture=Recurrent(3, width=4, cell=cell), **SMALL)
+        for cell in ("gru", "tanh", "linear")
+    },
+    "transformer": Autoencoder(
+        2, architecture=Transformer(3, width=4, n_heads=2, n_blocks=1), weight_decay=0.1, **SMALL
+    ),
+    "bernoulli": Autoencoder(
+        2, architecture=Recurrent(3, width=4), loss="bernoulli", weight_decay=0.1, **SMALL
+    ),
+    "vae": VAE(2, architecture=Recurrent(3, width=4), beta=0.5, noise_variance="learned", **SMALL),
+    "vae, transformer": VAE(
+        2, architecture=Transformer(3, width=4, n_heads=2, n_blocks=1), noise_variance=0.5, **SMALL
+    ),
+    "tokens": Autoencoder(
+        2, architecture=Recurrent(width=4, vocabulary_size=6), loss="categorical", **SMALL
+    ),
+    "vae, tokens": VAE(
+        2, architecture=Transformer(width=4, vocabulary_size=6, n_heads=2, n_blocks=1),
+        likelihood="categorical", beta=0.5, **SMALL,
+    ),
+}  # fmt: skip
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def new(name, **params):
+    return type(MODELS[name])(**{**MODELS[name].get_params(), **params})
+
+
+def data_of(name, dtype=np.float64):
+    data = TOKENS if "tokens" in name else UNIT if name == "bernoulli" else STEPS
+    return [x.astype(dtype) for x in data]
+
+
+def rows_of(name):
+    return MODELS[name].architecture.sequences.rows(data_of(name))
+
+
+@pytest.mark.parametrize("name", ["vae", "tokens", "transformer"])
+def test_gradient_by_differences(name):
+    assert gradient_check(new(name), data_of(name)[1:3]).error < CENTRAL
+
+
+@every_model
+def test_gradient_by_the_complex_step(name):
+    """At three places of every parameter."""
+    model, rng = new(name), np.random.default_rng(0)
+    X = model.initialise(data_of(name))
+    model.parameters_[...] += 0.1 * rng.standard_normal(model.parameters_.shape)
+    gradient = model.loss_and_gradient(X, np.random.default_rng(0))[1].copy()
+    theta, places = model.parameters_.copy(), [*model.layout_.places()]
+    model._build(X.shape[1], np.complex128)
+    for of_parameter in places:
+        scale = np.abs(gradient[of_parameter]).max()
+        for place in rng.permutation(of_parameter)[:3]:
+            model.layout_.values[...] = theta
+            model.layout_.values[place] += 1e-30j
+            loss = model.loss_and_gradient(X, np.random.default_rng(0))[0]
+            assert abs(loss.imag / 1e-30 - gradient[place]) < COMPLEX * max(scale, 1e-3)
+
+
+@every_model
+def test_the_loss_of_a_batch_is_the_mean_of_its_sequences(name):
+    model, X = new(name), rows_of(name)
+    model.initialise(X)
+    noise = np.random.default_rng(1).standard_normal((len(X), 2))
+
+    class Noise:
+        def __init__(self, rows):
+            self.rows = rows
+
+        def standard_normal(self, shape, dtype):
+            return noise[self.rows]
+
+    weights = np.random.default_rng(2).random(len(X))
+    loss, gradient = model.loss_and_gradient(X, Noise(slice(None)), weights=weights)
+    gradient = gradient.copy()
+    total, total_gradient = 0.0, np.zeros_like(gradient)
+    for i in range(len(X)):
+        row = slice(i, i + 1)
+        own, own_gradient = model.loss_and_gradient(X[row], Noise(row), weights=weights[row])
+        total += own / len(X)
+        total_gradient += own_gradient / len(X)
+    assert abs(total / loss - 1) < 1e-13
+    np.testing.assert_allclose(total_gradient, gradient, rtol=1e-10, atol=1e-13)
+
+
+@every_model
+def test_samples_come_back_in_the_form_in_which_they_were_handed_in(name):
+    model, X = new(name).fit(data_of(name)), data_of(name)
+    rows = rows_of(name)
+    n, n_steps = len(X), max(LENGTHS)
+    codes = model.transform(X)
+    assert codes.shape == (n, 2) and np.array_equal(model.transform(rows), codes)
+    back = model.reconstruct(X)
+    assert [x.shape for x in back] == [x.shape for x in X]
+    tokens = "tokens" in name
+    if tokens:
+        assert all(word.dtype.kind == "i" for word in back)
+        padded = np.where(np.isnan(rows), np.nan, model.inverse_transform(codes))
+    else:
+        folded = rows.reshape(n, n_steps, 3)
+        assert np.array_equal(model.transform(folded), codes)
+        again = model.reconstruct(folded)
+        assert again.shape == folded.shape and np.array_equal(np.isnan(again), np.isnan(folded))
+        padded = again.reshape(n, -1)
+    np.testing.assert_array_equal(model.reconstruct(rows), padded)
+    for x_hat, row, x in zip(back, padded, X, strict=True):
+        np.testing.assert_array_equal(x_hat.ravel(), row[: x.size])
+    decoded = model.inverse_transform(codes)
+    assert decoded.shape == ((n, n_steps) if tokens else (n, n_steps, 3))
+    assert model.interpolate(X[0], X[1], 4).shape == (4, *decoded.shape[1:])
+    if isinstance(model, VAE):
+        assert model.sample(2).shape == (2, *decoded.shape[1:])
+    error = model.reconstruction_error(X, per_feature=True)
+    assert (error[np.isnan(rows)] == 0).all()
+    np.testing.assert_allclose(error.sum(axis=1), model.reconstruction_error(X))
+
+
+@every_model
+def test_what_stands_behind_an_end_is_only_room(name):
+    """Nor does its company in a batch change a code or a loss."""
+    model = new(name).fit(data_of(name))
+    rows, X = rows_of(name), data_of(name)
+    for i in (1, 4):
+        alone = model.transform([X[i]])
+        np.testing.assert_allclose(alone, model.transform(rows)[i : i + 1], rtol=1e-12)
+        np.testing.assert_allclose(
+            model.reconstruction_error([X[i]]), model.reconstruction_error(rows)[i], rtol=1e-12
+        )
+
+
+@every_model
+def test_files_copies_and_checkpoints(name, tmp_path):
+    X = data_of(name)
+    model = new(name).fit(X)
+    assert eval(repr(model), {**vars(nanoae), **vars(nanoae.network)}).get_params() == (
+        model.get_params()
+    )
+    model.save(tmp_path / "model.npz")
+    for other in (nanoae.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(model))):
+        assert other.get_params() == model.get_params()
+        assert other.transform(X).tobytes() == model.transform(X).tobytes()
+        if isinstance(model, VAE):
+            assert other.elbo(X) == model.elbo(X)
+        before = model.parameters_.copy()
+        twin = pickle.loads(pickle.dumps(model)).partial_fit(X[2:])
+        assert np.array_equal(other.partial_fit(X[2:]).parameters_, twin.parameters_)
+        assert np.array_equal(model.parameters_, before)
+    run = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": 1}
+    new(name, max_iter=2).fit(X, **run)
+    taken_up = new(name).fit(X, **run)
+    assert np.array_equal(taken_up.parameters_, model.parameters_)
+
+
+@every_model
+def test_weights_validation_sets_and_parts(name):
+    X = data_of(name)
+    if not isinstance(MODELS[name], VAE):  # or copies would have noise of their own
+        twice = new(name, batch_size=99).fit([*X, *X[:3]])
+        weighted = new(name, batch_size=99).fit(X, sample_weight=[2] * 3 + [1] * 5)
+        # the order of the sum is all that differs
+        np.testing.assert_allclose(weighted.loss_, twice.loss_, rtol=1e-9)
+    some = new(name).fit(X, sample_weight=[1] * 4 + [0] * 4)
+    assert np.array_equal(some.parameters_, new(name).fit(X[:4]).parameters_)
+    stopped = new(name).fit(X, X_validation=X[:3])
+    assert len(stopped.history_["validation_loss"]) == 3
+    held_out = new(name, early_stopping=True, validation_fraction=0.3).fit(X)
+    assert len(held_out.history_["validation_loss"]) == 3
+    stream = new(name)
+    for part in (X[:4], X[4:], X[1:3]):  # the last has shorter ones alone
+        stream.partial_fit(part)
+    assert stream.n_samples_seen_ == 10 and stream.transform(X[1:2]).shape == (1, 2)
+
+
+@every_model
+def test_float32_stays_float32(name):
+    model = new(name).fit(data_of(name, np.float32))
+    X = data_of(name, np.float32)
+    kinds = {
+        model.parameters_.dtype,
+        model.transform(X).dtype,
+        model.reconstruction_error(X).dtype,
+    }
+    assert kinds == {np.dtype(np.float32)}
+    assert model.loss_and_gradient(model._check_samples(X), np.random.default_rng(0))[1].dtype == (
+        np.float32
+    )
+    if "tokens" not in name:
+        assert model.reconstruct(X)[0].dtype == np.float32
+    for layer in (model.encoder_, model.decoder_):
+        h = np.zeros((1, *layer.shape_in), np.float32)
+        assert layer(h).dtype == np.float32
+
+
+def test_a_vae_counts_values_not_columns():
+    model = new("vae", noise_variance=0.3).fit(STEPS)
+    rows = rows_of("vae")
+    n_values = np.sum(~np.isnan(rows), axis=1)
+    rate, distortion = model.rate_distortion(STEPS)
+    right = -rate - 0.5 * (n_values.mean() * np.log(2 * np.pi * 0.3) + distortion / 0.3)
+    assert model.elbo(STEPS) == pytest.approx(right, rel=1e-12)
+    # a bound below the likelihood, of the same samples
+    assert model.elbo(STEPS) < model.log_likelihood(STEPS, n_samples=200)
+    one = model.log_likelihood(STEPS[1:2], n_samples=1, random_state=0)
+    mu, log_var = model.encode(STEPS[1:2])
+    eps = np.random.default_rng(0).standard_normal((1, 2))
+    z = mu + np.exp(log_var / 2) * eps
+    error = np.sum((model.inverse_transform(z)[0, :2] - STEPS[1]) ** 2)
+    right = 0.5 * np.sum(eps**2 + log_var - z**2) - 0.5 * (
+        6 * np.log(2 * np.pi * 0.3) + error / 0.3
+    )
+    assert one == pytest.approx(right, rel=1e-12)
+
+
+def test_a_learned_noise_starts_at_the_variance_of_what_is_there():
+    model = new("vae")
+    rows = model.initialise(STEPS)
+    column_means = np.nanmean(rows, axis=0)
+    right = np.nansum((rows - column_means) ** 2) / np.sum(~np.isnan(rows))
+    assert model.noise_variance_ == pytest.approx(right, rel=1e-12)
+
+
+def test_the_mean_to_be_beaten_is_that_of_each_step_over_those_that_have_it():
+    rows = rows_of("gru")
+    model = new("gru")
+    model.initialise(rows)
+    null = np.nansum((rows - np.nanmean(rows, axis=0)) ** 2) / len(rows)
+    assert model._null_loss() == pytest.approx(null, rel=1e-12)
+    with pytest.warns(ConvergenceWarning, match="is no better than to answer"):
+        new("gru", learning_rate=1e-9).fit(STEPS)
+
+
+def test_a_sweep_over_beta_takes_sequences():
+    sweep = nanoae.beta_sweep(TOKENS, [0.1, 1.0], model=new("vae, tokens"))
+    assert np.isfinite(sweep.elbo).all() and sweep.models[1].beta == 1
+
+
+@pytest.mark.parametrize("corruption", [GaussianNoise(0.3), MaskingNoise(0.3), SaltAndPepper(0.3)])
+def test_noise_leaves_ends_where_they_are(corruption):
+    model = new("bernoulli", corruption=corruption)
+    X = model.initialise(UNIT)
+    noisy = model._corrupt(X, np.random.default_rng(0))
+    assert np.array_equal(np.isnan(noisy), np.isnan(X)) and not np.array_equal(noisy, X)
+    assert np.isfinite(model.fit(UNIT).loss_)
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+def with_value(row, column, value):
+    rows = rows_of("gru").copy()
+    rows[row, column] = value
+    return rows
+
+
+BAD = {
+    "a gap inside": (with_value(0, 4, np.nan), "NaN behind the end .* row 0 has 14 value"),
+    "a step in parts": (with_value(0, 14, np.nan), "whole steps of 3; row 0 has 14 value"),
+    "nothing": (with_value(4, slice(3), np.nan), r"a step at least.*row 4 has 0 value"),
+    "infinity": (with_value(2, 1, np.inf), "contains NaN or infinity, first at row 2, column 1"),
+    "too large": (with_value(2, 1, 1e200), "too large"),
+    "columns": (np.ones((4, 7)), "multiple of 3 columns"),
+    "other features": ([np.ones((3, 3)), np.ones((2, 2))], r"sequence 1 is of the shape \(2, 2\)"),
+    "an empty one": ([np.ones((3, 3)), np.ones((0, 3))], r"sequence 1 is of the shape \(0, 3\)"),
+    "words": ([np.array([["a"] * 3]), np.ones((2, 3))], "sequence 0 is of <U1"),
+    "one dimension": (np.ones(3), "must be 2-D"),
+    "four": (np.ones((2, 2, 2, 3)), r"its sequence 0|must be 2-D"),
+    "no list": ([], "must be 2-D|0 feature"),
+    "None": (None, "must be 2-D"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_no_set_of_sequences_is_one_sentence_and_changes_nothing(kind):
+    X, words = BAD[kind]
+    with pytest.raises(ValueError, match=words) as caught:
+        new("gru").fit(X)
+    assert "\n" not in str(caught.value)
+    model = new("gru").fit(STEPS)
+    before = pickle.dumps(model)
+    for call in (model.fit, model.partial_fit, model.transform, model.reconstruct, model.score):
+        with pytest.raises(ValueError, match=words if kind != "columns" else "7"):
+            call(X)
+    if X is not None:
+        with pytest.raises(ValueError, match=words if kind != "columns" else "7 features"):
+            model.fit(STEPS, X_validation=X)
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("bad", [6, -1, 1.5])
+def test_what_is_no_token_is_said_where_it_stands(bad):
+    words = [TOKENS[0], np.array([1.0, bad])]
+    with pytest.raises(
+        ValueError, match=rf"whole numbers from 0 to 5; got {bad} at row 1, step 1"
+    ):
+        new("tokens").fit(words)
+    model = new("vae, tokens").fit(TOKENS)
+    with pytest.raises(ValueError, match="whole numbers from 0 to 5"):
+        model.encode(words)
+
+
+def test_longer_sequences_need_room():
+    model = new("gru").fit(STEPS)
+    longer = [np.ones((7, 3))]
+    with pytest.raises(ValueError, match=r"7 steps, number 0, but .* room for 5; .*n_steps=7"):
+        model.transform(longer)
+    roomy = new("gru", architecture=Recurrent(3, width=4, n_steps=7)).fit(STEPS)
+    assert roomy.n_features_in_ == 21 and roomy.transform(longer).shape == (1, 2)
+    assert roomy.reconstruct(STEPS)[1].shape == (2, 3)
+    assert roomy.inverse_transform(np.zeros((1, 2))).shape == (1, 7, 3)
+
+
+@pytest.mark.parametrize(
+    "model", [Autoencoder(2), VAE(2), LinearAutoencoder(2), TiedAutoencoder(2)], ids=repr
+)
+def test_other_models_go_on_refusing_gaps_and_lists(model):
+    rows = rows_of("gru")
+    with pytest.raises(ValueError, match="contains NaN or infinity, first at row 1, column 6"):
+        model.fit(rows)
+    with pytest.raises(ValueError, match="its rows differ in length"):
+        model.fit(STEPS)
+    model.fit(rows[[0, 3, 6]])
+    with pytest.raises(ValueError, match="contains NaN or infinity"):
+        model.transform(rows)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Recurrent(0), "features_per_step must be at least 1; got 0"),
+        (lambda: Recurrent(width=0), "width must be at least 1"),
+        (lambda: Recurrent(cell="lstm"), "cell must be 'gru', 'tanh' or 'linear'; got 'lstm'"),
+        (lambda: Recurrent(vocabulary_size=1), "vocabulary_size must be at least 2"),
+        (
+            lambda: Recurrent(2, vocabulary_size=5),
+            "features_per_step of tokens must be from 1 to 1",
+        ),
+        (lambda: Recurrent(n_steps=0), "n_steps must be at least 1"),
+        (lambda: Transformer(width=6, n_heads=4), "multiple of n_heads; got 6 and 4"),
+        (lambda: Transformer(n_blocks=0), "n_blocks must be at least 1"),
+        (lambda: Transformer(n_heads=0), "n_heads must be at least 1"),
+        (lambda: Autoencoder(loss="categorical").fit(np.ones((3, 3))), "need each other"),
+        (lambda: new("tokens", loss="squared_error").fit(TOKENS), "need each other"),
+        (lambda: new("vae, tokens", likelihood="gaussian").fit(TOKENS), "need each other"),
+        (lambda: new("gru", loss="bernoulli").fit(STEPS), r"must lie in \[0, 1\]"),
+        (
+            lambda: new("tokens", corruption=GaussianNoise(1.0)).fit(TOKENS),
+            "corruption must be None",
+        ),
+    ],
+)
+def test_impossible_architectures_are_one_sentence(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_layers_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"layers\[1\] must take rows of shape \(5, 4\)"):
+        Sequential([SelfAttention(5, 4), Dense(3, 2)])
+    assert Sequential([SelfAttention(5, 4), Dense(4, 2)]).shape_out == (5, 2)
+
+
+def test_rows_and_sequences():
+    three = Sequences(3)
+    rows = three.rows(STEPS)
+    assert rows.shape == (8, 15) and rows.dtype == np.float64
+    assert three.rows([x.astype(np.float32) for x in STEPS]).dtype == np.float32
+    given = np.ones((2, 5))
+    assert three.rows(given) is given  # what is no list of sequences is left to other checks
+    flat = [[1.0] * 6, [2.0] * 6]
+    assert three.rows(flat) is flat
+    assert Sequences().rows([[1.0, 2.0], [3.0]]).tolist()[1][:1] == [3.0]
+    steps, there = three.steps(rows)
+    assert np.array_equal(there.sum(axis=1), LENGTHS) and not np.isnan(steps).any()
+    weights = np.arange(1.0, 9.0)
+    filled = three.with_means(rows, weights)
+    mean = np.average(filled, axis=0, weights=weights)
+    column = ~np.isnan(rows[:, -1])
+    assert mean[-1] == pytest.approx(np.average(rows[column, -1], weights=weights[column]))
+
+
+# --- real sequences ----------------------------------------------------------------------------
+
+
+def test_vowels():
+    X, labels, n_train = datasets.load_vowels()
+    assert len(X) == 640 and {x.shape[1] for x in X} == {12}
+    assert np.bincount(labels[:n_train]).tolist() == [30] * 9
+    assert np.bincount(labels[n_train:]).tolist() == [31, 35, 88, 44, 29, 24, 40, 50, 29]
+    assert sum(map(len, X)) == 9961 and min(map(len, X)) == 7 and max(map(len, X)) == 29
+    np.testing.assert_array_equal(X[0][:2, 0], [1.8609, 1.8917])  # 1.860936 and 1.891651
+
+
+def test_names():
+    data = datasets.load_names()
+    assert len(set(data.names)) == 5163 and data.names == sorted(data.names)
+    assert data.text(data.X) == data.names
+    assert {word[-1] for word in data.X} == {26}
+
+
+def separable(codes, labels, others, their_labels):
+    """Share of the others that least squares on the codes sorts rightly: a linear classifier."""
+    mean, std = codes.mean(axis=0), codes.std(axis=0)
+    A, B = (np.c_[(c - mean) / std, np.ones(len(c))] for c in (codes, others))
+    scores = B @ np.linalg.lstsq(A, np.eye(9)[labels], rcond=None)[0]
+    return np.mean(scores.argmax(axis=1) == their_labels)
+
+
+def test_codes_of_vowels_tell_speakers_apart():
+    X, labels, n_train = datasets.load_vowels()
+    frames = np.concatenate(X[:n_train])
+    X = [((x - frames.mean(axis=0)) / frames.std(axis=0)).astype(np.float32) for x in X]
+    model = Autoencoder(
+        16, architecture=Recurrent(12, width=32, n_steps=29), learning_rate=0.01, batch_size=32,
+        max_iter=12, random_state=0,
+    ).fit(X[:n_train])  # fmt: skip
+    codes = model.transform(X)
+    assert separable(codes[:n_train], labels[:n_train], codes[n_train:], labels[n_train:]) > 0.8
+
+
+def test_the_table_of_losses_has_all_three():
+    assert [*LOSSES] == ["squared_error", "bernoulli", "categorical"]
