@@ -387,13 +387,13 @@ class BaseAutoencoder:
     ) -> None:
         self.n_features_in_, self._feature_names = X.shape[1], names
         self._fitted_params, self._training_state = self.get_params(), {}
-        self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
         self._n_values, sequences = X.shape[1], self._sequences(training=True)
         if sequences is None:
+            self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
             self._moments.add(X, weights)
         else:
+            self._moments = sequences.moments(X, weights)
             self._n_values = float(np.average(sequences.n_values(X), weights=weights))
-            self._moments.add(sequences.with_means(X, weights), weights)
         self._build(X.shape[1], np.float32 if X.dtype == np.float32 else np.float64)
         self._draw_weights(X, rng)
 
