@@ -5,6 +5,7 @@ from nanoae.exceptions import ConvergenceWarning, NotFittedError, TrainingDiverg
 from nanoae.gradient_check import gradient_check
 from nanoae.models import (
     VAE,
+    AdversarialAutoencoder,
     Autoencoder,
     LearnedISTA,
     LinearAutoencoder,
@@ -25,6 +26,7 @@ __all__ = [
     "LearnedISTA",
     "VAE",
     "LinearVAE",
+    "AdversarialAutoencoder",
     "load",
     "beta_sweep",
     "gradient_check",

@@ -22,7 +22,7 @@ from nanoae.models.hyperparameters import (
     real,
     seed,
 )
-from nanoae.network import ACTIVATIONS, Architecture, FullyConnected, Parameters
+from nanoae.network import ACTIVATIONS, Architecture, FullyConnected, Layer, Parameters
 from nanoae.optimizers import SGD, Adam, Optimizer
 from nanoae.training import Monitor, train, train_full_batch, with_mean_one
 
@@ -84,7 +84,7 @@ class DeepAutoencoder(BaseAutoencoder):
     _bound = ("_loss",)
     _outputs_per_component = 1  # of the encoder: a VAE has two
 
-    def _build(self, n_features: int, dtype: DTypeLike, **more: tuple[int, ...]) -> None:
+    def _build(self, n_features: int, dtype: DTypeLike, **more: Layer | tuple[int, ...]) -> None:
         networks = self._architecture
         n_outputs = self._outputs_per_component * self.n_components
         self.encoder_ = networks.encoder(n_features, n_outputs)
@@ -133,9 +133,7 @@ class DeepAutoencoder(BaseAutoencoder):
                 steps = math.ceil(len(X) / self.batch_size)  # an epoch
                 monitor.n_iter_no_change = max(self.n_iter_no_change, math.ceil(200 / steps))
             held_out = self.validation_fraction if self.early_stopping else 0.0
-        optimizer: Optimizer = Adam(self.learning_rate)
-        if self.solver == "sgd":
-            optimizer = SGD(self.learning_rate, self.momentum)
+        optimizer = self._optimizer()
         if "optimizer" in self._training_state:
             optimizer.restore(self._training_state["optimizer"])
         try:
@@ -146,6 +144,12 @@ class DeepAutoencoder(BaseAutoencoder):
             )  # fmt: skip
         finally:
             self._training_state = {"optimizer": optimizer.state(), "rng": rng.bit_generator.state}
+
+    def _optimizer(self) -> Optimizer:
+        """That of the solver, before its first step."""
+        if self.solver == "sgd":
+            return SGD(self.learning_rate, self.momentum)
+        return Adam(self.learning_rate)
 
     def _partial_fit(
         self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any
