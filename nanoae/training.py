@@ -22,7 +22,7 @@ class Trainable(Protocol):
     """What the loop knows of a model: its loss, with the gradient in the flat vector.
 
     It is handed ``weights`` only if samples have any: a model that knows of none need not take it.
-    A model whose loss has parts that are worth a curve each leaves them in ``loss_parts``.
+    A model whose loss has parts that are worth a curve each leaves them in ``_loss_parts``.
     """
 
     def loss_and_gradient(
@@ -348,7 +348,7 @@ def train(
                 if unit != 1:
                     gradient /= unit
                 optimizer.step(values, gradient)
-                parts = {"loss": loss, **getattr(model, "loss_parts", {})}
+                parts = {"loss": loss, **getattr(model, "_loss_parts", {})}
                 for name, part in parts.items():  # a smaller last batch counts for fewer samples
                     totals[name] = totals.get(name, 0.0) + part * len(batch)
                 done += len(batch)

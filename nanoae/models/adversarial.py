@@ -141,7 +141,7 @@ class AdversarialAutoencoder(Autoencoder):
     learning_rate: float = 2e-3
     n_iter_no_change: int | None = None
 
-    _bound = ("_loss", "_game", "_draw", "loss_parts")  # type: ignore[assignment]
+    _bound = ("_loss", "_game", "_draw", "_loss_parts")  # type: ignore[assignment]
 
     def _build(self, n_features: int, dtype: DTypeLike, **more: Layer | tuple[int, ...]) -> None:
         k = self.n_components
@@ -157,7 +157,7 @@ class AdversarialAutoencoder(Autoencoder):
             self._draw = lambda rng, n: standard_normal(rng, (n, k), dtype)
         else:
             self._draw = PLANE_PRIORS[self.prior]
-        self.loss_parts: dict[str, float] = {}  # of the last batch
+        self._loss_parts: dict[str, float] = {}  # of the last batch
 
     def loss_and_gradient(
         self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
@@ -192,7 +192,7 @@ class AdversarialAutoencoder(Autoencoder):
 
         grad_z = self.decoder_.backward(grad_x_hat) + self.match_weight * match_grad_z
         self.encoder_.backward(grad_z, input_gradient=False)
-        self.loss_parts |= {"reconstruction": float(error), "match": float(match)}
+        self._loss_parts |= {"reconstruction": error, "match": match}
         loss = error + self.match_weight * match + self._decay_weights()
         return loss, self._parameters.gradient
 
@@ -215,7 +215,7 @@ class AdversarialAutoencoder(Autoencoder):
         gamma = np.repeat(np.array([self.gradient_penalty / n, 0], rows.dtype), n)  # of the prior
         loss += 0.5 * gamma @ np.sum(slopes * slopes, axis=1)
         self.discriminator_.backward_with_slopes(rows, slopes, np.concatenate(grads), gamma)
-        self.loss_parts["discriminator"] = float(loss)
+        self._loss_parts["discriminator"] = loss
         return match, match_grad_z
 
     def _draws(self, n_samples: int, rng: np.random.Generator) -> Array:
@@ -229,7 +229,7 @@ class AdversarialAutoencoder(Autoencoder):
             X: Array, rng: np.random.Generator | None = None
         ) -> tuple[float, Array]:
             gradient = self.loss_and_gradient(X, rng)[1]
-            return self.loss_parts["discriminator"] + self._decay_weights(), gradient
+            return self._loss_parts["discriminator"] + self._decay_weights(), gradient
 
         n = sum(math.prod(shape) for shape in self.discriminator_.shapes.values())
         return {
@@ -301,9 +301,7 @@ class AdversarialAutoencoder(Autoencoder):
                 model=type(self).__name__,
             )  # fmt: skip
             if len(draws) != 3:
-                raise ValueError(
-                    f"prior must draw 3 codes where 3 are asked for; got {len(draws)}."
-                )
+                raise ValueError(f"prior must draw 3 codes if asked for 3; got {len(draws)}.")
         if self.early_stopping and self.match != "mmd":
             raise ValueError(
                 "early_stopping must be False with a discriminator, since the loss of one player "

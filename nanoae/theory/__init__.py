@@ -4,6 +4,24 @@ Nothing here knows a model, and no model knows any of this. Tests and figures ar
 roads meet.
 """
 
+from nanoae.theory.adversarial import (
+    GameGradients,
+    LinearAdversarialOptimum,
+    Quadratic,
+    RateSplit,
+    TwoSampleTest,
+    dirac_eigenvalues,
+    dirac_step,
+    energy_distance,
+    energy_test,
+    game_gradients,
+    gaussian_jensen_shannon,
+    gaussian_log_ratio,
+    gaussian_mmd,
+    gaussian_wasserstein,
+    linear_adversarial_optimum,
+    linear_rate_split,
+)
 from nanoae.theory.beta import (
     LinearVAEOptimum,
     ProbabilisticPCA,
@@ -64,6 +82,22 @@ from nanoae.theory.vae import (
 )
 
 __all__ = [
+    "GameGradients",
+    "LinearAdversarialOptimum",
+    "Quadratic",
+    "RateSplit",
+    "TwoSampleTest",
+    "dirac_eigenvalues",
+    "dirac_step",
+    "energy_distance",
+    "energy_test",
+    "game_gradients",
+    "gaussian_jensen_shannon",
+    "gaussian_log_ratio",
+    "gaussian_mmd",
+    "gaussian_wasserstein",
+    "linear_adversarial_optimum",
+    "linear_rate_split",
     "CriticalPoint",
     "Estimate",
     "EstimatorVariance",
