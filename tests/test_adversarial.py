@@ -566,11 +566,13 @@ def linear_game(seed, **params):
     discriminator sees."""
     X = datasets.make_gaussian(12, SPECTRUM, exact=True, random_state=seed)
     prior = datasets.make_gaussian(12, np.ones(2), exact=True, random_state=seed + 1)
-    model = AdversarialAutoencoder(
-        2, hidden_layer_sizes=(), discriminator="quadratic", prior=lambda rng, n: prior[:n],
-        solver="sgd", momentum=0.5, learning_rate=0.05, discriminator_learning_rate=0.4,
-        batch_size=12, max_iter=1500, random_state=seed, **{"match_weight": 3.0, **params},
-    )  # fmt: skip
+    settings = {
+        "hidden_layer_sizes": (), "discriminator": "quadratic", "match_weight": 3.0,
+        "prior": lambda rng, n: prior[:n], "solver": "sgd", "momentum": 0.5,
+        "learning_rate": 0.05, "discriminator_learning_rate": 0.4, "batch_size": 12,
+        "max_iter": 1500, "random_state": seed,
+    }  # fmt: skip
+    model = AdversarialAutoencoder(2, **{**settings, **params})
     return model, X
 
 
@@ -826,7 +828,6 @@ def test_codes_of_unseen_digits_pass_the_test():
         prior = model.sample_prior(len(unseen), random_state=1)
         p = theory.energy_test(codes, prior).p_value
         errors = [m.reconstruction_error(unseen).mean() for m in (model, plain)]
-        print(seed, p, *errors)
         passed += p > 0.05
         differences.append(errors[0] - errors[1])
         plain_p = theory.energy_test(plain.transform(unseen), prior).p_value

@@ -144,7 +144,7 @@ class GameGradients(NamedTuple):
     Examples
     --------
     >>> from nanoae import theory
-    >>> gradients = theory.game_gradients(2.0)
+    >>> gradients = theory.game_gradients(2)
     >>> round(gradients.saturating + gradients.non_saturating, 12), gradients.kl
     (2.0, 2.0)
     """
@@ -173,7 +173,7 @@ def game_gradients(m: float, n_nodes: int = 200) -> GameGradients:
     Far away the saturating loss pulls no more, and the other as hard as the KL divergence:
 
     >>> from nanoae import theory
-    >>> far = theory.game_gradients(9.0)
+    >>> far = theory.game_gradients(9)
     >>> f"{far.saturating:.1e}", round(far.non_saturating, 6)
     ('4.8e-05', 8.999952)
     """
@@ -248,7 +248,7 @@ def dirac_eigenvalues(
     Both above 1 in size: the players spiral outward.
 
     >>> from nanoae import theory
-    >>> abs(theory.dirac_eigenvalues(0.5)).round(4).tolist()
+    >>> abs(theory.dirac_eigenvalues(1 / 2)).round(4).tolist()
     [1.0308, 1.0308]
     """
     g = gamma + instance_noise**2 / 2
@@ -523,5 +523,5 @@ def energy_test(
     within_y = of_rows.sum() - within_x - 2 * between
     T = 2 * between / (n * m) - within_x / n**2 - within_y / m**2
     # a split that is the same but for its order must count, whatever rounding says
-    as_far = np.sum(T[1:] >= T[0] - 1e-12 * abs(T[0]))
+    as_far = np.sum(T[1:] >= T[0] - 1e-12 * distances.mean())
     return TwoSampleTest(float(T[0]), float(1 + as_far) / (n_permutations + 1))
