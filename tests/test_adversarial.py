@@ -457,8 +457,9 @@ def test_saturating_players_drift_apart_at_every_step(theta, psi, h):
 
 
 @pytest.mark.equation("13.4e")
-def test_non_saturating_players_end_on_a_circle():
-    h, x, squares = 0.05, (0.4, 0.0), []
+@pytest.mark.parametrize("start", [0.4, 0.2])  # from outside and from inside
+def test_non_saturating_players_end_on_a_circle(start):
+    h, x, squares = 0.05, (start, 0.0), []
     for step in range(scaled(60_000, 40_000)):
         x = theory.dirac_step(*x, h, saturating=False)
         if step >= 35_000:
@@ -798,6 +799,36 @@ def test_codes_fitted_to_the_prior_pass_too_often():
     # as many rejections as were promised would be 5 % ± 1.1 % (2.2 % in a light run)
     verify("13.8a", np.mean(p <= 0.05), 0.02)
     verify("13.8a", 0.6 - np.mean(p), 0)
+
+
+# --- errata ----------------------------------------------------------------------------------
+
+
+def test_erratum_a_perfect_match_may_keep_everything():
+    """x of an exponential distribution, coded by its quantiles: N(0, 1), and nothing lost."""
+    x = np.random.default_rng(0).exponential(size=1000)
+    z = norm.ppf(-np.expm1(-x))
+    assert theory.energy_test(z[:, None], norm.rvs(size=(1000, 1), random_state=1)).p_value > 0.05
+    assert np.abs(-norm.logsf(z) - x).max() < 1e-10
+    assert theory.energy_test(x[:, None], norm.rvs(size=(1000, 1), random_state=1)).p_value < 0.01
+    # the VAE's optimum of the same distortion pays its whole rate for information
+    split = theory.linear_rate_split([[0.9]], [0.19], [[1.0]])
+    assert abs(split.mismatch) < 1e-12 and split.information == pytest.approx(-0.5 * np.log(0.19))
+
+
+@given(seed=seeds)
+@settings(max_examples=10)
+def test_erratum_sharper_by_the_noise_that_is_not_shown(seed):
+    rng, k = np.random.default_rng(seed), 2
+    Sigma = covariance(rng, 4)
+    eigenvalues, U = np.linalg.eigh(Sigma)
+    axes, noise = U[:, -k:], 0.5 * eigenvalues[-k]
+    shown = axes * (eigenvalues[-k:] - noise) @ axes.T  # means of a VAE, (6.1), β = 1
+    decoded = theory.linear_adversarial_optimum(Sigma, k).decoder
+    along = axes.T @ (shown + noise * np.eye(4)) @ axes
+    assert np.abs(along - axes.T @ decoded @ decoded.T @ axes).max() < 1e-12
+    norms = theory.linear_vae_optimum(eigenvalues[::-1], k, 1.0, noise).decoder_norms
+    assert np.allclose(norms**2, (eigenvalues[::-1][:k] - noise), atol=1e-12)
 
 
 # --- 13.9 Digits -----------------------------------------------------------------------------
