@@ -78,8 +78,8 @@ def draw(panels, labels):
         ax.set_title(f"{TITLES[prior]}: p = {p:.3g},\n{verdict} at 5 %")
         ax.set(xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), aspect="equal", xlabel="code, dimension 1")
     axes[0].set_ylabel("code, dimension 2")
-    axes[1].text(
-        0, 0, "contours: prior\npoints: codes of\nunseen digits,\na colour a digit",
+    axes[2].text(
+        0, 0.65, "contours: prior\npoints: codes of\nunseen digits,\na colour a digit",
         ha="center", va="center", fontsize=8,
     )  # fmt: skip
     return figure

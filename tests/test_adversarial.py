@@ -16,7 +16,15 @@ from scipy.special import expit
 from scipy.stats import norm
 from theory_report import verify
 
-from nanoae import AdversarialAutoencoder, Autoencoder, NotFittedError, datasets, load, theory
+from nanoae import (
+    AdversarialAutoencoder,
+    Autoencoder,
+    ConvergenceWarning,
+    NotFittedError,
+    datasets,
+    load,
+    theory,
+)
 from nanoae.losses import (
     discriminator_loss,
     mmd_to_normal,
@@ -891,6 +899,9 @@ def test_priors(prior, dtype):
     square = {"normal": 2, "ring": 4 + 0.08, "mixture": 2.5**2 + 2 * 0.25**2, clover: 0.5}[prior]
     assert abs(np.mean(radius**2) - square) < 6 * np.std(radius**2) / len(codes) ** 0.5
     assert np.abs(codes.mean(axis=0)).max() < 6 * codes.std() / len(codes) ** 0.5
+    # ten places at angles with a standard deviation of 0.25/2.5: E cos 10φ is near e^−½
+    tenfold = np.mean(np.cos(10 * np.arctan2(*codes.T[::-1])))
+    assert abs(tenfold - (np.exp(-0.5) if prior == "mixture" else 0)) < 0.06
     assert np.array_equal(
         copy.deepcopy(model).sample(3, random_state=0), model.sample(3, random_state=0)
     )
@@ -952,8 +963,36 @@ def test_each_player_has_its_learning_rate():
         starts.append(model.parameters_.copy())
         model.fit(X)
     part = one.objectives()["discriminator"][1]
+    assert one._optimizer().beta_1 == 0.5  # and not that of a loss
+    assert AdversarialAutoencoder(match="mmd", **SMALL).fit(X)._optimizer().beta_1 == 0.9
     assert np.abs(one.parameters_[part] - starts[0][part]).max() > 1e-3
     assert np.abs(other.parameters_[part] - starts[1][part]).max() < 1e-7
+
+
+def test_noise_is_on_all_that_the_discriminator_sees():
+    """Prior and codes at 0, a logit ‖z‖²: it is that of the noise."""
+    model = AdversarialAutoencoder(
+        2, hidden_layer_sizes=(), discriminator="quadratic", gradient_penalty=0.0,
+        instance_noise=0.3, prior=lambda rng, n: np.zeros((n, 2)), random_state=0,
+    )  # fmt: skip
+    model.initialise(X)
+    model.parameters_[...] = 0
+    model.discriminator_.layers[-1].weight[:, 0] = 0, 0, 1, 0, 1
+    match, _ = model.loss_and_gradient(0 * X, np.random.default_rng(0))
+    noise = 0.3 * np.random.default_rng(0).standard_normal((2 * len(X), 2))
+    logits = np.sum(noise**2, axis=1)
+    loss, *_ = discriminator_loss(logits[: len(X)], logits[len(X) :])
+    assert model._loss_parts["discriminator"] == pytest.approx(loss, rel=1e-13)
+    assert match == pytest.approx(non_saturating_loss(logits[len(X) :])[0], rel=1e-13)
+
+
+def test_a_model_that_has_learned_nothing_is_told_of_whatever_the_game_pays():
+    """By its reconstructions: the saturating loss alone is below 0."""
+    model = AdversarialAutoencoder(
+        2, match="saturating", match_weight=50.0, **{**SMALL, "learning_rate": 1e-9}
+    )
+    with pytest.warns(ConvergenceWarning, match="is no better than to answer"):
+        model.fit(X)
 
 
 @pytest.mark.parametrize(

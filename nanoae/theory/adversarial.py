@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -214,12 +215,13 @@ def dirac_step(
     >>> dirac_step(1.0, 0.0, 0.5), dirac_step(0.0, 1.0, 0.5)  # around 0, and outward
     ((1.0, -0.25), (0.25, 1.0))
     """
-    from scipy.special import expit  # here, so that importing nanoae stays cheap
-
-    pull = psi * expit(psi * theta if saturating else -psi * theta)
-    moved = float(theta + h * pull)
+    moved = theta + h * psi * _sigmoid(psi * theta if saturating else -psi * theta)
     seen = moved if alternating else theta
-    return moved, float(psi - h * (seen * expit(psi * seen) + gamma * psi))
+    return moved, psi - h * (seen * _sigmoid(psi * seen) + gamma * psi)
+
+
+def _sigmoid(a: float) -> float:
+    return (1 + math.tanh(a / 2)) / 2
 
 
 def dirac_eigenvalues(
@@ -453,7 +455,7 @@ def energy_distance(X: ArrayLike, Y: ArrayLike) -> float:
 
 
 def _distances(X: Array, Y: Array) -> Array:
-    from scipy.spatial.distance import cdist
+    from scipy.spatial.distance import cdist  # here, so that importing nanoae stays cheap
 
     return np.asarray(cdist(X, Y))
 
