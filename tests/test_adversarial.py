@@ -1015,7 +1015,6 @@ def test_a_model_that_has_learned_nothing_is_told_of_whatever_the_game_pays():
         ({"prior": lambda rng, n: np.full((n, 2), np.nan)}, "what prior draws"),
         ({"prior": lambda rng, n: np.zeros((7, 2))}, "prior must draw 3 codes if asked for 3"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_is_refused(params, words):
     model = AdversarialAutoencoder(**{**SMALL, **params})
