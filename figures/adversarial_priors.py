@@ -63,7 +63,7 @@ def draw(panels, labels):
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(9.6, 4.1), sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(8.4, 3.7), sharey=True)
     for ax, (prior, draws, codes, p) in zip(axes, panels, strict=True):
         density, x, y = np.histogram2d(*draws.T, bins=50, range=[[-3.6, 3.6]] * 2, density=True)
         density = smooth(density)
@@ -73,7 +73,7 @@ def draw(panels, labels):
         )  # fmt: skip
         for digit in range(10):
             own = codes[labels == digit]
-            ax.plot(*own.T, "o", ms=2.4, mew=0, color=COLOURS[digit])
+            ax.plot(*own.T, "o", ms=2.2, mew=0, color=COLOURS[digit])
         verdict = "rejected" if p <= 0.05 else "not rejected"
         ax.set_title(f"{TITLES[prior]}: p = {p:.3g},\n{verdict} at 5 %")
         ax.set(xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), aspect="equal", xlabel="code, dimension 1")

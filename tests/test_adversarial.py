@@ -1024,7 +1024,7 @@ def test_what_cannot_be_is_refused(params, words):
 
 
 def test_validation_samples_are_refused_in_a_game():
-    with pytest.raises(ValueError, match="X_validation must be None"):
+    with pytest.raises(ValueError, match="X_validation must be None with a discriminator"):
         AdversarialAutoencoder(**SMALL).fit(X, X_validation=X)
     AdversarialAutoencoder(match="mmd", **SMALL).fit(X, X_validation=X)
 
@@ -1050,4 +1050,6 @@ def test_saved_and_loaded(tmp_path):
 def test_a_later_change_of_the_game_waits_for_the_next_fit():
     model = AdversarialAutoencoder(2, **SMALL).fit(X)
     model.set_params(match="mmd").partial_fit(X)
-    assert "discriminator" in model.history_
+    assert len(model.history_["discriminator"]) == 3
+    model.fit(X)
+    assert not hasattr(model, "discriminator_") and "discriminator" not in model.history_

@@ -33,6 +33,10 @@ from nanoae.validation import (
 
 # what the encoder pays in the game
 GAMES = {"non_saturating": non_saturating_loss, "saturating": saturating_loss}
+NO_BEST_EPOCH = (
+    "with a discriminator, as the loss of one player does not tell which epoch is best: choose "
+    "max_iter, or match='mmd'"
+)
 ETAS = 0.25, 1.0, 4.0  # of the kernels of "mmd", for each dimension of the code
 
 
@@ -146,6 +150,7 @@ class AdversarialAutoencoder(Autoencoder):
     def _build(self, n_features: int, dtype: DTypeLike, **more: Layer | tuple[int, ...]) -> None:
         k = self.n_components
         self._game = GAMES.get(self.match)
+        vars(self).pop("discriminator_", None)  # of a fit before
         if self._game is not None:
             self.discriminator_ = Discriminator(k, self.discriminator)
             more = {"discriminator_": self.discriminator_}
@@ -303,11 +308,11 @@ class AdversarialAutoencoder(Autoencoder):
             if len(draws) != 3:
                 raise ValueError(f"prior must draw 3 codes if asked for 3; got {len(draws)}.")
         if self.early_stopping and self.match != "mmd":
-            raise ValueError(
-                "early_stopping must be False with a discriminator, since the loss of one player "
-                "does not tell which epoch is best; got True. Take a max_iter, or match='mmd'."
-            )
+            raise ValueError(f"early_stopping must be False {NO_BEST_EPOCH}; got True.")
 
-    @property
-    def _can_validate(self) -> bool:
-        return self.match == "mmd"
+    def _check_validation(
+        self, X_validation: ArrayLike, n_features: int, names: list[str] | None
+    ) -> Array:
+        if self.match != "mmd":
+            raise ValueError(f"X_validation must be None {NO_BEST_EPOCH}.")
+        return super()._check_validation(X_validation, n_features, names)
