@@ -63,7 +63,7 @@ def draw(panels, labels):
     plot.use_style()
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(8.4, 3.7), sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(7.8, 3.5), sharey=True)
     for ax, (prior, draws, codes, p) in zip(axes, panels, strict=True):
         density, x, y = np.histogram2d(*draws.T, bins=50, range=[[-3.6, 3.6]] * 2, density=True)
         density = smooth(density)
@@ -80,7 +80,7 @@ def draw(panels, labels):
     axes[0].set_ylabel("code, dimension 2")
     axes[2].text(
         0, 0.65, "contours: prior\npoints: codes of\nunseen digits,\na colour a digit",
-        ha="center", va="center", fontsize=8,
+        ha="center", va="center", fontsize=7,
     )  # fmt: skip
     return figure
 

@@ -1661,6 +1661,9 @@ BLIND = [
             "sigmoid_before_a_loss_of_logits",
             "labels_swapped_for_the_discriminator_alone",
             "slope_penalised_at_the_codes",
+            "half_of_the_loss_of_the_discriminator",
+            "log_of_a_sigmoid",
+            "slope_penalty_without_its_half",
             "uniform_prior",
             "prior_drawn_once",
         )
