@@ -804,9 +804,9 @@ def test_agreement_with_pytorch():
 
 NETWORKS = {  # of samples of 48 numbers: a series, images, colour images, and a code of places
     "series": Convolutional((48,), (2, 3), kernel=4, stride=3, activation="tanh"),
-    "images": Convolutional((8, 6), (3,), activation="softplus", circular=True),
-    "colours": Convolutional((4, 4), (6, 2), n_channels=3, activation="relu"),
-    "stereo": Convolutional((24,), (2,), n_channels=2, activation="sigmoid", bias=False),
+    "images": Convolutional((8, 6), (3,), activation="sigmoid", circular=True),
+    "colours": Convolutional((4, 4), (6, 2), n_channels=3, activation="softplus"),
+    "stereo": Convolutional((24,), (2,), n_channels=2, activation="relu", bias=False),
     "no hidden layer": Convolutional((8, 6), (), activation="tanh"),
     "places": Convolutional((4, 4), (3,), n_channels=3, dense=False, activation="tanh"),
     "places of a series": Convolutional((48,), (), stride=8, kernel=9, dense=False),
@@ -816,10 +816,9 @@ SAMPLES = np.random.default_rng(0).random((9, 48))
 
 
 @every_network
-@pytest.mark.parametrize("model", [Autoencoder, VAE])
-def test_gradients_of_convolutional_models(networks, model):
+def test_gradients_of_convolutional_models(networks):
     n_code = 6 if networks.stride == 8 else 2
-    assert gradient_check(model(n_code, architecture=networks), SAMPLES).error < 1e-7
+    assert gradient_check(Autoencoder(n_code, architecture=networks), SAMPLES[:5]).error < 1e-7
 
 
 @every_network
