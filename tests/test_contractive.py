@@ -37,9 +37,12 @@ from nanoae.network import (
     ACTIVATIONS,
     MLP,
     Architecture,
+    Convolutional,
     Dense,
     Parameters,
+    Recurrent,
     Sequential,
+    Transformer,
     Transposed,
 )
 from nanoae.network.jacobian import backward, jacobian, squared_jacobian
@@ -939,6 +942,18 @@ def test_penalties_on_the_code_alone_are_void_whatever_its_width(seed, c):
 
 # --- the Jacobian of every model ----------------------------------------------------------------
 
+
+@dataclass(frozen=True)
+class Dropping(Architecture):
+    """Dropout in a part of a part."""
+
+    def encoder(self, n_in, n_out):
+        return Sequential([Dense(n_in, 4, "tanh"), Residual(MLP((4, 4, 4), dropout=0.3)),
+                           Dense(4, n_out)])  # fmt: skip
+
+    decoder = encoder
+
+
 POINTS = np.random.default_rng(0).random((30, 5))
 QUICK = {"max_iter": 2, "random_state": 0}
 ENCODERS = {
@@ -954,6 +969,12 @@ ENCODERS = {
     "unit-norm": ContractiveAutoencoder(
         7, decoder="unit-norm", code_activation="sigmoid", hidden_layer_sizes=(), **QUICK
     ),
+    "dropout": Autoencoder(3, hidden_layer_sizes=(4,), dropout=0.3, **QUICK),
+    "vae-dropout": VAE(3, hidden_layer_sizes=(4, 4), dropout=0.3, **QUICK),
+    "dropout-within": Autoencoder(3, architecture=Dropping(), **QUICK),
+    "convolutional": Autoencoder(3, architecture=Convolutional((5,), (2,)), **QUICK),
+    "recurrent": Autoencoder(3, architecture=Recurrent(width=4), **QUICK),
+    "transformer": VAE(3, architecture=Transformer(width=4, n_blocks=1, n_heads=2), **QUICK),
 }  # fmt: skip
 
 
@@ -1024,6 +1045,11 @@ def test_what_has_no_encoder_has_no_jacobian_and_says_so():
     model.fit(POINTS)
     with pytest.raises(TypeError, match="SparseCoding has no encoder of which"):
         model.jacobian(POINTS)
+    words = np.random.default_rng(0).integers(0, 3, (4, 5))
+    model = Autoencoder(2, architecture=Recurrent(vocabulary_size=3), loss="categorical")
+    model.initialise(words)
+    with pytest.raises(TypeError, match="this Autoencoder takes tokens, of which there are no sm"):
+        model.jacobian(words)
 
 
 @pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")

@@ -25,7 +25,7 @@ from nanoae import (
     persistence,
     theory,
 )
-from nanoae.network import Dense, Dictionary, Dropout, FullyConnected, Parameters
+from nanoae.network import LISTA, Dense, Dictionary, Dropout, FullyConnected, Parameters
 
 # Algebra that is exact on paper is held to 1e-12: some hundreds of roundings of 2.2e-16, and
 # room for sums of numbers of unlike size.
@@ -695,7 +695,8 @@ def test_masks_are_the_same_in_float32():
 
 
 def test_no_dropout_is_a_mask_of_ones():
-    assert np.all(Dropout(3, 0).forward(np.ones((4, 3)), np.random.default_rng(0)) == 1)
+    for rng in (np.random.default_rng(0), None):  # nothing to draw needs no generator
+        assert np.all(Dropout(3, 0).forward(np.ones((4, 3)), rng) == 1)
 
 
 def test_masks_are_drawn_from_a_generator_that_is_handed_over():
@@ -731,7 +732,7 @@ def new(name, **params):
 
 def kinds(model):
     """The layers of both networks, as letters: D for dense, d for dropout."""
-    letters = {Dense: "D", Dropout: "d", Dictionary: "A"}
+    letters = {Dense: "D", Dropout: "d", Dictionary: "A", LISTA: "L"}
     return [
         "".join(letters.get(type(layer), "?") for layer in network.layers)
         for network in (model.encoder_, model.decoder_)
@@ -744,13 +745,16 @@ def kinds(model):
         ("linear", ["D", "D"]),  # in closed form: nothing is drawn
         ("mlp", ["DdDdD", "dDdDdD"]),  # hidden units, and the code on its way into the decoder
         ("vae", ["DdDdD", "DdDdD"]),  # hidden units alone
+        ("sparse", ["L", "dA"]),
         ("sparse-kl", ["D", "dA"]),
     ],
 )
-def test_where_units_are_dropped(name, layers):
+def test_where_units_are_dropped_and_with_which_probability(name, layers):
     model = new(name)
     model.initialise(X)
     assert kinds(model) == layers
+    every_layer = [*model.encoder_.layers, *model.decoder_.layers]
+    assert {each.probability for each in every_layer if isinstance(each, Dropout)} <= {0.3}
     model = new(name, n_components=2, dropout=0.0)
     model.initialise(X)
     assert kinds(model) == [part.replace("d", "") for part in layers]

@@ -662,7 +662,8 @@ class BaseAutoencoder:
         Raises
         ------
         TypeError
-            The model has no encoder, as `SparseCoding`, which solves for its codes.
+            The model has no encoder, as `SparseCoding`, which solves for its codes; or its samples
+            are tokens, of which there are no small moves.
         """
         check_bool("singular_values", singular_values)
         X = self._check_samples(X)
@@ -670,6 +671,12 @@ class BaseAutoencoder:
             raise TypeError(
                 f"{type(self).__name__} has no encoder of which there were a Jacobian; "
                 "SparseAutoencoder has one."
+            )
+        sequences = self._sequences()
+        if sequences is not None and sequences.n_tokens is not None:
+            raise TypeError(
+                f"this {type(self).__name__} takes tokens, of which there are no small moves and "
+                "so no Jacobian; sequences of numbers have one."
             )
         offset, (k,) = self._offset, self.decoder_.shape_in
 
