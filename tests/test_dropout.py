@@ -259,7 +259,7 @@ def test_every_start_ends_at_the_optimum_for_little_and_much_dropout(k, probabil
 
 @pytest.mark.slow
 @pytest.mark.parametrize("max_features", [6, 10])
-def test_every_start_of_900(max_features):
+def test_every_start_of_1800(max_features):
     for seed in range(1000, 1300):
         case = problem(seed, max_features)
         U, s = theory.pca(case.X).components, np.sqrt(case.eigenvalues)

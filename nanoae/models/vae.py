@@ -350,7 +350,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
     dropout: float = probability(
         0.0,
         "Probability p with which training drops a hidden unit of either network, for each sample "
-        "anew; the others are divided by 1 − p. Codes are not dropped: they have their own noise.",
+        "anew; the others are divided by 1 − p. Codes are not dropped: they have their own noise. "
+        "Another p waits for the next fit.",
     )
 
     _drops_code = False
