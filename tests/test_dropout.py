@@ -610,16 +610,29 @@ def test_tied_weights_reach_it_with_equal_variances():
 
 
 @pytest.mark.equation("8.8")
-@pytest.mark.parametrize("k", [1, 2, 3, 5])
-def test_tied_weights_stay_above_it_elsewhere(k):
-    """By how much the text does not say; here it is 2e-4 of the loss and more."""
-    eigenvalues = [4.0, 1.9, 1.1, 0.4]
+@pytest.mark.parametrize(("eigenvalues", "k", "p"), [
+    ([4.0, 1.9, 1.1, 0.4], 1, 0.4), ([4.0, 1.0], 2, 0.75), ([5.0, 1.3, 0.7], 3, 0.8),
+])  # fmt: skip
+def test_tied_weights_reach_it_wherever_one_axis_is_in_use(eigenvalues, k, p):
+    """All k units are dealt out to that one."""
+    optimum = theory.dropout_optimum(eigenvalues, k, p)
+    assert optimum.n_axes == 1
     X = datasets.make_gaussian(30, eigenvalues, exact=True, random_state=0)
-    least, best = tied_start(X, k, 0.4).loss_, theory.dropout_optimum(eigenvalues, k, 0.4).loss
-    if k == 1:  # a single unit is dealt out to the first axis
-        verify("8.8", abs(least / best - 1), 1e-9)
-    else:
-        verify("8.8", best * (1 + 1e-4) - least, 0)
+    verify("8.8", abs(tied_start(X, k, p).loss_ / optimum.loss - 1), 1e-9)
+
+
+@pytest.mark.equation("8.8")
+@pytest.mark.parametrize("units", [(1.7, 1.3), (2.4, 1.6), (1.2, 0.8), (2.5, 1.3, 1.2)])
+@pytest.mark.parametrize("nu", [0.5, 1.5])
+def test_tied_weights_stay_above_it_where_units_would_have_to_be_split(units, nu):
+    """By how much the text does not say; here it is 7e-4 of the loss and more."""
+    k, p = round(sum(units)), nu / (1 + nu)
+    variances = np.append(1 + np.array(units) / nu, 0.5) ** 2  # as above, τ = 1
+    optimum = theory.dropout_optimum(variances, k, p)
+    assert (optimum.n_axes, optimum.threshold) == (len(units), pytest.approx(1, rel=EXACT))
+    X = datasets.make_gaussian(30, variances, exact=True, random_state=0)
+    least = tied_start(X, k, p).loss_
+    verify("8.8", optimum.loss * (1 + 1e-4) - least, 0)
 
 
 # --- exercises ----------------------------------------------------------------------------------
@@ -644,7 +657,24 @@ def test_exercise_pca_under_dropout():
     assert (optimum.n_axes, optimum.loss) == (1, pytest.approx(4))
 
 
-def test_exercise_forgotten_factors():
+@given(problems.filter(lambda problem: problem.k <= 4))
+@settings(max_examples=10)
+def test_exercise_forgotten_factors(problem):
+    """Masks of 0 and 1: for any weights the loss is that of W_d times q, and so is its minimum."""
+    masks, probabilities = all_masks(problem.k, problem.p)
+    masks, q, X = masks * (1 - problem.p), 1 - problem.p, problem.centred
+
+    def loss_without_factors(W_e, W_d):
+        return probabilities @ [clean_loss(X, (mask * (X @ W_e.T)) @ W_d.T) for mask in masks]
+
+    W_e, W_d = problem.weights()
+    right = theory.dropout_loss(problem.Sigma, W_e, q * W_d, problem.p)
+    assert loss_without_factors(W_e, W_d) == pytest.approx(right, rel=EXACT)
+    W_e, W_d = theory.dropout_weights(problem.Sigma, problem.k, problem.p)
+    assert loss_without_factors(W_e, W_d / q) == pytest.approx(problem.optimum.loss, rel=EXACT)
+
+
+def test_exercise_forgotten_factors_in_numbers():
     s, gains = np.array([2.0, 1.0]), theory.dropout_optimum([4.0, 1.0], 2, 0.5).gains
     assert gains.tolist() == [5 / 8, 1 / 4]
     assert [np.sum(s**2 * (1 - g) ** 2) for g in (gains, 2 * gains)] == [9 / 8, 1 / 2]
@@ -875,6 +905,11 @@ def test_a_probability_is_at_least_0_and_below_1(probability):
         Dropout(3, probability)
     with pytest.raises(ValueError, match=r"^probability must be .*; got .*\.$"):
         theory.dropout_optimum([1.0], 1, probability)
+
+
+def test_without_dropout_there_is_no_level_of_noise():
+    with pytest.raises(ValueError, match=r"probability must be .* between 0 and 1; got 0\.0\."):
+        theory.dropout_noise_threshold([2.0, 1.0], 1, 0.0)
 
 
 @pytest.mark.parametrize(
