@@ -622,8 +622,10 @@ def test_tied_weights_reach_it_wherever_one_axis_is_in_use(eigenvalues, k, p):
 
 
 @pytest.mark.equation("8.8")
-@pytest.mark.parametrize("units", [(1.7, 1.3), (2.4, 1.6), (1.2, 0.8), (2.5, 1.3, 1.2)])
-@pytest.mark.parametrize("nu", [0.5, 1.5])
+@pytest.mark.parametrize(
+    ("units", "nu"),
+    [((1.7, 1.3), 0.5), ((2.4, 1.6), 1.5), ((1.2, 0.8), 1.5), ((2.5, 1.3, 1.2), 0.5)],
+)
 def test_tied_weights_stay_above_it_where_units_would_have_to_be_split(units, nu):
     """By how much the text does not say; here it is 7e-4 of the loss and more."""
     k, p = round(sum(units)), nu / (1 + nu)
