@@ -1195,7 +1195,6 @@ class Bare(Shallow):
     ({"decoder": "loose"}, "decoder must be 'tied', 'unit-norm' or 'free'; got 'loose'"),
     ({"code_activation": "sine"}, "code_activation must be .*; got 'sine'"),
     ({"n_probes": 0}, "n_probes must be at least 1; got 0"),
-    ({"n_probes": 2}, "n_probes must be less than n_components, 2, or None, .*; got 2"),
     ({"n_probes": 1, "solver": "lbfgs"}, "n_probes must be None with solver='lbfgs'"),
     ({"dropout": 0.1}, "dropout must be 0, as the penalty"),
     ({"architecture": Shallow()}, "decoder must be 'free' or 'unit-norm' beside an architecture"),

@@ -77,8 +77,9 @@ class ContractiveAutoencoder(NetworkAutoencoder):
     n_probes: int | None = integer(
         None,
         "Random directions of the code, drawn anew at each step, by which the penalty is "
-        "estimated (9.4), fewer than the code is wide. None: it is exact, which takes as many as "
-        "the code is wide, or none at all if only the first layer of the encoder is nonlinear.",
+        "estimated (9.4). None: it is exact, which takes as many as the code is wide, or none at "
+        "all if only the first layer of the encoder is nonlinear; more probes than that cost more "
+        "and are still noisy.",
         1,
     )
     loss: str = choice(
@@ -176,11 +177,6 @@ class ContractiveAutoencoder(NetworkAutoencoder):
                     f"has layers of its own; got {self.code_activation!r}."
                 )
             check_dense("encoder", self._architecture.encoder(n_features, self.n_components))
-        if self.n_probes is not None and self.n_probes >= self.n_components:
-            raise ValueError(
-                f"n_probes must be less than n_components, {self.n_components}, or None, as so "
-                f"many passes give the penalty exactly; got {self.n_probes}."
-            )
         if self.n_probes is not None and self.solver == "lbfgs":
             raise ValueError(
                 "n_probes must be None with solver='lbfgs', which needs a loss without noise; "
