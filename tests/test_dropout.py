@@ -792,6 +792,14 @@ def test_where_units_are_dropped_and_with_which_probability(name, layers):
     assert kinds(model) == [part.replace("d", "") for part in layers]
 
 
+@pytest.mark.parametrize("name", ["mlp", "vae", "sparse"])
+def test_another_probability_waits_for_the_next_fit(name):
+    model = new(name).fit(X)
+    layers = kinds(model)
+    assert kinds(model.set_params(dropout=0.0).partial_fit(X)) == layers
+    assert kinds(model.fit(X)) == [part.replace("d", "") for part in layers]
+
+
 @every_model
 def test_gradient(name):
     assert gradient_check(new(name), X[:6]).error < 1e-7

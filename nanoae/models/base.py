@@ -644,8 +644,9 @@ class BaseAutoencoder:
         """``∂h/∂x``: how the code of each sample moves when the sample does (9.2).
 
         A VAE's code is the mean μ of q(z|x). Where the encoder has a kink, the derivative is that
-        of its backward pass. It is computed in a copy of the encoder, so the model and the
-        gradients of its last training step stay as they are, and threads may share it.
+        of its backward pass, and nothing is dropped. It is computed in a copy of the encoder, so
+        the model and the gradients of its last training step stay as they are, and threads may
+        share it.
 
         Parameters
         ----------
