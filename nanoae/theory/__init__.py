@@ -44,6 +44,17 @@ from nanoae.theory.linear import (
     pca,
     weight_decay_optimum,
 )
+from nanoae.theory.optimizers import (
+    BestRate,
+    Moments,
+    adam_longest_step,
+    best_gradient_descent,
+    best_momentum,
+    lbfgs_direction,
+    minibatch_moments,
+    momentum_factor,
+    momentum_rate,
+)
 from nanoae.theory.sparse import (
     PathSegment,
     fista_bound,
@@ -80,6 +91,7 @@ from nanoae.theory.vae import (
 )
 
 __all__ = [
+    "BestRate",
     "CircleDenoiser",
     "CriticalPoint",
     "Estimate",
@@ -87,11 +99,15 @@ __all__ = [
     "LinearDenoiser",
     "LinearGaussian",
     "LinearVAEOptimum",
+    "Moments",
     "NoisyData",
     "PCA",
     "PathSegment",
     "ProbabilisticPCA",
     "WeightDecayOptimum",
+    "adam_longest_step",
+    "best_gradient_descent",
+    "best_momentum",
     "circle_denoiser",
     "circle_ridge",
     "critical_point_hessian",
@@ -111,6 +127,7 @@ __all__ = [
     "lasso_kkt_residual",
     "lasso_max_sparsity",
     "lasso_objective",
+    "lbfgs_direction",
     "learned_noise_variance",
     "linear_autoencoder_gradients",
     "linear_autoencoder_loss",
@@ -122,7 +139,10 @@ __all__ = [
     "logistic_half_time",
     "logistic_mode_strength",
     "masking_log_likelihood",
+    "minibatch_moments",
     "mismatch_loss",
+    "momentum_factor",
+    "momentum_rate",
     "mutual_coherence",
     "orthonormal_code",
     "pca",
