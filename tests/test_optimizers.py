@@ -859,5 +859,5 @@ def test_exercise_early_stopping():
     stopped = 1 - theory.momentum_factor(s, eta, 0.0, round(1 / eta))  # ηt = 1/λ, in units of λ
     ratio = stopped / (s / (1 + s))
     # η c of up to 2e-3 moves the powers by as much
-    assert 1 <= ratio.min() and ratio.max() == pytest.approx(1.298, abs=2e-3)
+    assert ratio.min() >= 1 and ratio.max() == pytest.approx(1.298, abs=2e-3)
     assert s[ratio.argmax()] == pytest.approx(1.79, abs=0.03)
