@@ -224,10 +224,19 @@ class LatentGaussian(BaseAutoencoder):
     def log_likelihood(
         self, X: ArrayLike, *, n_samples: int = 100, random_state: Any = 0
     ) -> float:
-        """Importance-weighted estimate of log p(x), in nats per sample.
+        """Importance-weighted estimate of log p(x), in nats per sample: mean `score_samples`.
+
+        Parameters are those of `score_samples`.
+        """
+        each = self.score_samples(X, n_samples=n_samples, random_state=random_state)
+        return float(np.mean(each))
+
+    def score_samples(self, X: ArrayLike, *, n_samples: int = 100, random_state: Any = 0) -> Array:
+        """Importance-weighted estimate of log p(x) of each sample, in nats.
 
         ``log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` with ``z_k`` from q(z|x): on average a lower
         bound, at K = 1 the ELBO (5.5a), and the tighter the larger K (5.5). Burda et al. (2016).
+        A low one is unusual: :func:`nanoae.theory.threshold_of_scores` says from where on.
 
         Parameters
         ----------
@@ -239,8 +248,7 @@ class LatentGaussian(BaseAutoencoder):
 
         Returns
         -------
-        float
-            Averaged over the samples.
+        ndarray of shape (n,)
         """
         X = self._check_samples(X)
         check_integer("n_samples", n_samples, 1)
@@ -265,7 +273,9 @@ class LatentGaussian(BaseAutoencoder):
             return log_sum - math.log(n_samples)
 
         with np.errstate(over="ignore", invalid="ignore"):
-            return _finite(np.mean(map_rows(log_mean_weight, X, self._dtype)))
+            each = map_rows(log_mean_weight, X, self._dtype)
+            _finite(np.mean(each))
+        return each
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """The ELBO: higher is better."""
