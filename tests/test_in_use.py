@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 from test_column_names import Frame
 from theory_report import verify
 
-from nanoae import Autoencoder, LinearAutoencoder, LinearVAE, datasets, theory
+from nanoae import VAE, Autoencoder, LinearAutoencoder, LinearVAE, datasets, theory
 
 SEEDS = st.integers(0, 10**6)
 # a share that is off by more than this many standard errors: once in 1.7 million, and the seeds
@@ -283,6 +283,19 @@ def test_a_trained_linear_vae_scores_by_this_likelihood():
     error = np.abs(model.score_samples(X, n_samples=3) - expected).max()
     verify("14.4", error, 1e-4)
     assert model.log_likelihood(X, n_samples=3) == pytest.approx(expected.mean(), abs=1e-6)
+
+
+def test_the_score_of_a_sample_does_not_depend_on_the_others():
+    X = datasets.make_curve(60, random_state=0)
+    model = VAE(1, noise_variance=0.1, learning_rate=0.01, max_iter=60, random_state=0).fit(X)
+    scores = model.score_samples(X, n_samples=5)
+    assert scores.shape == (60,)
+    np.testing.assert_allclose(model.score_samples(X[::-1], n_samples=5)[::-1], scores, atol=1e-12)
+    np.testing.assert_allclose(model.score_samples(X[7:8], n_samples=5), scores[7:8], atol=1e-12)
+    # of one draw, the mean over samples and 200 seeds is the ELBO's
+    each = [model.score_samples(X, n_samples=1, random_state=i).mean() for i in range(200)]
+    elbo = model.elbo(X, n_samples=2000)
+    assert abs(np.mean(each) - elbo) < Z * np.std(each) / np.sqrt(200)
 
 
 def laws(mean_shift, U, lam, noise, C):
