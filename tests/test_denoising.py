@@ -19,6 +19,7 @@ from theory_report import verify
 
 from nanoae import (
     VAE,
+    AdversarialAutoencoder,
     Autoencoder,
     ContractiveAutoencoder,
     GaussianNoise,
@@ -1003,6 +1004,7 @@ def models(corruption):
         VAE(2, hidden_layer_sizes=(4,), max_iter=4, **small),
         SparseAutoencoder(3, max_iter=4, **small),
         ContractiveAutoencoder(2, hidden_layer_sizes=(4,), max_iter=4, **small),
+        AdversarialAutoencoder(2, hidden_layer_sizes=(4,), max_iter=4, **small),
     ]
 
 

@@ -92,7 +92,7 @@ class DeepAutoencoder(BaseAutoencoder):
     _bound = ("_loss",)
     _outputs_per_component = 1  # of the encoder: a VAE has two
 
-    def _build(self, n_features: int, dtype: DTypeLike, **more: tuple[int, ...]) -> None:
+    def _build(self, n_features: int, dtype: DTypeLike, **more: Layer | tuple[int, ...]) -> None:
         self.encoder_, self.decoder_ = self._make_networks(n_features)
         self._parameters = Parameters(
             {"encoder_": self.encoder_, "decoder_": self.decoder_, **more}, dtype
@@ -150,9 +150,7 @@ class DeepAutoencoder(BaseAutoencoder):
                 steps = math.ceil(len(X) / self.batch_size)  # an epoch
                 monitor.n_iter_no_change = max(self.n_iter_no_change, math.ceil(200 / steps))
             held_out = self.validation_fraction if self.early_stopping else 0.0
-        optimizer: Optimizer = Adam(self.learning_rate)
-        if self.solver == "sgd":
-            optimizer = SGD(self.learning_rate, self.momentum)
+        optimizer = self._optimizer()
         if "optimizer" in self._training_state:
             optimizer.restore(self._training_state["optimizer"])
         try:
@@ -163,6 +161,12 @@ class DeepAutoencoder(BaseAutoencoder):
             )  # fmt: skip
         finally:
             self._training_state = {"optimizer": optimizer.state(), "rng": rng.bit_generator.state}
+
+    def _optimizer(self) -> Optimizer:
+        """That of the solver, before its first step."""
+        if self.solver == "sgd":
+            return SGD(self.learning_rate, self.momentum)
+        return Adam(self.learning_rate)
 
     def _partial_fit(
         self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any
