@@ -868,6 +868,34 @@ def gradient_times_input_is_kept(claim):
     holds(claim, "⟨∂L/∂x, x⟩ less ⟨∂L/∂y, y⟩ where all are equal", error, 0)
 
 
+# --- in use ---
+
+
+def threshold_keeps_its_promise(claim):
+    """Each of six scores may be the new one, and a quarter of alarms is what was asked for."""
+    scores = np.array([0.3, 1.0, 1.7, 2.0, 5.0, 40.0])
+    alarms = [scores[i] > theory.threshold_of_scores(np.delete(scores, i), 0.25) for i in range(6)]
+    holds(claim, "share of false alarms", np.mean(alarms), 0.25)
+
+
+def likelihood_of_ppca_is_that_of_its_covariance(claim):
+    U = np.linalg.qr(np.random.default_rng(5).standard_normal((5, 5)))[0]
+    C = (U * [5.0, 2.0, 0.5, 0.5, 0.5]) @ U.T
+    x = SAMPLES - 3
+    right = -0.5 * (
+        np.sum(x @ np.linalg.inv(C) * x, axis=1) + np.log(np.linalg.det(2 * np.pi * C))
+    )
+    found = theory.ppca_log_likelihood(x, np.zeros(5), U[:, :2], [5.0, 2.0], 0.5)
+    holds(claim, "error of log p in nats", np.abs(found - right).max(), 1e-10)
+
+
+def evidence_finds_two_dimensions(claim):
+    evidence = [
+        theory.minka_log_evidence([9.0, 4.0, 1.05, 1.0, 0.95], 200, k) for k in range(1, 5)
+    ]
+    holds(claim, "dimensions too many", abs(int(np.argmax(evidence)) + 1 - 2), 0)
+
+
 # === The catalogue ===========================================================================
 
 
@@ -2089,13 +2117,13 @@ def adam_becomes(patch, correct=True, denominator=None, swap=False):
 ADAM = "Kingma & Ba 2015, algorithm 1"
 
 
-@breaks(ADAM, first_step_of_adam_is_its_learning_rate)
+@breaks("1.14", first_step_of_adam_is_its_learning_rate)
 def adam_without_bias_correction(patch):
     """Common in code from scratch: the first steps are three times too long."""
     adam_becomes(patch, correct=False)
 
 
-@breaks(ADAM, first_step_of_adam_is_its_learning_rate)
+@breaks("1.14", first_step_of_adam_is_its_learning_rate)
 def adam_with_epsilon_inside_the_root(patch):
     """√(v + ε) for √v + ε: gradients below 1e-4 hardly move anything."""
     adam_becomes(patch, denominator=lambda v, epsilon: np.sqrt(v + epsilon))
@@ -2671,6 +2699,47 @@ def first_step_written_first(patch):
         "decoded",
         lambda model, h, n_steps: right(model, h, n_steps)[:, ::-1],
     )
+
+
+# --- in use ---
+
+
+@breaks("14.3b", threshold_keeps_its_promise)
+def threshold_at_the_quantile_of_the_scores(patch):
+    """np.quantile(scores, 1 − α), the usual line: the new score is one more, and is forgotten."""
+    patch.setattr(
+        theory, "threshold_of_scores", lambda scores, alpha: np.quantile(scores, 1 - alpha)
+    )
+
+
+@breaks("14.4", likelihood_of_ppca_is_that_of_its_covariance)
+def noise_left_out_within_the_subspace(patch):
+    """W Wᵀ for W Wᵀ + σ² I: the variance along an axis is λ, not λ − σ²."""
+    right = theory.ppca_log_likelihood
+    patch.setattr(
+        theory, "ppca_log_likelihood",
+        lambda X, mean, U, lam, noise: right(X, mean, U, np.subtract(lam, noise), noise),
+    )  # fmt: skip
+
+
+@breaks("14.4", likelihood_of_ppca_is_that_of_its_covariance)
+def log_determinant_forgotten(patch):
+    """A Mahalanobis distance called a likelihood: no two models can be compared by it."""
+    right = theory.ppca_log_likelihood
+    patch.setattr(
+        theory, "ppca_log_likelihood",
+        lambda X, mean, U, lam, noise: right(X, mean, U, lam, noise)
+        + (np.log(lam).sum() + (len(U) - len(lam)) * np.log(noise)) / 2,
+    )  # fmt: skip
+
+
+@breaks("14.6b", evidence_finds_two_dimensions)
+def width_chosen_by_the_likelihood_of_training(patch):
+    """It rises with every component (14.6a), and chooses all of them."""
+    patch.setattr(
+        theory, "minka_log_evidence",
+        lambda lam, n, k: n * theory.probabilistic_pca(lam, k).log_likelihood,
+    )  # fmt: skip
 
 
 # === The tests ===============================================================================

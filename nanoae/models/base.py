@@ -644,8 +644,9 @@ class BaseAutoencoder:
         """``∂h/∂x``: how the code of each sample moves when the sample does (9.2).
 
         A VAE's code is the mean μ of q(z|x). Where the encoder has a kink, the derivative is that
-        of its backward pass. It is computed in a copy of the encoder, so the model and the
-        gradients of its last training step stay as they are, and threads may share it.
+        of its backward pass, and nothing is dropped. It is computed in a copy of the encoder, so
+        the model and the gradients of its last training step stay as they are, and threads may
+        share it.
 
         Parameters
         ----------
@@ -662,7 +663,8 @@ class BaseAutoencoder:
         Raises
         ------
         TypeError
-            The model has no encoder, as `SparseCoding`, which solves for its codes.
+            The model has no encoder, as `SparseCoding`, which solves for its codes; or its samples
+            are tokens, of which there are no small moves.
         """
         check_bool("singular_values", singular_values)
         X = self._check_samples(X)
@@ -670,6 +672,12 @@ class BaseAutoencoder:
             raise TypeError(
                 f"{type(self).__name__} has no encoder of which there were a Jacobian; "
                 "SparseAutoencoder has one."
+            )
+        sequences = self._sequences()
+        if sequences is not None and sequences.n_tokens is not None:
+            raise TypeError(
+                f"this {type(self).__name__} takes tokens, of which there are no small moves and "
+                "so no Jacobian; sequences of numbers have one."
             )
         offset, (k,) = self._offset, self.decoder_.shape_in
 

@@ -240,7 +240,7 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
         0.0,
         "Probability p with which training drops a hidden unit, or an entry of the code on its "
         "way into the decoder, for each sample anew; the others are divided by 1 − p (8.1). What "
-        "is trained drops nothing.",
+        "is trained drops nothing. It belongs to the networks: another p waits for the next fit.",
     )
     architecture: Architecture | None = networks(
         "Networks other than these two MLPs, in place of ``hidden_layer_sizes``, ``activation`` "
