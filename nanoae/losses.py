@@ -523,7 +523,9 @@ def mmd_to_normal(
     n, k = z.shape
     w = np.full(n, 1 / n, z.dtype) if weights is None else weights / weights.sum()
     squares = np.sum(z * z, axis=1)
-    distances = squares[:, None] + squares - 2 * (z @ z.T)
+    centred = z - z.mean(axis=0)  # codes far from 0 would cancel each other's digits
+    lengths = np.sum(centred * centred, axis=1)
+    distances = np.maximum(lengths[:, None] + lengths - 2 * (centred @ centred.T), 0)
     mmd, grad_z = 0.0, np.zeros_like(z)
     for eta in etas:
         kernel = np.exp(distances / (-2 * eta)) * w

@@ -219,6 +219,31 @@ def test_no_player_sees_the_loss_of_the_other(seed, match):
     assert np.any(other != of_autoencoder)
 
 
+@pytest.mark.equation("13.1f")
+def test_each_player_pays_for_its_own_weights():
+    X = np.random.default_rng(0).standard_normal((6, 3))
+
+    def losses(weight_decay):
+        model = AdversarialAutoencoder(2, weight_decay=weight_decay, random_state=0, **PLAYERS)
+        model.initialise(X)
+        _, gradient = model.loss_and_gradient(X, np.random.default_rng(1))
+        gradient = gradient.copy()
+        values = []
+        for objective, part in model.objectives().values():
+            value, found = objective(X, np.random.default_rng(1))
+            assert np.array_equal(found[part], gradient[part])
+            values.append(value)
+        squares = {"autoencoder": 0.0, "discriminator": 0.0}
+        for name in model._parameters.names:
+            if name.endswith("weight"):
+                player = "discriminator" if name.startswith("discriminator_") else "autoencoder"
+                squares[player] += np.sum(model._parameters[name][0] ** 2)
+        return np.array(values), np.array(list(squares.values()))
+
+    free, squares = losses(0.0)
+    verify("13.1f", np.abs(losses(0.3)[0] - free - 0.3 * squares).max(), 1e-13)
+
+
 # --- 13.2 The best discriminator -------------------------------------------------------------
 
 
@@ -266,6 +291,18 @@ def test_jensen_shannon_of_gaussians(m, s):
     right = 0.5 * dz * np.sum(p * np.log(p / mixture) + q * np.log(q / mixture))
     error = abs(theory.gaussian_jensen_shannon([m], [[s * s]]) - right)
     verify("13.2a", error, QUADRATURE)
+
+
+@pytest.mark.equation("13.2a")
+@pytest.mark.parametrize("s", [0.01, 0.1, 10.0])
+def test_jensen_shannon_of_narrow_and_wide_codes(s):
+    m, wide, narrow = 0.5, max(1, s), min(1, s)
+    z = np.sinh(np.linspace(-12, 12, 200001)) * narrow / 100 + (m if s < 1 else 0)
+    z = z[np.abs(z) < 16 * wide]
+    p, q = norm.logpdf(z), norm.logpdf(z, m, s)
+    mixture = np.logaddexp(p, q) - math.log(2)
+    right = 0.5 * np.trapezoid(np.exp(p) * (p - mixture) + np.exp(q) * (q - mixture), z)
+    verify("13.2a", abs(theory.gaussian_jensen_shannon([m], [[s * s]]) - right), QUADRATURE)
 
 
 @pytest.mark.equation("13.2c")
@@ -642,6 +679,11 @@ def test_trained_as_a_game_it_is_whitened_pca(seed, params):
     assert np.abs(model.discriminator_(X[:, :2])).max() < 1e-7
 
 
+def test_more_dimensions_than_the_data_have_cannot_be_white():
+    with pytest.raises(ValueError, match="n_components must be at most the rank"):
+        theory.linear_adversarial_optimum(np.diag([1.0, 0.0]), 2)
+
+
 def test_the_rotation_is_left_open():
     angles = []
     for seed in (0, 1):
@@ -716,6 +758,24 @@ def test_mmd_of_a_sample_to_the_normal_itself(seed, n, k, weigh):
         return total / len(etas)
 
     verify("13.7b", relative_error(grad_z, complex_step(closed, z)), COMPLEX)
+
+
+def test_mmd_of_codes_far_away_in_single_precision():
+    z = 3000 + np.random.default_rng(0).standard_normal((20, 2))
+    z = z.astype(np.float32)
+    found, grad_z = mmd_to_normal(z, [2.0])
+    right, grad = mmd_to_normal(z.astype(float), [2.0])
+    assert found.dtype == grad_z.dtype == np.float32
+    # centred codes of size 1, of which the mean takes some 3000 · 2^-24, once for all
+    assert abs(found - right) < 1e-3 and np.abs(grad_z - grad).max() < 1e-3
+
+
+def test_three_kernels_for_each_dimension_of_the_code():
+    model = AdversarialAutoencoder(2, match="mmd", **SMALL).fit(X)
+    model.loss_and_gradient(X)
+    found = model._loss_parts["match"]
+    right = mmd_to_normal(model.transform(X), [0.5, 2.0, 8.0])[0]
+    assert found == pytest.approx(right, rel=1e-12)
 
 
 @pytest.mark.equation("13.7c")
@@ -793,6 +853,16 @@ def test_energy_test_is_what_it_says():
         others.append(theory.energy_distance(together[order[:5]], together[order[5:]]))
     assert test.p_value == (1 + np.sum(np.array(others) >= test.statistic)) / 20
     assert theory.energy_test(X, X).p_value == 1.0
+
+
+def test_energy_test_refuses_what_it_would_answer_wrongly():
+    X = np.zeros((3, 2))
+    with pytest.raises(ValueError, match="Y contains NaN"):
+        theory.energy_test(X, np.full((3, 2), np.nan))
+    with pytest.raises(ValueError, match=r"X has 0 sample\(s\)"):
+        theory.energy_test(X[:0], X)
+    with pytest.raises(ValueError, match="Y has 1 features"):
+        theory.energy_test(X, X[:, :1])
 
 
 @pytest.mark.equation("13.8a")
@@ -1011,9 +1081,10 @@ def test_a_model_that_has_learned_nothing_is_told_of_whatever_the_game_pays():
         ({"prior": "ring", "n_components": 3}, "n_components must be 2 with prior='ring'"),
         ({"prior": "ring", "match": "mmd"}, "prior must be 'normal' with match='mmd'"),
         ({"early_stopping": True}, "early_stopping must be False with a discriminator"),
-        ({"prior": lambda rng, n: np.zeros((n, 5))}, "what prior draws"),
+        ({"prior": lambda rng, n: np.zeros((n, 5))}, "prior must draw 3 codes if asked for 3"),
         ({"prior": lambda rng, n: np.full((n, 2), np.nan)}, "what prior draws"),
         ({"prior": lambda rng, n: np.zeros((7, 2))}, "prior must draw 3 codes if asked for 3"),
+        ({"prior": lambda rng, n: np.zeros(n)}, "prior must draw 3 codes if asked for 3"),
     ],
 )
 def test_what_cannot_be_is_refused(params, words):
@@ -1021,6 +1092,12 @@ def test_what_cannot_be_is_refused(params, words):
     with pytest.raises(ValueError, match=words.replace("(", r"\(")):
         model.fit(X)
     assert not hasattr(model, "_parameters")
+
+
+def test_a_prior_that_draws_another_number_in_a_batch_is_refused():
+    model = AdversarialAutoencoder(2, prior=lambda rng, n: np.zeros((min(n, 3), 2)), **SMALL)
+    with pytest.raises(ValueError, match=r"prior must draw \d+ codes .* got \(3, 2\)"):
+        model.fit(X)
 
 
 def test_validation_samples_are_refused_in_a_game():

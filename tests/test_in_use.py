@@ -254,6 +254,31 @@ def test_too_few_scores_for_so_few_alarms():
         theory.threshold_of_scores(np.arange(10), 0.05)
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: theory.threshold_of_scores([1.0, np.nan], 0.5), "scores must be finite"),
+        (lambda: theory.SquaredLength(np.ones(1), np.zeros(1)).threshold(5), "false_alarms must"),
+        (lambda: theory.SquaredLength(np.ones(1), np.zeros(1)).threshold(1.0), "false_alarms"),
+        (lambda: theory.gaussian_log_odds([0], [1], [[1]], 1.5), "prior_1 must be"),
+        (lambda: theory.minka_log_evidence([3.0, 2.0], 9, 2), "n_components must be from 1 to 1"),
+        (lambda: theory.linear_probe_accuracy([[0], [0]], [0, 1], [[0]], [0]), "codes must diff"),
+        (lambda: theory.linear_probe_accuracy([0, 1], [0, 1], [[0]], [0]), "codes must be 2-D"),
+        (lambda: theory.nearest_neighbour_accuracy([[0]], [0], [[0], [1]], [0]), "new_labels"),
+    ],
+)
+def test_what_has_no_answer_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_columns_of_labels_and_of_scores():
+    codes, labels = [[0], [1], [2], [3]], [[0], [0], [1], [1]]
+    for accuracy in (theory.linear_probe_accuracy, theory.nearest_neighbour_accuracy):
+        assert accuracy(codes, labels, codes, labels) == 1.0
+    assert theory.threshold_of_scores([[1.0], [3.0], [2.0]], 0.5) == 2.0
+
+
 def test_a_threshold_on_the_training_error_raises_too_many_alarms():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((4000, 20))

@@ -861,3 +861,19 @@ def test_exercise_early_stopping():
     # η c of up to 2e-3 moves the powers by as much
     assert ratio.min() >= 1 and ratio.max() == pytest.approx(1.298, abs=2e-3)
     assert s[ratio.argmax()] == pytest.approx(1.79, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: theory.best_momentum(9.0, 1.0), "largest must be finite and at least 9; got 1"),
+        (lambda: theory.best_gradient_descent(0.0, 1.0), "smallest must be"),
+        (
+            lambda: theory.minibatch_moments([[1.0], [2.0]], [0.0, 1.0], [0.0], 0.1, 3, 1),
+            "batch_size must be from 1 to 2; got 3",
+        ),
+    ],
+)
+def test_what_has_no_meaning_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

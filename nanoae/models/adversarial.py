@@ -79,7 +79,8 @@ class AdversarialAutoencoder(Autoencoder):
     Two players share the vector of parameters. Encoder and decoder minimise the reconstruction
     loss plus λ times what it costs the encoder that codes can be told from draws of the prior;
     the discriminator minimises what it pays for telling them apart, plus ``γ/2`` times the mean
-    squared length of its slope ``∇_z a`` at the prior's draws. Both move at once. In place of the
+    squared length of its slope ``∇_z a`` at the prior's draws. Each pays ``weight_decay`` for
+    its own weights. Both move at once. In place of the
     game, ``match="mmd"`` takes a distance from N(0, I) in closed form (Tolstikhin et al. 2018;
     Rustamov 2019), and there is no discriminator.
 
@@ -224,8 +225,31 @@ class AdversarialAutoencoder(Autoencoder):
         self._loss_parts["discriminator"] = loss
         return match, match_grad_z
 
+    def _decay_weights(self) -> float:
+        """That of encoder and decoder; the discriminator pays for its own weights."""
+        penalty = super()._decay_weights()
+        if self._game is None or not self.weight_decay:
+            return penalty
+        of_discriminator = self.weight_decay * sum(
+            np.sum(self._parameters[name][0] ** 2)
+            for name in self._parameters.names
+            if name.startswith("discriminator_") and name.endswith("weight")
+        )
+        self._loss_parts["discriminator"] += of_discriminator
+        return penalty - of_discriminator
+
     def _draws(self, n_samples: int, rng: np.random.Generator) -> Array:
-        return np.asarray(self._draw(rng, n_samples), self._dtype)
+        draws = np.asarray(self._draw(rng, n_samples), self._dtype)
+        self._check_draws(draws, n_samples)
+        return draws
+
+    def _check_draws(self, draws: ArrayLike, n_samples: int) -> None:
+        shape = n_samples, self.n_components
+        if np.shape(draws) != shape:
+            raise ValueError(
+                f"prior must draw {n_samples} codes if asked for {n_samples}, in the shape "
+                f"{shape}; got {np.shape(draws)}."
+            )
 
     def objectives(self) -> dict[str, tuple[Objective, slice]]:
         if self._game is None:
@@ -235,7 +259,7 @@ class AdversarialAutoencoder(Autoencoder):
             X: Array, rng: np.random.Generator | None = None
         ) -> tuple[float, Array]:
             gradient = self.loss_and_gradient(X, rng)[1]
-            return self._loss_parts["discriminator"] + self._decay_weights(), gradient
+            return self._loss_parts["discriminator"], gradient
 
         n = sum(math.prod(shape) for shape in self.discriminator_.shapes.values())
         return {
@@ -302,12 +326,9 @@ class AdversarialAutoencoder(Autoencoder):
                 f"{k}."
             )
         if callable(self.prior):
-            draws = check_samples(
-                self.prior(np.random.default_rng(0), 3), n_features=k, name="what prior draws",
-                model=type(self).__name__,
-            )  # fmt: skip
-            if len(draws) != 3:
-                raise ValueError(f"prior must draw 3 codes if asked for 3; got {len(draws)}.")
+            draws = self.prior(np.random.default_rng(0), 3)
+            self._check_draws(draws, 3)
+            check_samples(draws, name="what prior draws")
         if self.early_stopping and self.match != "mmd":
             raise ValueError(f"early_stopping must be False {NO_BEST_EPOCH}; got True.")
 

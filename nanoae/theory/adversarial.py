@@ -10,7 +10,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
-from nanoae.validation import check_integer, check_random_state, check_real
+from nanoae.validation import check_integer, check_random_state, check_real, check_samples
 
 
 class Quadratic(NamedTuple):
@@ -112,7 +112,8 @@ def gaussian_jensen_shannon(mean: ArrayLike, covariance: ArrayLike, n_nodes: int
     mean : array-like of shape (k,)
     covariance : array-like of shape (k, k)
     n_nodes : int, default 80
-        In each dimension; k should be 1 or 2.
+        In each dimension; k should be 1 or 2, and for 2 the codes narrower than the prior along
+        both axes, or wider. With 80, to 1e-7 for k = 1.
 
     Returns
     -------
@@ -130,9 +131,13 @@ def gaussian_jensen_shannon(mean: ArrayLike, covariance: ArrayLike, n_nodes: int
     m, S = np.asarray(mean, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
     logit = gaussian_log_ratio(m, S)
     nodes, weights = gauss_hermite(n_nodes, len(m))
+    # both expectations under the narrower of the two, of which nodes of the wider would see
+    # nothing: ∫ p log(1 + q/p) is E_q r log(1 + 1/r), r = p/q, which is never above 1
     codes = m + nodes @ np.linalg.cholesky(S).T
-    loss = weights @ (np.logaddexp(0, -logit(nodes)) + np.logaddexp(0, logit(codes)))
-    return float(np.log(2) - loss / 2)
+    log_r = logit(codes) if np.linalg.det(S) < 1 else -logit(nodes)
+    bounded = np.minimum(log_r, 35)  # from there on it is 1
+    loss = np.logaddexp(0, log_r) + np.exp(bounded) * np.logaddexp(0, -bounded)
+    return float(np.log(2) - weights @ loss / 2)
 
 
 class GameGradients(NamedTuple):
@@ -371,6 +376,11 @@ def linear_adversarial_optimum(
     check_integer("n_components", n_components, 1, len(Sigma))
     eigenvalues, U = np.linalg.eigh(Sigma)
     eigenvalues, U = eigenvalues[::-1], U[:, ::-1]
+    if eigenvalues[n_components - 1] <= 1e-14 * eigenvalues[0]:
+        raise ValueError(
+            f"n_components must be at most the rank of covariance; got {n_components}, and the "
+            f"eigenvalues {eigenvalues}."
+        )
     roots, axes = np.sqrt(eigenvalues[:n_components]), U[:, :n_components]
     return LinearAdversarialOptimum(
         float(eigenvalues[n_components:].sum()), axes.T / roots[:, None], axes * roots
@@ -511,7 +521,8 @@ def energy_test(
     (True, 0.005)
     """
     check_integer("n_permutations", n_permutations, 1)
-    X, Y = np.asarray(X, dtype=np.float64), np.asarray(Y, dtype=np.float64)
+    X = check_samples(X, dtype=np.float64, model="the test")
+    Y = check_samples(Y, n_features=X.shape[1], dtype=np.float64, name="Y", model="a test with X")
     rng, n, together = check_random_state(random_state), len(X), np.vstack([X, Y])
     m = len(Y)
     distances = _distances(together, together)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.validation import check_integer, check_real, check_samples
 
 # --- Two classes -----------------------------------------------------------------------------
 
@@ -58,6 +59,7 @@ def gaussian_log_odds(
     >>> odds.weight.tolist(), odds.bias
     ([2.0, 0.0], -2.0)
     """
+    check_real("prior_1", prior_1, 0, 1, open_ends=True)
     m0, m1 = np.asarray(mean_0, float), np.asarray(mean_1, float)
     weight = np.linalg.solve(np.asarray(covariance, float), m1 - m0)
     return LogOdds(weight, float(np.log(prior_1 / (1 - prior_1)) - weight @ (m0 + m1) / 2))
@@ -183,6 +185,7 @@ class SquaredLength:
         """The threshold that a share of the scores exceeds."""
         from scipy.optimize import brentq
 
+        check_real("false_alarms", false_alarms, 0, 1, open_ends=True)
         high = self.mean
         while self.exceeds(high) > false_alarms:
             high *= 2
@@ -347,7 +350,7 @@ def threshold_of_scores(scores: ArrayLike, false_alarms: float) -> float:
     Raises
     ------
     ValueError
-        Too few scores for so small a share.
+        Too few scores for so small a share, or some that are not finite.
 
     Examples
     --------
@@ -355,7 +358,9 @@ def threshold_of_scores(scores: ArrayLike, false_alarms: float) -> float:
     >>> theory.threshold_of_scores(range(1, 100), 0.05)
     95.0
     """
-    scores = np.sort(np.asarray(scores, float))
+    scores = np.sort(np.ravel(np.asarray(scores, float)))
+    if not np.isfinite(scores).all():
+        raise ValueError("scores must be finite; got NaN or infinity among them.")
     n = len(scores)
     rank = int(np.ceil((n + 1) * (1 - false_alarms) - 1e-9))
     if not 1 <= rank <= n:
@@ -433,6 +438,7 @@ def minka_log_evidence(eigenvalues: ArrayLike, n_samples: int, n_components: int
 
     lam = np.sort(np.asarray(eigenvalues, float))[::-1]
     d, n, k = len(lam), n_samples, n_components
+    check_integer("n_components", k, 1, d - 1)
     noise = lam[k:].mean()
     i = np.arange(1, k + 1)
     log_prior = np.sum(gammaln((d - i + 1) / 2) - (d - i + 1) / 2 * np.log(np.pi)) - k * np.log(2)
@@ -479,16 +485,18 @@ def linear_probe_accuracy(
     >>> theory.linear_probe_accuracy([[0], [1], [2], [3]], [0, 0, 1, 1], [[-1], [5]], [0, 1])
     1.0
     """
-    H, new = np.asarray(codes, float), np.asarray(new_codes, float)
+    H, labels, new, new_labels = _check_task(codes, labels, new_codes, new_labels)
     mean = H.mean(axis=0)
     classes = np.unique(labels)
-    targets = (np.asarray(labels)[:, None] == classes).astype(float)
+    targets = (labels[:, None] == classes).astype(float)
     H = H - mean
+    if not H.any():
+        raise ValueError(f"codes must differ; got {len(H)} that are all {mean}.")
     gram = H.T @ H
     gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
     weight = np.linalg.solve(gram, H.T @ (targets - targets.mean(axis=0)))
     votes = (new - mean) @ weight + targets.mean(axis=0)
-    return float(np.mean(classes[votes.argmax(axis=1)] == np.asarray(new_labels)))
+    return float(np.mean(classes[votes.argmax(axis=1)] == new_labels))
 
 
 def nearest_neighbour_accuracy(
@@ -515,5 +523,20 @@ def nearest_neighbour_accuracy(
     """
     from scipy.spatial.distance import cdist
 
-    nearest = cdist(np.asarray(new_codes, float), np.asarray(codes, float)).argmin(axis=1)
-    return float(np.mean(np.asarray(labels)[nearest] == np.asarray(new_labels)))
+    H, labels, new, new_labels = _check_task(codes, labels, new_codes, new_labels)
+    return float(np.mean(labels[cdist(new, H).argmin(axis=1)] == new_labels))
+
+
+def _check_task(
+    codes: ArrayLike, labels: ArrayLike, new_codes: ArrayLike, new_labels: ArrayLike
+) -> tuple[Array, Array, Array, Array]:
+    H = check_samples(codes, name="codes", model="the classifier", dtype=np.float64)
+    new = check_samples(
+        new_codes, n_features=H.shape[1], name="new_codes", model="the classifier",
+        dtype=np.float64,
+    )  # fmt: skip
+    y, new_y = np.ravel(labels), np.ravel(new_labels)
+    for name, rows, given in (("labels", H, y), ("new_labels", new, new_y)):
+        if len(rows) != len(given):
+            raise ValueError(f"{name} must be one a code, {len(rows)}; got {len(given)}.")
+    return H, y, new, new_y

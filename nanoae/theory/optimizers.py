@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.validation import check_integer, check_real
 
 
 def momentum_factor(
@@ -111,6 +112,7 @@ def best_gradient_descent(smallest: float, largest: float) -> BestRate:
     >>> round(theory.best_gradient_descent(1.0, 99.0).rate, 4)  # (κ − 1)/(κ + 1)
     0.98
     """
+    _check_curvatures(smallest, largest)
     total = smallest + largest
     return BestRate(2 / total, 0.0, (largest - smallest) / total)
 
@@ -133,9 +135,15 @@ def best_momentum(smallest: float, largest: float) -> BestRate:
     >>> theory.best_momentum(1.0, 9.0)
     BestRate(learning_rate=0.25, momentum=0.25, rate=0.5)
     """
+    _check_curvatures(smallest, largest)
     a, b = smallest**0.5, largest**0.5
     rate = (b - a) / (b + a)
     return BestRate(4 / (a + b) ** 2, rate**2, rate)
+
+
+def _check_curvatures(smallest: float, largest: float) -> None:
+    check_real("smallest", smallest, 0, open_ends=True)
+    check_real("largest", largest, smallest)
 
 
 class Moments(NamedTuple):
@@ -200,6 +208,7 @@ def minibatch_moments(
     """
     X, y = np.asarray(X, float), np.asarray(y, float)
     n, d = X.shape
+    check_integer("batch_size", batch_size, 1, n)
     best = np.linalg.lstsq(X, y, rcond=None)[0]
     # gradient of sample i at w = best + v: A_i v + g_i
     A = 2 * X[:, :, None] * X[:, None, :]
