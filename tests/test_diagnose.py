@@ -482,6 +482,38 @@ def test_how_the_loss_adds_its_parts(a, b, verdict):
     assert ("kl_left_out_of_the_loss" in found.mistakes) == (b == 0)
 
 
+@pytest.mark.parametrize(
+    ("b", "words", "says"),
+    [(4, "reconstruction + 4 KL, if that is meant", "pass beta=4"),
+     (3.14159, "its two factors cannot be told", "needs 3 losses")],
+)  # fmt: skip
+@pytest.mark.parametrize("n_batches", [1, 2])
+def test_one_or_two_losses_do_not_tell_of_a_third_term(b, words, says, n_batches):
+    rng, batches = np.random.default_rng(10), []
+    for n in (20, 30)[:n_batches]:
+        batch = make_batch(n, 5, 20, rng)
+        kl, reconstruction = kl_right(batch), half_squared(batch)
+        loss = reconstruction + np.float32(b) * kl
+        batches.append(hand_over(batch, kl=kl, reconstruction=reconstruction, loss=loss))
+    [finding] = [f for f in diagnose_vae(batches).findings if f.about == "loss"]
+    assert (finding.verdict, finding.words, finding.consequence) == ("not recognised", words, says)
+
+
+def test_data_on_another_scale_than_the_loss_saw():
+    b = make_batch(20, 5, 12, np.random.default_rng(3))
+    reconstruction = np.sum((b["x"] - b["p"]) ** 2) / 20
+    found = diagnose_vae(x=255 * b["x"], x_hat=b["p"], reconstruction=reconstruction).findings[0]
+    assert found.verdict == "not recognised" and "x as the loss saw it" in found.consequence
+
+
+def test_what_a_function_says_of_k_is_not_the_width_of_our_own_codes():
+    kl = lambda mu, log_var: np.mean(mu**2 + np.exp(log_var) - 1 - log_var) / 2  # noqa: E731
+    assert "1/k of what it says" in diagnose_vae(kl=kl).findings[0].consequence
+    b = make_batch(20, 7, 12, np.random.default_rng(0))
+    found = diagnose_vae(kl=kl, mu=b["m"], log_var=b["v"]).findings[0]
+    assert "1/7 of what it says" in found.consequence
+
+
 def test_a_negative_kl_is_right_if_the_loss_subtracts_it():
     b = make_batch(40, 5, 20, np.random.default_rng(11))
     parts = hand_over(b, kl=-kl_right(b), reconstruction=half_squared(b))
@@ -889,6 +921,12 @@ def test_from_a_file(tmp_path, capsys):
     assert report["mistakes"] == ["kl_averaged_over_latent_dimensions"]
     assert report["effective_beta"] == pytest.approx(1 / 3)
     assert {finding["about"] for finding in report["findings"]} == {"KL", "reconstruction", "β"}
+
+
+def test_arrays_without_names_in_a_file(tmp_path, capsys):
+    np.savez(tmp_path / "run.npz", np.zeros((2, 1)))
+    assert main([str(tmp_path / "run.npz")]) == 2
+    assert "without names; write it with np.savez(path, mu=mu" in capsys.readouterr().err
 
 
 def test_several_batches_and_options_in_a_file(tmp_path, capsys):

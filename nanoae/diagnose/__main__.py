@@ -43,6 +43,10 @@ def read(path: str) -> list[dict[str, Any]]:
         raise ValueError(f"{path} cannot be read as an npz file: {error}") from None
     if not arrays:
         raise ValueError(f"{path} holds no arrays; write some with np.savez.")
+    if "arr_0" in arrays:
+        raise ValueError(
+            f"{path} holds arrays without names; write it with np.savez(path, mu=mu, …)."
+        )
     batches: dict[int, dict[str, Any]] = defaultdict(dict)
     for name, array in arrays.items():
         numbered = re.fullmatch(r"(.+?)_(\d+)", name)

@@ -288,6 +288,12 @@ def diagnose_reconstruction(
         return _finding("reconstruction", matches, numbers, setting), matches[0]
     words = "no formula of the table gives these numbers"
     hint = "hand over one number a sample; say the noise variance, or the rtol of rounded numbers"
+    x, x_hat = (max(np.ptp(batch[key]) for batch in batches) for key in ("x", "x_hat"))
+    if not 1 / 50 < (x_hat + 1e-300) / (x + 1e-300) < 50:
+        hint = (
+            f"x spans {x:.4g} and x_hat {x_hat:.4g}: hand over x as the loss saw it, divided "
+            "by 255 if that is what was done"
+        )
     count = len(numbers.values)
     return Finding("reconstruction", "not recognised", words, hint, numbers=count), None
 
@@ -343,7 +349,10 @@ def _finding(about: str, matches: Sequence[Match], numbers: Numbers, setting: Se
 
 
 def _with_numbers(text: str, setting: Setting) -> str:
-    return text.replace("1/k", f"1/{setting.k}").replace("1/d", f"1/{setting.d}")
+    for fraction, number in (("1/k", setting.k), ("1/d", setting.d)):
+        if number > 1:  # it is 1 if it is not known, too
+            text = text.replace(fraction, f"1/{number}")
+    return text
 
 
 def _one(hypothesis: Hypothesis, about: str, words: str = "") -> Finding:

@@ -208,7 +208,7 @@ def _diagnose_kl(
         return diagnose_kl(batches, setting) if _has(batches, *NEEDS["the KL"]) else None
     own, dtype = batches_of_a_function(function, setting.k if _has(batches, "mu") else None)
     tolerance = TOLERANCE[dtype] if rtol is None else rtol
-    return diagnose_kl(own, replace(setting, k=own[0]["mu"].shape[1], rtol=tolerance))
+    return diagnose_kl(own, replace(setting, rtol=tolerance))
 
 
 def _join(
