@@ -109,7 +109,7 @@ def draw(trained, z, best, js):
     right.set_xscale("log")
     right.text(1, js + 0.01, f"JS(p, q) = {js:.3f}")
     right.axhline(np.log(2), color=plot.GREY, ls=(0, (4, 3)))
-    right.text(1, np.log(2) + 0.01, "log 2: more is a mistake", color=plot.GREY)
+    right.text(1, np.log(2) + 0.01, "log 2: nothing in common", color=plot.GREY)
     right.set(xlabel="step of training", ylabel="(log 4 − loss) / 2, nats", ylim=(None, 0.76))
     right.set_title("and never report more than JS")
     right.legend(loc="lower right")

@@ -645,6 +645,13 @@ def test_whitened_pca_up_to_a_rotation_is_the_minimum(seed, d):
     for _ in range(5):  # neither term is ever below that
         other = loss_and_mismatch(*(M + 0.1 * rng.standard_normal(M.shape) for M in (A, B)))
         assert other[0] >= least - 1e-12 and other[1] >= 0
+    # where Σ is singular, more than this form: what no data see is free
+    singular = np.diag([4.0, 1.0, 0.0])
+    flat = theory.linear_adversarial_optimum(singular, 1)
+    other = flat.encoder + [[0.0, 0.0, 7.0]]
+    assert other @ singular @ other.T == pytest.approx(1.0, abs=1e-12)
+    R = np.eye(3) - flat.decoder @ other
+    verify("13.6", abs(np.trace(R @ singular @ R.T) - flat.loss), EXACT)
     if k > 1:  # a pair that is not of this form has the same loss and another mismatch
         G = np.diag(np.linspace(1, 2, k))
         error, mismatch = loss_and_mismatch(np.linalg.inv(G) @ A, B @ G)

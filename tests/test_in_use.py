@@ -623,6 +623,16 @@ def test_the_first_axis_turns_with_the_unit_of_a_column(seed):
     verify("14.8", off * gap, 1e-7)
 
 
+@pytest.mark.equation("14.8")
+def test_the_first_axis_is_one_of_two_solutions():
+    S = np.array([[1.0, 0.3], [0.3, 4.0]])  # the arctangent alone is the other
+    angle = np.arctan2(2 * S[0, 1], S[0, 0] - S[1, 1]) / 2
+    axis = np.linalg.eigh(S)[1][:, 1]
+    verify("14.8", abs(np.sin(angle) * axis[0] - np.cos(angle) * axis[1]), 1e-15)
+    other = np.arctan(2 * S[0, 1] / (S[0, 0] - S[1, 1])) / 2
+    assert abs(np.cos(other - angle)) < 1e-15
+
+
 @pytest.mark.equation("14.8a")
 @given(seed=SEEDS)
 @settings(max_examples=10)

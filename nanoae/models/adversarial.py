@@ -129,7 +129,7 @@ class AdversarialAutoencoder(Autoencoder):
     discriminator: Sequence[int] | str = anything(
         (64, 64),
         "Widths of the hidden layers, of leaky relu, of the network that tells codes from draws "
-        'of the prior. Or "quadratic": it sees the mean and covariance of the codes alone.',
+        'of the prior. Or "quadratic": it tells nothing where means and covariances agree.',
         _check_discriminator,
         'tuple of int or "quadratic"',
     )

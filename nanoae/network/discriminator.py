@@ -147,8 +147,8 @@ class Discriminator(Sequential):
     k : int
         Width of the codes.
     sizes : sequence of int, or "quadratic"
-        Widths of hidden layers of leaky relu; or a quadratic function of z, which sees no more
-        than mean and covariance, and is right where prior and codes are Gaussian (13.2c).
+        Widths of hidden layers of leaky relu; or a quadratic function of z, which tells nothing
+        where means and covariances agree, and is right where prior and codes are Gaussian (13.2c).
 
     Examples
     --------
