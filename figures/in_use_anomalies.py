@@ -113,7 +113,9 @@ def draw(curves, measured, digits, areas):
     figure, (*pair, right) = plt.subplots(1, 3, figsize=(13, 4.6), width_ratios=(1, 1, 1.5))
     colours = {"reconstruction error": plot.BLUE, "likelihood": plot.VERMILION}
     places = ((0.42, 0.2), (0.42, 0.78)), ((0.02, 0.97), (0.42, 0.74))  # of the labels
+    deviations = (VARIANCES[0] ** 0.5, NOISE**0.5)  # of the samples along the axis
     for i, (ax, place) in enumerate(zip(pair, DISPLACED, strict=True)):
+        far = DISPLACED[place][1] / deviations[i]
         for j, (score, colour) in enumerate(colours.items()):
             row = 2 * i + j
             ax.plot(ALPHAS, curves[row], color=colour)
@@ -122,7 +124,7 @@ def draw(curves, measured, digits, areas):
         ax.plot([0, 1], [0, 1], color="#999999", lw=0.8, ls=":")
         ax.set(
             xlim=(-0.02, 1), ylim=(-0.02, 1.02), xlabel="false alarms", ylabel="anomalies found",
-            title=f"Displaced {place}",
+            title=f"Displaced {far:.1f} sd {place}",
         )  # fmt: skip
     for i, (name, colour) in enumerate(DETECTORS.items()):
         right.plot(digits, areas[:, i], "o", color=colour, ms=6, label=name)

@@ -75,9 +75,10 @@ def draw(kinds):
             error = np.array([row[1] for row in rows])
             right = np.array([row[column] for row in rows])
             ax.plot(error, 100 * right, style, color=colour, ms=7 if style in "DsX" else 5, lw=1)
+        places = {32: (-10, 8), 2: (4, 6) if column == 2 else (5, -10)}  # where there is room
         for k, error, *right in kinds["PCA"]:
             ax.annotate(
-                f"{k}", (error, 100 * right[column - 2]), xytext=(4, 6),
+                f"{k}", (error, 100 * right[column - 2]), xytext=places.get(k, (4, 6)),
                 textcoords="offset points", fontsize=8, color=plot.GREY,
             )  # fmt: skip
         ax.set(xlabel="squared error of digits not seen", title=title, ylim=(10, 103))

@@ -89,7 +89,7 @@ def draw(curves, shares):
     )  # fmt: skip
     for name, text, colour, height in (
         ("training likelihood", "training", plot.GREY, 0.02),
-        ("other likelihood", "samples not seen", plot.VERMILION, 0.12),
+        ("other likelihood", "samples not seen", plot.VERMILION, -0.14),
     ):
         axes[1].plot(KS, table[name], "o-", color=colour, ms=4)
         axes[1].text(KS[-1], table[name][-1] + height, text, color=colour, ha="right", va="bottom")
