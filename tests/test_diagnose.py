@@ -510,6 +510,9 @@ def test_what_a_function_says_of_k_is_not_the_width_of_our_own_codes():
     kl = lambda mu, log_var: np.mean(mu**2 + np.exp(log_var) - 1 - log_var) / 2  # noqa: E731
     assert "1/k of what it says" in diagnose_vae(kl=kl).findings[0].consequence
     b = make_batch(20, 7, 12, np.random.default_rng(0))
+    parts = {"x": b["x"], "x_hat": b["y"], "reconstruction": half_squared(b)}
+    found = diagnose_vae(kl=kl, **parts)
+    assert found.verdict == "wrong" and found.effective_beta is None
     found = diagnose_vae(kl=kl, mu=b["m"], log_var=b["v"]).findings[0]
     assert "1/7 of what it says" in found.consequence
 

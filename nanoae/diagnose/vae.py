@@ -224,6 +224,10 @@ def _join(
     if not (kl and kl[1] and reconstruction and reconstruction[1] and add_up):
         return parts + loss, None
     sizes = [setting.size(float(len(batch["x"]))) for batch in batches]
+    # a function's own k is not known without codes; a KL that is divided by it makes no number
+    other_k = sizes[0]._replace(k=2 * sizes[0].k)
+    if not _has(batches, "mu") and kl[1].weight(other_k) != kl[1].weight(sizes[0]):
+        return parts + loss, None
     of_kl, of_reconstruction, of_beta, effective = diagnose_beta(
         (kl[0], kl[1]), (reconstruction[0], reconstruction[1]), factors, sizes
     )
