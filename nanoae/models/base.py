@@ -504,8 +504,19 @@ class BaseAutoencoder:
                     f"input_features should have length equal to the number of features, {n}; "
                     f"got {len(names)}."
                 )
-        prefix, (k,) = type(self).__name__.lower(), self.decoder_.shape_in
-        return np.array([f"{prefix}{j}" for j in range(k)], dtype=object)
+        prefix = type(self).__name__.lower()
+        return np.array([f"{prefix}{j}" for j in range(self._code_width)], dtype=object)
+
+    @property
+    def _code_width(self) -> int:
+        """Columns of what `transform` returns."""
+        return int(self.decoder_.shape_in[0])
+
+    @property
+    def _to_codes(self) -> Layer:
+        """The network from samples to these."""
+        encoder: Layer = self.encoder_
+        return encoder
 
     @property
     def layout_(self) -> Parameters:
@@ -593,8 +604,12 @@ class BaseAutoencoder:
     def reconstruct(self, X: ArrayLike) -> Any:
         """Samples after their way through the code and back; sequences as long as they were."""
         rows, sequences = self._check_samples(X), self._sequences()
-        x_hat = self._decode(self._transform(rows))
+        x_hat = self._rebuild(rows)
         return x_hat if sequences is None else sequences.like(x_hat, rows, X)
+
+    def _rebuild(self, X: Array) -> Array:
+        """Samples that are checked, rebuilt from what the model makes of them."""
+        return self._decode(self._transform(X))
 
     def interpolate(self, start: ArrayLike, end: ArrayLike, n_steps: int = 8) -> Array:
         """Decoded points of the straight line between the codes of two samples.
@@ -671,10 +686,10 @@ class BaseAutoencoder:
                 f"{type(self).__name__} has no encoder of which there were a Jacobian; "
                 "SparseAutoencoder has one."
             )
-        offset, (k,) = self._offset, self.decoder_.shape_in
+        offset, k = self._offset, self._code_width
 
         def of_block(x: Array) -> Array:
-            J = jacobian(self.encoder_, x if offset is None else x - offset, k)
+            J = jacobian(self._to_codes, x if offset is None else x - offset, k)
             return np.linalg.svd(J, compute_uv=False) if singular_values else J
 
         width = max(self._width, k * self.n_features_in_)
@@ -714,10 +729,13 @@ class BaseAutoencoder:
                 "before using it."
             )
 
-    def _check_samples(self, X: ArrayLike, *, minimum: int = 1, named: bool = True) -> Array:
+    def _check_samples(
+        self, X: ArrayLike, *, minimum: int = 1, named: bool = True, gaps: bool = False
+    ) -> Array:
         """Samples to train on (``minimum=2``), or else for the fitted model, in its dtype.
 
-        Columns of these are held against those of the fit, unless they cannot have names.
+        Columns of these are held against those of the fit, unless they cannot have names. With
+        ``gaps`` they may have NaN.
         """
         training = minimum > 1
         if not training:
@@ -727,7 +745,7 @@ class BaseAutoencoder:
         return check_samples(
             X, minimum=minimum, n_features=None if training else self.n_features_in_,
             model=type(self).__name__, dtype=None if training else self._dtype,
-            sequences=self._sequences(training),
+            sequences=self._sequences(training), gaps=gaps,
         )  # fmt: skip
 
     def _sequences(self, training: bool = False) -> Sequences | None:
@@ -816,8 +834,7 @@ class BaseAutoencoder:
         model = cls()
         model.__setstate__(state)
         with np.errstate(all="ignore"):
-            codes = model._transform(np.zeros((1, n_features)))
-            works = np.isfinite(model.inverse_transform(codes)).all()
+            works = np.isfinite(model._rebuild(np.zeros((1, n_features)))).all()
         if not (works and np.isfinite(model.parameters_).all()):
             raise ValueError("its numbers are not finite")
         for memory in state["_training_state"].get("optimizer", {}).values():
