@@ -22,6 +22,7 @@ from nanoae import (
     GaussianNoise,
     LinearAutoencoder,
     LinearVAE,
+    MaskedAutoencoder,
     MaskingNoise,
     SaltAndPepper,
     SparseAutoencoder,
@@ -687,6 +688,9 @@ MODELS = [
     ),
     ContractiveAutoencoder(3, hidden_layer_sizes=(4,), n_probes=2),
     ContractiveAutoencoder(3, hidden_layer_sizes=(4,), corruption=MaskingNoise(0.3)),
+    MaskedAutoencoder(
+        width=4, n_blocks=1, decoder_width=6, n_heads=2, mask_ratio=0.6, weight_decay=0.1
+    ),
 ]
 
 
@@ -1299,7 +1303,9 @@ def test_without_biases():
     net.initialise(rng)  # has no bias to set to 0
 
 
-@pytest.mark.parametrize("model", MODELS, ids=repr)
+@pytest.mark.parametrize(
+    "model", [m for m in MODELS if not isinstance(m, MaskedAutoencoder)], ids=repr
+)  # of that one test_masked says the same
 def test_float32_stays_float32(model):
     X = np.random.default_rng(0).random((7, 5)).astype(np.float32)
     X64, theta, _ = started(model, X.astype(np.float64))
@@ -1422,6 +1428,7 @@ def test_exercise_a_scale_layer(seed, n, d):
     Autoencoder(2, hidden_layer_sizes=(3,), max_iter=2), LinearAutoencoder(2), TiedAutoencoder(2),
     VAE(2, noise_variance="learned", max_iter=2), SparseAutoencoder(2, n_steps=2, max_iter=2),
     SparseCoding(2, max_iter=2), ContractiveAutoencoder(2, max_iter=2),
+    MaskedAutoencoder(width=4, decoder_width=4, max_iter=2),
 ], ids=lambda m: type(m).__name__)  # fmt: skip
 def test_names_of_parameters_lead_to_them(model):
     X = np.random.default_rng(0).uniform(size=(9, 4))

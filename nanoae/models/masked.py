@@ -114,13 +114,14 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
     )
     random_state: Any = seed("the initial weights, the batches, the rows to hold out, and masks")
 
-    _bound = ()
+    _bound = ("_n_missing",)  # type: ignore[assignment]
 
     def _build(  # type: ignore[override]
         self, n_features: int, dtype: DTypeLike
     ) -> None:
         self._patches = ToPatches(self._size(n_features), self.patch_size, self.n_channels)
         N, p = self._patches.shape_out
+        self._n_missing = min(max(1, round(self.mask_ratio * N)), N - 1)
         self.encoder_ = VisibleEncoder(
             N, p, self.width, n_blocks=self.n_blocks, n_heads=self.n_heads
         )
@@ -137,9 +138,6 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
         if self.shape is None:
             return (n_features // self.n_channels,)
         return tuple(self.shape)
-
-    def _n_missing(self, n_patches: int) -> int:
-        return min(max(1, round(self.mask_ratio * n_patches)), n_patches - 1)
 
     def loss_and_gradient(
         self, X: Array, rng: np.random.Generator | None = None, weights: Array | None = None
@@ -176,7 +174,7 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
         rng = check_random_state(self.random_state) if rng is None else rng
         N = self._patches.shape_out[0]
         order = rng.random((n, N)).argsort(axis=1)  # a random order of the patches
-        missing, visible = np.ones((n, N), bool), order[:, self._n_missing(N) :]
+        missing, visible = np.ones((n, N), bool), order[:, self._n_missing :]
         np.put_along_axis(missing, visible, False, axis=1)
         return missing, visible
 
@@ -254,7 +252,7 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
         that samples compare.
         """
         x = self._patches(X)
-        N, r = x.shape[1], self._n_missing(x.shape[1])
+        N, r = x.shape[1], self._n_missing
         order, x_hat = np.random.default_rng(0).permutation(N), np.empty_like(x)
         for start in range(0, N, r):
             missing = np.zeros(N, bool)
