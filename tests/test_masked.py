@@ -17,6 +17,7 @@ from theory_report import verify
 
 import nanoae
 from figures._probe import accuracy, standardised
+from figures.masked_redundancy import linear_rest
 from nanoae import MaskedAutoencoder, datasets, losses
 from nanoae.network import FillingDecoder, Parameters, ToPatches, VisibleEncoder
 from nanoae.theory import (
@@ -150,6 +151,25 @@ def excess_over_the_bound(n_features, n_missing, n_samples, n_epochs, **params):
         x_hat = model.reconstruct(unseen, missing=mask)[:, mask]
         excess.append(np.mean(np.sum((x_hat - best) ** 2, axis=1)) / n_missing)
     return np.mean(excess) / masked_bound(S, masks)
+
+
+@pytest.mark.equation("12.2")
+def test_a_network_comes_near_to_the_bound():
+    excess = excess_over_the_bound(
+        3, 1, 2000, 16, width=16, n_blocks=1, decoder_width=16, n_heads=2, learning_rate=1e-2,
+        batch_size=32,
+    )  # fmt: skip
+    verify("12.2", excess, 0.1)  # a second of training; a few per cent is what it leaves
+
+
+@pytest.mark.slow  # a minute
+@pytest.mark.equation("12.2")
+def test_a_network_comes_within_a_hundredth_of_the_bound():
+    excess = excess_over_the_bound(
+        4, 2, 20000, 60, width=32, n_blocks=1, decoder_width=32, learning_rate=5e-3,
+        batch_size=128,
+    )  # fmt: skip
+    verify("12.2", excess, 0.01)
 
 
 # --- 12.3 and 12.4: one linear map for all masks ----------------------------------------------
@@ -293,6 +313,21 @@ def test_entropy_between_two_neighbours(seed, s):
     direct = -np.sum(joint * np.log(given_both))
     # pi by a large power: its rounding adds up over 16 squarings
     verify("12.6c", abs(direct - markov_gap_entropy(P)), 1e-9)
+
+
+def test_erratum_how_little_a_patch_has_to_say():
+    X = datasets.load_digits().X[np.random.default_rng(0).permutation(1797)]
+    train, test = X[:1297], X[1297:]
+    one, many = (linear_rest(train, test, 2, share, scaled(40)) for share in (1 / 16, 12 / 16))
+    large = linear_rest(train, test, 4, 1 / 4, scaled(40))
+    # draws of ten masks or more are within a twentieth of 0.37, 0.68 and 0.56
+    assert one == pytest.approx(0.37, abs=0.05)
+    assert many == pytest.approx(0.68, abs=0.05)
+    assert large == pytest.approx(0.56, abs=0.05)
+    assert gap_variance(0.95, 1, 1) == pytest.approx(0.051, abs=5e-4)
+    assert random_gap_variance(0.95, 0.75) == pytest.approx(0.150, abs=5e-4)
+    assert random_gap_variance(0.7, 0.75) == pytest.approx(0.667, abs=5e-4)
+    assert np.log2(20) / 2 == pytest.approx(2.2, abs=0.05)
 
 
 # --- 12.7: the structure ----------------------------------------------------------------------
@@ -669,3 +704,56 @@ def test_noise_is_not_learned_and_it_says_so():
 
 
 # --- 12.9: the digits -------------------------------------------------------------------------
+
+
+# --- exercises --------------------------------------------------------------------------------
+
+
+@given(rho=st.floats(-0.99, 0.99))
+@settings(max_examples=20)
+def test_exercise_the_second_neighbour(rho):
+    assert gap_variance(rho, 1, 10**6) == pytest.approx(1 - rho**2, abs=1e-15)
+    saved = np.log2((1 - rho**2) / gap_variance(rho, 1, 1)) / 2
+    assert saved == pytest.approx(np.log2(1 + rho**2) / 2, abs=1e-12)
+    assert saved <= 0.5
+
+
+@given(seed=SEEDS, d=st.integers(2, 5))
+@settings(max_examples=20)
+def test_exercise_both_ends_of_the_ridge(seed, d):
+    _, S = centred_samples(np.random.default_rng(seed), d)
+    for i in range(d):
+        others = np.arange(d) != i
+        alone = masked_prediction(S, others).weight[0]
+        # 1 − p and p of 1e-12 move the map by a condition number times that
+        np.testing.assert_allclose(
+            zero_filled_map(S, 1 - 1e-12).weight[i, others], alone, rtol=1e-7, atol=1e-9
+        )
+        np.testing.assert_allclose(
+            zero_filled_map(S, 1e-12).weight[i, others], S[i, others] / np.diag(S)[others],
+            rtol=1e-7, atol=1e-9,
+        )  # fmt: skip
+
+
+@given(rho=st.floats(-1, 1), p=st.floats(0.05, 0.95))
+@settings(max_examples=20)
+def test_exercise_two_features(rho, p):
+    S = np.array([[1, rho], [rho, 1]])
+    everything = zero_filled_map(S, p, targets="all").weight
+    below = 1 - p**2 * rho**2
+    assert everything[0, 0] == pytest.approx((1 - p * rho**2) / below, rel=1e-9)
+    assert everything[0, 1] == pytest.approx(rho * (1 - p) / below, rel=1e-9, abs=1e-12)
+    assert zero_filled_map(S, p).weight[0, 1] == pytest.approx(rho, rel=1e-12, abs=1e-15)
+
+
+@given(seed=SEEDS, d=st.integers(2, 5))
+@settings(max_examples=20)
+def test_exercise_imputed_data_vary_too_little(seed, d):
+    rng = np.random.default_rng(seed)
+    X, S = centred_samples(rng, d)
+    v = random_mask(rng, d)
+    B, left = masked_prediction(S, v)
+    filled = X[:, v] @ B.T
+    np.testing.assert_allclose(
+        filled.T @ filled / len(X) + left, S[np.ix_(~v, ~v)], rtol=1e-9, atol=1e-9
+    )

@@ -111,6 +111,13 @@ class VisibleEncoder(Layer):
         parts = {"embedding": self.embedding, "blocks": self.blocks}
         super().__init__((n_patches, patch_width), (n_patches, width), parts=parts)
 
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Draw positions of N(0, 0.2²), which drown no patches of values in [0, 1], and all else."""
+        super().initialise(rng)
+        positions = self.embedding.layers[1]
+        assert isinstance(positions, Positions)
+        positions.vectors *= 0.2
+
     def __call__(self, x: Array, visible: Array | None = None) -> Array:
         """Vectors ``(n, v, w)`` of the patches ``visible (n, v)`` of ``x (n, N, p)``, in that
         order; without it, of all."""
