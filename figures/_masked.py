@@ -7,7 +7,7 @@ import numpy as np
 from nanoae import MaskedAutoencoder, datasets
 from nanoae import plotting as plot
 
-N_TRAIN = 1297
+N_TRAIN, N_EPOCHS = 1297, 180
 
 
 def split(seed=0):
@@ -21,12 +21,12 @@ def split(seed=0):
 def network(seed=0):
     """Half of the sixteen 2×2 patches are missing."""
     return MaskedAutoencoder(
-        (8, 8), patch_size=2, mask_ratio=0.5, width=48, decoder_width=32, batch_size=32,
+        (8, 8), patch_size=2, mask_ratio=0.5, width=32, decoder_width=32, batch_size=32,
         n_iter_no_change=None, random_state=seed,
     )  # fmt: skip
 
 
-def trained(X, n_epochs=90, seed=0, learning_rate=2e-3):
+def trained(X, n_epochs=N_EPOCHS, seed=0, learning_rate=3e-3):
     """Trained at a rate that falls to a fiftieth in the second half of the epochs."""
     model = network(seed)
     for epoch in plot.progress(range(n_epochs), "masked autoencoder"):

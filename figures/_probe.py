@@ -18,7 +18,10 @@ def accuracy(train, train_labels, test, test_labels, strength=0.1):
 
     Minimises ``strength · Σ −log p(label|features) + ½ ‖W‖²``.
     """
-    train, test = (np.c_[features, np.ones(len(features))].astype(float) for features in (train, test))
+    if len(train) < train.shape[1]:  # the best W is a sum of samples, so it has no other axes
+        axes = np.linalg.svd(train, full_matrices=False)[2].T
+        train, test = train @ axes, test @ axes
+    train, test = (np.c_[part, np.ones(len(part))].astype(float) for part in (train, test))
     classes, wanted = np.unique(train_labels, return_inverse=True)
     shape, rows = (train.shape[1], len(classes)), np.arange(len(train))
 
@@ -35,5 +38,6 @@ def accuracy(train, train_labels, test, test_labels, strength=0.1):
         value = strength * nll + (penalised**2).sum() / 2
         return value, (strength * train.T @ p + penalised).ravel()
 
-    W = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B").x.reshape(shape)
+    start, options = np.zeros(shape).ravel(), {"maxiter": 300}
+    W = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
     return float(np.mean(classes[np.argmax(test @ W, axis=1)] == test_labels))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from figures._masked import network, split, trained
+from figures._masked import N_EPOCHS, network, split, trained
 from figures._probe import accuracy, standardised
 from nanoae import plotting as plot
 from nanoae import theory
@@ -27,8 +27,16 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     train, train_labels, test, test_labels = split()
-    n_draws, labels = (2, LABELS[:2]) if args.quick else (10, LABELS)
-    features = features_of(train, test, 2 if args.quick else 180)
+    n_draws, labels, n_epochs = 10, LABELS, N_EPOCHS
+    if args.quick:
+        n_draws, labels, n_epochs = 2, LABELS[:2], 1
+        train, train_labels, test, test_labels = (
+            train[:150],
+            train_labels[:150],
+            test[:50],
+            test_labels[:50],
+        )
+    features = features_of(train, test, n_epochs)
     curves, rows = {}, []
     for name, (known, unseen) in features.items():
         found = np.array(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from figures._masked import split, trained
+from figures._masked import N_EPOCHS, split, trained
 from nanoae import plotting as plot
 from nanoae import theory
 from nanoae.network import ToPatches
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     train, _, test, labels = split()
     test, labels = (test[:60], labels[:60]) if args.quick else (test, labels)
-    model = trained(train, 2 if args.quick else 180)
+    model = trained(train, 1 if args.quick else N_EPOCHS)
     rng = np.random.default_rng(2)
     missing = rng.random((len(test), 16)).argsort(axis=1) < 8
     gone = CUT.inverse(np.repeat(missing[..., None], 4, axis=-1))  # of each pixel
@@ -74,7 +74,9 @@ def draw(original, gone, linear, filled, rows):
         for i, j in np.argwhere(mask.reshape(8, 8)):
             square = Rectangle((9 * k + j - 0.5, i - 0.5), 1, 1, color=plot.SKY, lw=0)
             axes[0].add_patch(square)
-    figure.suptitle("Missing patches (blue), and their mean squared error where filled in", fontsize=11)
+    figure.suptitle(
+        "Missing patches (blue), and their mean squared error where filled in", fontsize=11
+    )
     return figure
 
 

@@ -81,8 +81,8 @@ def draw(digits, lines):
     )  # fmt: skip
     axes.plot(SHARES[3::4], digits[4], "s", color=plot.ORANGE)
     axes.annotate(
-        "digits, 4×4 patches", (SHARES[3], digits[4][0]), xytext=(0, 10), textcoords="offset points",
-        color=plot.ORANGE, ha="center",
+        "digits, 4×4 patches", (SHARES[3], digits[4][0]), xytext=(0, 10),
+        textcoords="offset points", color=plot.ORANGE, ha="center",
     )  # fmt: skip
     axes.set(
         xlabel="part of the patches, or steps, that is missing",

@@ -2574,9 +2574,7 @@ def one_mask_of_patches_for_the_whole_batch(patch):
 def the_same_masks_at_every_step(patch):
     """A generator made anew of the same seed: each row of a batch has its mask for ever."""
     right = MaskedAutoencoder._draw_masks
-    patch.setattr(
-        MaskedAutoencoder, "_draw_masks", lambda model, n, rng: right(model, n, None)
-    )
+    patch.setattr(MaskedAutoencoder, "_draw_masks", lambda model, n, rng: right(model, n, None))
 
 
 @breaks("cut as they lie", patches_are_those_of_the_picture)
@@ -2672,8 +2670,16 @@ BLIND = [
     ("mask_multiplied_after_the_softmax", "11.7", steps_commute_with_permutations, ()),
     ("features_dealt_out_to_heads_in_turn", "11.7", steps_commute_with_permutations, ()),
     *(
-        (name, "1.7a", gradient_is_right, (MaskedAutoencoder(width=4, decoder_width=4, n_blocks=1, n_heads=2),))
-        for name in ("visible_patches_in_the_masked_loss", "one_mask_of_patches_for_the_whole_batch")
+        (
+            name,
+            "1.7a",
+            gradient_is_right,
+            (MaskedAutoencoder(width=4, decoder_width=4, n_blocks=1, n_heads=2),),
+        )
+        for name in (
+            "visible_patches_in_the_masked_loss",
+            "one_mask_of_patches_for_the_whole_batch",
+        )
     ),
 ]
 

@@ -16,7 +16,9 @@ from test_backprop import COMPLEX, complex_step, relative_error
 from theory_report import verify
 
 import nanoae
+from figures._masked import network, split, trained
 from figures._probe import accuracy, standardised
+from figures.masked_filled import by_regression
 from figures.masked_redundancy import linear_rest
 from nanoae import MaskedAutoencoder, datasets, losses
 from nanoae.network import FillingDecoder, Parameters, ToPatches, VisibleEncoder
@@ -227,7 +229,7 @@ def test_to_copy_what_is_visible_starves_the_prediction(seed, d, p):
 @pytest.mark.parametrize("seed", range(20))
 def test_a_bottleneck_that_must_tell_of_all(seed):
     rng, d, k = np.random.default_rng(seed), 5, 1
-    X, S = centred_samples(rng, d)
+    _, S = centred_samples(rng, d)
     v = np.array([True, False, True, False, True])
     root = np.linalg.cholesky(S)
     rest = {}
@@ -340,8 +342,8 @@ def networks(seed=0, dtype=float):
     encoder = VisibleEncoder(N, P, W, n_blocks=2, n_heads=2)
     decoder = FillingDecoder(N, W, 4, P, n_blocks=1, n_heads=2)
     parameters = Parameters({"encoder": encoder, "decoder": decoder}, dtype)
-    for network in (encoder, decoder):
-        network.initialise(rng)
+    encoder.initialise(rng)
+    decoder.initialise(rng)
     parameters.values += 0.1 * rng.standard_normal(parameters.values.shape)
     return encoder, decoder, parameters
 
@@ -383,8 +385,7 @@ def test_what_a_missing_patch_holds_changes_no_bit(seed):
         x_hat = decoder.forward(encoder.forward(hidden, None, visible), None, visible)
         grad_x = encoder.backward(decoder.backward(grad_y))
         results.append((x_hat, parameters.gradient.copy(), grad_x))
-    (x_hat, gradient, grad_x), others = results
-    changed = [np.count_nonzero(a != b) for a, b in zip(results[0], others, strict=True)]
+    changed = [np.count_nonzero(a != b) for a, b in zip(*results, strict=True)]
     verify("12.7a", sum(changed) + np.count_nonzero(grad_x[missing]), 0)
 
 
@@ -425,14 +426,17 @@ def test_without_positions_all_that_is_missing_is_the_same(seed, v):
     visible, missing = masks(rng, v=v)
     x = rng.standard_normal((5, N, P))
     with_them = decoder(encoder(x, visible), visible)
-    assert all(np.ptp(one[gone], axis=0).max() > 1e-6 for one, gone in zip(with_them, missing))
+    assert all(
+        np.ptp(one[gone], axis=0).max() > 1e-6
+        for one, gone in zip(with_them, missing, strict=True)
+    )
     decoder.positions.vectors.fill(0)
     x_hat = decoder(encoder(x, visible), visible)
     # every row goes through the same operations, but a product may take rows in groups
-    spread = max(np.ptp(one[gone], axis=0).max() for one, gone in zip(x_hat, missing))
+    spread = max(np.ptp(one[gone], axis=0).max() for one, gone in zip(x_hat, missing, strict=True))
     verify("12.7c", spread, 1e-13)
     loss, _ = losses.masked_squared_error(x_hat, x, missing)
-    within = [np.sum(np.var(one[gone], axis=0)) for one, gone in zip(x, missing)]
+    within = [np.sum(np.var(one[gone], axis=0)) for one, gone in zip(x, missing, strict=True)]
     assert loss >= np.mean(within) * (1 - 1e-12)
 
 
@@ -490,11 +494,9 @@ def test_patches_are_cut_out_of_the_picture():
     images = rng.standard_normal((3, 4, 6, 2))  # height, width, channels
     patches = ToPatches((4, 6), 2, 2)
     found = patches(images.reshape(3, -1))
-    place = 0
-    for i, j in itertools.product(range(2), range(3)):
+    for place, (i, j) in enumerate(itertools.product(range(2), range(3))):
         right = images[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].reshape(3, -1)
         assert np.array_equal(found[:, place], right)
-        place += 1
     assert np.array_equal(patches.inverse(found), images.reshape(3, -1))
 
 
@@ -548,9 +550,7 @@ def test_the_error_of_a_sample_is_that_of_patches_predicted_while_missing():
         x_hat[:, missing] = model.reconstruct(TABLE, missing=missing)[:, missing]
     by_hand = (x_hat - TABLE) ** 2
     assert np.array_equal(model.reconstruction_error(TABLE, per_feature=True), by_hand)
-    np.testing.assert_allclose(
-        model.reconstruction_error(TABLE), by_hand.sum(axis=1), rtol=1e-14
-    )
+    np.testing.assert_allclose(model.reconstruction_error(TABLE), by_hand.sum(axis=1), rtol=1e-14)
     assert model.score(TABLE) == pytest.approx(-by_hand.sum(axis=1).mean(), rel=1e-14)
 
 
@@ -646,9 +646,15 @@ def test_files_copies_and_checkpoints(tmp_path):
 
 def test_hyper_parameters_wait_for_the_next_fit():
     model = MaskedAutoencoder(**SMALL).fit(TABLE)
-    before = model.reconstruction_error(TABLE), model.reconstruct(TABLE, missing=[True] + [False] * 4)
+    before = (
+        model.reconstruction_error(TABLE),
+        model.reconstruct(TABLE, missing=[True] + [False] * 4),
+    )
     model.set_params(mask_ratio=0.9, width=16, n_heads=1, patch_size=5)
-    after = model.reconstruction_error(TABLE), model.reconstruct(TABLE, missing=[True] + [False] * 4)
+    after = (
+        model.reconstruction_error(TABLE),
+        model.reconstruct(TABLE, missing=[True] + [False] * 4),
+    )
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
@@ -687,7 +693,9 @@ def test_what_cannot_be_done_is_said():
     with pytest.raises(ValueError, match="row 4 has no patch that is visible"):
         model.reconstruct(X)
     X[4] = np.inf
-    with pytest.raises(ValueError, match=r"contains NaN or infinity, first at row 4, column 0 \(inf"):
+    with pytest.raises(
+        ValueError, match=r"contains NaN or infinity, first at row 4, column 0 \(inf"
+    ):
         model.reconstruct(X)
     for missing in ([1, 0, 0, 0, 0], [True, False], np.zeros((2, 5), bool)):
         with pytest.raises(ValueError, match="missing must be an array of bool, of the shape"):
@@ -704,6 +712,44 @@ def test_noise_is_not_learned_and_it_says_so():
 
 
 # --- 12.9: the digits -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained_on_digits():
+    """A minute of training, and the encoder as it was before."""
+    untrained, data = network(), split()
+    untrained.initialise(data[0])
+    return trained(data[0]), untrained, data
+
+
+@pytest.mark.slow
+@pytest.mark.equation("12.9")
+def test_missing_patches_of_digits_are_predicted_better_than_by_any_linear_map(trained_on_digits):
+    model, _, (train, _, test, _) = trained_on_digits
+    rng, errors = np.random.default_rng(1), []
+    for _ in range(3):
+        missing = rng.random((len(test), 16)).argsort(axis=1) < 8
+        gone = model._patches.inverse(np.repeat(missing[..., None], 4, axis=-1))
+        found = model.reconstruct(test, missing=missing), by_regression(train, test, gone)
+        errors.append([np.mean((x_hat - test)[gone] ** 2) for x_hat in found])
+    by_network, linear = np.mean(errors, axis=0)
+    print(f"network {by_network:.4f}, linear {linear:.4f}")
+    verify("12.9", by_network / linear, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.equation("12.9a")
+def test_mean_features_of_digits_are_better_than_those_of_the_untrained_encoder(trained_on_digits):
+    model, untrained, (train, train_labels, test, test_labels) = trained_on_digits
+
+    def probed(model):
+        features = standardised(model.transform(train), model.transform(test))
+        return accuracy(features[0], train_labels, features[1], test_labels)
+
+    before, after = probed(untrained), probed(model)
+    print(f"before training {before:.3f}, after {after:.3f}")
+    verify("12.9a", 0.91 - after, 0)
+    verify("12.9a", before + 0.02 - after, 0)
 
 
 # --- exercises --------------------------------------------------------------------------------

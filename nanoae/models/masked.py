@@ -41,8 +41,8 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
     """Transformers that fill in what is missing (He et al. 2022).
 
     Samples are cut into patches. In training, a random part of those of each sample is taken away;
-    the encoder, a transformer, is shown the others, and the decoder, a smaller one, has to say what
-    was there. Minimises ``(1/n) Σ_i (1/|M_i|) Σ_{j ∈ M_i} ‖x_ij − x̂_ij‖²``, the squared error of a
+    the encoder, a transformer, is shown the others, and the decoder, a smaller one, has to say
+    what was there. Minimises ``(1/n) Σ_i (1/|M_i|) Σ_{j ∈ M_i} ‖x_ij − x̂_ij‖²``, the squared error of a
     missing patch, on average over those of a sample.
 
     `reconstruct` fills in what is NaN. The encoder is for use elsewhere: `transform` gives the
@@ -99,22 +99,22 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
     n_heads: int = integer(4, "Of the attention; both widths must be multiples of it.", 1)
     pooling: str = choice(
         "mean",
-        "What `transform` makes of the vectors of the patches: their mean, or a row of all. It may "
-        "be set at any time.",
+        "What `transform` makes of the vectors of the patches: their mean, or a row of all. It "
+        "may be set at any time.",
         ("mean", "concatenate"),
     )
     solver: str = choice("adam", "What trains it.", ("adam", "sgd"))
     max_iter: int | None = integer(None, "Largest number of epochs (None: 200).", 1)
     tol: float | None = real(
         None,
-        "Training stops after ``n_iter_no_change`` epochs in a row in none of which the loss (with "
-        "early stopping: that of the rows held out) has fallen by more than ``tol`` times itself "
-        "(None: 1e-5).",
+        "Training stops after ``n_iter_no_change`` epochs in a row in none of which the loss "
+        "(with early stopping: that of the rows held out) has fallen by more than ``tol`` times "
+        "itself (None: 1e-5).",
         0,
     )
     random_state: Any = seed("the initial weights, the batches, the rows to hold out, and masks")
 
-    _bound = ("_n_missing",)  # type: ignore[assignment]
+    _bound = ("_n_missing",)
 
     def _build(  # type: ignore[override]
         self, n_features: int, dtype: DTypeLike
@@ -180,9 +180,7 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
 
     # --- use -------------------------------------------------------------------------------
 
-    def reconstruct(  # type: ignore[override]
-        self, X: ArrayLike, *, missing: ArrayLike | None = None
-    ) -> Array:
+    def reconstruct(self, X: ArrayLike, *, missing: ArrayLike | None = None) -> Array:
         """Samples with what is missing filled in; all else is as it was.
 
         A patch that has a NaN is predicted from those that have none; where it has numbers, they
@@ -207,7 +205,7 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
         """
         X = self._check_samples(X, gaps=True)
         unknown = np.isnan(X)
-        is_missing = self._patches(unknown).any(axis=-1)
+        is_missing = np.any(self._patches(unknown), axis=-1)
         if missing is not None:
             wanted = self._check_missing(missing, is_missing.shape)
             is_missing |= wanted

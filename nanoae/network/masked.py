@@ -112,7 +112,7 @@ class VisibleEncoder(Layer):
         super().__init__((n_patches, patch_width), (n_patches, width), parts=parts)
 
     def initialise(self, rng: np.random.Generator) -> None:
-        """Draw positions of N(0, 0.2²), which drown no patches of values in [0, 1], and all else."""
+        """Draw positions of N(0, 0.2²), which drown no patches of numbers in [0, 1]; and more."""
         super().initialise(rng)
         positions = self.embedding.layers[1]
         assert isinstance(positions, Positions)

@@ -1,4 +1,4 @@
-"""What can be known of what is missing: best predictions, for each mask and for all (chapter 12)."""
+"""What can be known of what is missing: best predictions, for each mask and for all masks."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def all_masks(n_patches: int, n_missing: int) -> Array:
     return masks
 
 
-def masked_bound(covariance: ArrayLike, masks: ArrayLike, patches: ArrayLike | None = None) -> float:
+def masked_bound(
+    covariance: ArrayLike, masks: ArrayLike, patches: ArrayLike | None = None
+) -> float:
     """The least loss of a masked autoencoder of Gaussian data, on average over masks (12.1).
 
     A sum over the features of a patch and a mean over patches that are missing, as the model's.
