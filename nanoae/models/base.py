@@ -836,7 +836,7 @@ class BaseAutoencoder:
         with np.errstate(all="ignore"):
             works = np.isfinite(model._rebuild(np.zeros((1, n_features)))).all()
         if not (works and np.isfinite(model.parameters_).all()):
-            raise ValueError("its numbers are not finite")
+            raise ValueError("its numbers are NaN or infinite, or lead to such")
         for memory in state["_training_state"].get("optimizer", {}).values():
             if np.shape(memory) not in ((), model.parameters_.shape):
                 raise ValueError("the optimizer's state does not fit")

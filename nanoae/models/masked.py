@@ -42,8 +42,8 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
 
     Samples are cut into patches. In training, a random part of those of each sample is taken away;
     the encoder, a transformer, is shown the others, and the decoder, a smaller one, has to say
-    what was there. Minimises ``(1/n) Σ_i (1/|M_i|) Σ_{j ∈ M_i} ‖x_ij − x̂_ij‖²``, the squared error of a
-    missing patch, on average over those of a sample.
+    what was there. Minimises ``(1/n) Σ_i (1/|M_i|) Σ_{j ∈ M_i} ‖x_ij − x̂_ij‖²`` (12.8), the
+    squared error of a missing patch, on average over those of a sample.
 
     `reconstruct` fills in what is NaN. The encoder is for use elsewhere: `transform` gives the
     mean of its vectors of all patches, or these side by side.

@@ -35,8 +35,8 @@ from nanoae.network.transposed import Transposed
 __all__ = [
     "ACTIVATIONS", "GRU", "LISTA", "MLP", "RNN", "Architecture", "AveragePool", "Convolution",
     "Convolutional", "Dense", "Dictionary", "Dropout", "Embedding", "FillingDecoder", "Flatten",
-    "FromImages", "FullyConnected", "LastRead", "Layer", "LayerNorm", "MaxPool", "MeanOverSteps", "OnSequences",
-    "Parameters", "Positions", "Recurrent", "Repeat", "Reshape", "SelfAttention", "SequenceLayer",
-    "Sequential", "ToImages", "ToPatches", "Transformer", "TransformerBlock", "Transposed",
-    "TransposedConvolution", "Upsample", "VisibleEncoder",
+    "FromImages", "FullyConnected", "LastRead", "Layer", "LayerNorm", "MaxPool", "MeanOverSteps",
+    "OnSequences", "Parameters", "Positions", "Recurrent", "Repeat", "Reshape", "SelfAttention",
+    "SequenceLayer", "Sequential", "ToImages", "ToPatches", "Transformer", "TransformerBlock",
+    "Transposed", "TransposedConvolution", "Upsample", "VisibleEncoder",
 ]  # fmt: skip
