@@ -99,10 +99,10 @@ def draw(curves, labels, n_train):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.8))
-    ends = sorted((whole, name) for name, (_, _, whole) in curves.items())
-    heights, last = {}, -1.0
-    for whole, name in ends:  # labels beside each other's lines, none on another
-        last = max(whole, last + 0.026)
+    ends = sorted(((whole, name) for name, (_, _, whole) in curves.items()), reverse=True)
+    heights, last = {}, 1.04
+    for whole, name in ends:  # labels beside the ends of their lines, none on another
+        last = min(whole, last - 0.03)
         heights[name] = last
     for name, (mean, spread, whole) in curves.items():
         style = "--" if name.startswith("untrained") else "-"
@@ -116,7 +116,8 @@ def draw(curves, labels, n_train):
     axes.set(
         xlabel="labels to learn from", ylabel="accuracy on 500 digits",
         xlim=(labels[0] * 0.9, n_train * 7), xticks=[*labels, n_train],
-        title="A linear probe on features: mean of draws, and their standard deviation",
+        ylim=(None, 1.02),
+        title="A linear probe on features: mean of ten draws, and their standard deviation",
     )  # fmt: skip
     axes.set_xticks([], minor=True)
     axes.set_xticklabels([*map(str, labels), str(n_train)])

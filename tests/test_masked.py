@@ -18,6 +18,7 @@ from theory_report import verify
 import nanoae
 from figures._masked import network, split, trained
 from figures._probe import accuracy, standardised
+from figures.masked_downstream import probe
 from figures.masked_filled import by_regression
 from figures.masked_redundancy import linear_rest
 from nanoae import MaskedAutoencoder, datasets, losses
@@ -739,17 +740,24 @@ def test_missing_patches_of_digits_are_predicted_better_than_by_any_linear_map(t
 
 @pytest.mark.slow
 @pytest.mark.equation("12.9a")
-def test_mean_features_of_digits_are_better_than_those_of_the_untrained_encoder(trained_on_digits):
+def test_mean_features_of_digits_after_and_before_the_training(trained_on_digits):
     model, untrained, (train, train_labels, test, test_labels) = trained_on_digits
 
     def probed(model):
         features = standardised(model.transform(train), model.transform(test))
         return accuracy(features[0], train_labels, features[1], test_labels)
 
+    def with_few_labels(model):
+        known, unseen = model.transform(train), model.transform(test)
+        draws = [probe(known, train_labels, unseen, test_labels, 10, s) for s in range(10)]
+        return np.mean(draws)
+
     before, after = probed(untrained), probed(model)
-    print(f"before training {before:.3f}, after {after:.3f}")
+    few_before, few_after = with_few_labels(untrained), with_few_labels(model)
+    print(f"before training {before:.3f} and {few_before:.3f}, after {after:.3f}, {few_after:.3f}")
     verify("12.9a", 0.91 - after, 0)
-    verify("12.9a", before + 0.02 - after, 0)
+    verify("12.9a", few_before + 0.05 - few_after, 0)
+    assert after >= before + 0.02  # by this probe; by the best of four the difference is 0.004
 
 
 # --- exercises --------------------------------------------------------------------------------
