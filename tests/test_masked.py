@@ -626,6 +626,18 @@ def test_float32_stays_float32():
     assert all(array.dtype == np.float32 for array in results)
 
 
+def test_a_memmap_in_another_dtype_gives_the_same(tmp_path):
+    model = MaskedAutoencoder(**SMALL).fit(TABLE.astype(np.float32))
+    mapped = np.memmap(tmp_path / "table", np.float64, "w+", shape=TABLE.shape, order="F")
+    mapped[...] = TABLE
+    mapped[0, 1] = np.nan
+    filled = model.reconstruct(mapped)
+    assert filled.dtype == np.float32
+    assert np.array_equal(filled, model.reconstruct(np.array(mapped)))
+    error = model.reconstruction_error(mapped[1:])
+    assert np.array_equal(error, model.reconstruction_error(TABLE[1:]))
+
+
 def test_files_copies_and_checkpoints(tmp_path):
     model = MaskedAutoencoder(**SMALL).fit(TABLE)
     model.save(tmp_path / "model.npz")

@@ -203,7 +203,7 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
         ValueError
             A sample has no patch that is visible, or ``missing`` has another shape.
         """
-        X = self._check_samples(X, gaps=True)
+        X = np.asarray(self._check_samples(X, gaps=True), self._dtype)
         unknown = np.isnan(X)
         is_missing = np.any(self._patches(unknown), axis=-1)
         if missing is not None:
@@ -274,7 +274,7 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
         ndarray of shape (n_samples,), or (n_samples, n_features) whose rows sum to that
         """
         check_bool("per_feature", per_feature)
-        X = self._check_samples(X)
+        X = np.asarray(self._check_samples(X), self._dtype)
         error_of = self._loss.per_feature if per_feature else self._loss.per_sample
         return error_of(self._rebuild(X), X)
 
