@@ -29,10 +29,10 @@ def main(argv: list[str] | None = None) -> None:
     train, train_labels, test, test_labels = split()
     n_draws, labels, n_epochs = 10, LABELS, N_EPOCHS
     if args.quick:
-        n_draws, labels, n_epochs = 2, LABELS[:2], 1
+        n_draws, labels, n_epochs = 2, LABELS[:1], 1
         train, train_labels, test, test_labels = (
-            train[:150],
-            train_labels[:150],
+            train[:100],
+            train_labels[:100],
             test[:50],
             test_labels[:50],
         )
