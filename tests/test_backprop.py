@@ -688,9 +688,6 @@ MODELS = [
     ),
     ContractiveAutoencoder(3, hidden_layer_sizes=(4,), n_probes=2),
     ContractiveAutoencoder(3, hidden_layer_sizes=(4,), corruption=MaskingNoise(0.3)),
-    MaskedAutoencoder(
-        width=4, n_blocks=1, decoder_width=6, n_heads=2, mask_ratio=0.6, weight_decay=0.1
-    ),
 ]
 
 
@@ -1303,9 +1300,7 @@ def test_without_biases():
     net.initialise(rng)  # has no bias to set to 0
 
 
-@pytest.mark.parametrize(
-    "model", [m for m in MODELS if not isinstance(m, MaskedAutoencoder)], ids=repr
-)  # of that one test_masked says the same
+@pytest.mark.parametrize("model", MODELS, ids=repr)
 def test_float32_stays_float32(model):
     X = np.random.default_rng(0).random((7, 5)).astype(np.float32)
     X64, theta, _ = started(model, X.astype(np.float64))

@@ -2669,12 +2669,6 @@ BLIND = [
     ("scores_divided_by_the_width_of_all_heads", "11.6", layer_gradient_is_right, (two_heads,)),
     ("mask_multiplied_after_the_softmax", "11.7", steps_commute_with_permutations, ()),
     ("features_dealt_out_to_heads_in_turn", "11.7", steps_commute_with_permutations, ()),
-    (
-        "visible_patches_in_the_masked_loss",
-        "1.7a",
-        gradient_is_right,
-        (MaskedAutoencoder(width=3, decoder_width=3, n_blocks=1, n_heads=1),),
-    ),
 ]
 
 

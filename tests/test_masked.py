@@ -12,7 +12,7 @@ from effort import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from test_backprop import COMPLEX, complex_step, relative_error
+from test_backprop import CENTRAL, COMPLEX, complex_step, relative_error
 from theory_report import verify
 
 import nanoae
@@ -21,7 +21,7 @@ from figures._probe import accuracy, standardised
 from figures.masked_downstream import probe
 from figures.masked_filled import by_regression
 from figures.masked_redundancy import linear_rest
-from nanoae import MaskedAutoencoder, datasets, losses
+from nanoae import MaskedAutoencoder, datasets, gradient_check, losses
 from nanoae.network import FillingDecoder, Parameters, ToPatches, VisibleEncoder
 from nanoae.theory import (
     all_masks,
@@ -508,6 +508,38 @@ SMALL = {
     "batch_size": 16, "random_state": 0,
 }  # fmt: skip
 TABLE = np.random.default_rng(0).random((30, 5))
+MODELS = [
+    MaskedAutoencoder(**SMALL, mask_ratio=0.6, weight_decay=0.1),
+    MaskedAutoencoder((2, 3), **{**SMALL, "n_blocks": 2}, n_decoder_blocks=2),
+    MaskedAutoencoder((1, 2), **SMALL, n_channels=3),
+]
+
+
+@pytest.mark.equation("1.7b")
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_gradient_by_the_complex_step(model):
+    """At two places of every parameter: twenty or forty of them, of all layers."""
+    rng = np.random.default_rng(0)
+    X, weights = model.initialise(rng.random((4, 5 if model.shape is None else 6))), rng.random(4)
+    model.parameters_[...] += 0.1 * rng.standard_normal(model.parameters_.shape)
+    theta = model.parameters_.copy()
+    gradient = model.loss_and_gradient(X, np.random.default_rng(0), weights)[1].copy()
+    model._build(X.shape[1], np.complex128)
+    for places in model.layout_.places():
+        for place in rng.permutation(places)[:2]:
+            model.layout_.values[...] = theta
+            model.layout_.values[place] += 1e-30j
+            loss = model.loss_and_gradient(X, np.random.default_rng(0), weights)[0]
+            scale = max(np.abs(gradient[places]).max(), 1e-3)
+            verify("1.7b", abs(loss.imag / 1e-30 - gradient[place]) / scale, COMPLEX)
+
+
+@pytest.mark.slow
+@pytest.mark.equation("1.7a")
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_gradient_by_central_differences_at_every_parameter(model):
+    X = np.random.default_rng(0).random((4, 5 if model.shape is None else 6))
+    verify("1.7a", gradient_check(model, X).error, CENTRAL)
 
 
 def test_gaps_of_a_table_are_filled_and_nothing_else_changes():
