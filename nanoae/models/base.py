@@ -17,7 +17,7 @@ from nanoae.arrays import Array, Moments, map_rows
 from nanoae.exceptions import ConvergenceWarning, NotFittedError
 from nanoae.losses import LOSSES, Loss
 from nanoae.models.hyperparameters import check_fields, real
-from nanoae.network import Layer, Parameters
+from nanoae.network import Architecture, Layer, Parameters
 from nanoae.network.jacobian import jacobian
 from nanoae.persistence import Checkpoint, generator, write
 from nanoae.sequences import Sequences
@@ -616,7 +616,7 @@ class BaseAutoencoder:
         return self.inverse_transform((1 - part) * first + part * last)
 
     def reconstruction_error(self, X: ArrayLike, *, per_feature: bool = False) -> Array:
-        """One value a sample: ``‖x − x̂‖²``, or −log p(x|x̂) in nats under "bernoulli".
+        """One value a sample: ``‖x − x̂‖²``, or −log p(x|x̂) in nats under the other two losses.
 
         High where the model has seen nothing like it.
 
@@ -662,7 +662,8 @@ class BaseAutoencoder:
         Raises
         ------
         TypeError
-            The model has no encoder, as `SparseCoding`, which solves for its codes.
+            The model has no encoder, as `SparseCoding`, which solves for its codes; or samples
+            are tokens.
         """
         check_bool("singular_values", singular_values)
         X = self._check_samples(X)
@@ -671,6 +672,9 @@ class BaseAutoencoder:
                 f"{type(self).__name__} has no encoder of which there were a Jacobian; "
                 "SparseAutoencoder has one."
             )
+        sequences = self._sequences()
+        if sequences is not None and sequences.n_tokens is not None:
+            raise TypeError("Codes of tokens have no Jacobian: a token cannot move by a little.")
         offset, (k,) = self._offset, self.decoder_.shape_in
 
         def of_block(x: Array) -> Array:
@@ -733,7 +737,8 @@ class BaseAutoencoder:
     def _sequences(self, training: bool = False) -> Sequences | None:
         """How sequences stand in rows, if the networks, present or to be trained, take them."""
         params = self.get_params() if training else self._fitted_params
-        return getattr(params.get("architecture"), "sequences", None)
+        architecture = params.get("architecture")
+        return architecture.sequences if isinstance(architecture, Architecture) else None
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
         """Samples to train on, if the loss is finite for all of them."""
