@@ -269,8 +269,22 @@ def test_the_mean_to_be_beaten_is_that_of_each_step_over_those_that_have_it():
     model.initialise(rows)
     null = np.nansum((rows - np.nanmean(rows, axis=0)) ** 2) / len(rows)
     assert model._null_loss() == pytest.approx(null, rel=1e-12)
+    vae = new("vae", noise_variance=0.3)
+    vae.initialise(rows)
+    n_values = np.mean(np.sum(~np.isnan(rows), axis=1))
+    right = 0.5 * (n_values * np.log(2 * np.pi * 0.3) + null / 0.3)
+    assert vae._null_loss() == pytest.approx(right, rel=1e-12)
     with pytest.warns(ConvergenceWarning, match="is no better than to answer"):
         new("gru", learning_rate=1e-9).fit(STEPS)
+
+
+@pytest.mark.parametrize("name", ["gru", "vae"])
+def test_the_mean_to_be_beaten_counts_a_weight_of_two_as_two(name):
+    twice = new(name, max_iter=1).fit([*STEPS, *STEPS[:3]])
+    weighted = new(name, max_iter=1).fit(STEPS, sample_weight=[2] * 3 + [1] * 5)
+    assert weighted._n_values == pytest.approx(twice._n_values, rel=1e-12)
+    np.testing.assert_allclose(weighted._moments.mean, twice._moments.mean, rtol=1e-12)
+    assert weighted._moments.variance == pytest.approx(twice._moments.variance, rel=1e-12)
 
 
 def test_a_sweep_over_beta_takes_sequences():
@@ -310,7 +324,7 @@ BAD = {
     "four": (np.ones((2, 2, 2, 3)), r"its sequence 0|must be 2-D"),
     "a gap at the end of one": ([np.ones((3, 3)), np.r_[np.ones((1, 3)), [[np.nan] * 3]]],
                                 "NaN in its sequence 1, first at step 1; impute"),
-    "steps of unequal length": ([[[1, 2, 3], [4]], np.ones((2, 3))], "its sequence 0 differ in len"),
+    "steps of unequal length": ([[[1, 2, 3], [4]], np.ones((2, 3))], "its sequence 0 differ in"),
     "an empty list": ([[], np.ones((2, 3))], r"sequence 0 is of the shape \(0,\)"),
     "masked": ([np.ma.masked_equal(np.ones((2, 3)), 1), np.ones((2, 3))], "has masked values"),
     "no list": ([], "must be 2-D|0 feature"),

@@ -383,8 +383,8 @@ class Convolutional(Architecture):
         check_integer("kernel", self.kernel, 1)
         if self.kernel < self.stride:
             raise ValueError(
-                f"kernel must be at least the stride, {self.stride}, or places between windows are "
-                f"not seen; got {self.kernel}."
+                f"kernel must be at least the stride, {self.stride}, or places between windows "
+                f"are not seen; got {self.kernel}."
             )
         check_bool("circular", self.circular)
         check_choice("activation", self.activation, tuple(ACTIVATIONS))
