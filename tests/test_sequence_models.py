@@ -146,6 +146,8 @@ def test_samples_come_back_in_the_form_in_which_they_were_handed_in(name):
         again = model.reconstruct(folded)
         assert again.shape == folded.shape and np.array_equal(np.isnan(again), np.isnan(folded))
         padded = again.reshape(n, -1)
+        between = model.interpolate(folded[0], folded[1], 4)
+        np.testing.assert_allclose(between, model.interpolate(X[0], X[1], 4), rtol=1e-5)
     np.testing.assert_array_equal(model.reconstruct(rows), padded)
     for x_hat, row, x in zip(back, padded, X, strict=True):
         np.testing.assert_array_equal(x_hat.ravel(), row[: x.size])

@@ -601,16 +601,20 @@ class BaseAutoencoder:
 
         Parameters
         ----------
-        start, end : array-like of shape (n_features,)
+        start, end : array-like of shape (n_features,), or a sequence each
         n_steps : int, default 8
             Points, both ends included.
 
         Returns
         -------
-        ndarray of shape (n_steps, n_features)
+        ndarray of shape (n_steps, n_features), or as `inverse_transform` has sequences
         """
         check_integer("n_steps", n_steps, 2)
         ends: Any = [start, end]
+        if all(isinstance(x, np.ndarray) and x.ndim == 2 for x in ends) and (
+            np.shape(start) == np.shape(end)
+        ):
+            ends = np.stack(ends)  # of an array of sequences, so NaN may be behind their ends
         first, last = self._transform(self._check_samples(ends, named=False))
         part = np.linspace(0, 1, n_steps, dtype=first.dtype)[:, None]
         return self.inverse_transform((1 - part) * first + part * last)
