@@ -10,7 +10,6 @@ average, that of all samples, whichever weights have come together in it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -551,7 +550,7 @@ class Loss(NamedTuple):
         Whether the data must lie in [0, 1].
     of_mean : callable
         Of the mean ``(d,)`` of the samples and their total variance: the loss of a model that
-        answers every sample with the mean.
+        answers every sample with the mean. Of tokens the mean is how often each is found, (d, V).
 
     Examples
     --------
@@ -577,6 +576,12 @@ def _bernoulli_entropy(mean: Array, variance: float) -> float:
     return float(-np.sum(p * np.log(p) + (1 - p) * np.log1p(-p)))
 
 
+def _categorical_entropy(mean: Array, variance: float) -> float:
+    there = np.broadcast_to(mean.sum(axis=-1, keepdims=True), mean.shape)  # who has this step
+    said = mean > 0
+    return float(-np.sum(mean[said] * np.log(mean[said] / there[said])))
+
+
 LOSSES = {
     "squared_error": Loss(
         squared_error,
@@ -600,7 +605,7 @@ LOSSES = {
         categorical_nll_per_feature,
         lambda logits: np.argmax(logits, axis=-1),
         False,
-        lambda mean, variance: math.inf,  # not known of the mean of what only names something
+        _categorical_entropy,
     ),
 }
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, Moments
 
 
 class Sequences(NamedTuple):
@@ -180,7 +180,25 @@ class Sequences(NamedTuple):
             return rows
         return rows.reshape(len(rows), -1, self.features_per_step)[:, : np.shape(X)[1]]
 
-    def with_means(self, rows: Array, weights: Array | None = None) -> Array:
+    def moments(self, rows: Array, weights: Array | None = None) -> Moments:
+        """Number, mean and scatter of samples, of each step over those that have it.
+
+        Of tokens, those of their indicators, ``T n_tokens`` numbers of 0 and 1: the mean is how
+        often each token stands at each step.
+        """
+        if self.n_tokens is None:
+            moments = Moments.of_nothing(rows.shape[1])
+            moments.add(self._with_means(rows, weights), weights)
+            return moments
+        moments = Moments.of_nothing(rows.shape[1] * self.n_tokens)
+        for start in range(0, len(rows), 1024):
+            part = slice(start, start + 1024)
+            indicators = rows[part, :, None] == np.arange(self.n_tokens)  # NaN is none of them
+            of_part = None if weights is None else weights[part]
+            moments.add(indicators.reshape(len(indicators), -1), of_part)
+        return moments
+
+    def _with_means(self, rows: Array, weights: Array | None) -> Array:
         """The rows with the column's mean for what is not there: so all have as many values."""
         there = ~np.isnan(rows)
         w = np.ones(len(rows)) if weights is None else weights

@@ -289,6 +289,22 @@ def test_the_mean_to_be_beaten_counts_a_weight_of_two_as_two(name):
     assert weighted._moments.variance == pytest.approx(twice._moments.variance, rel=1e-12)
 
 
+@pytest.mark.parametrize("name", ["tokens", "vae, tokens"])
+def test_and_of_tokens_how_often_each_is_found_at_a_step(name):
+    """That is the loss of the best logits that are the same for all names."""
+    model, weights = new(name), np.arange(1.0, 9.0)
+    model.fit(TOKENS, sample_weight=weights)
+    right = 0.0
+    for step in range(max(LENGTHS)):
+        there = [i for i, word in enumerate(TOKENS) if len(word) > step]
+        found = np.bincount([TOKENS[i][step] for i in there], weights[there], minlength=6)
+        share = found / found.sum()
+        right -= np.sum(found * np.log(np.where(share > 0, share, 1)))
+    assert model._null_loss() == pytest.approx(right / weights.sum(), rel=1e-12)
+    with pytest.warns(ConvergenceWarning, match="is no better than to answer"):
+        new(name, learning_rate=1e-9).fit(TOKENS)
+
+
 def test_a_sweep_over_beta_takes_sequences():
     sweep = nanoae.beta_sweep(TOKENS, [0.1, 1.0], model=new("vae, tokens"))
     assert np.isfinite(sweep.elbo).all() and sweep.models[1].beta == 1
@@ -372,7 +388,7 @@ def test_an_architecture_without_its_brackets_is_said_to_be_none():
 
 
 def test_tokens_have_no_jacobian():
-    with pytest.raises(TypeError, match="tokens have no Jacobian"):
+    with pytest.raises(TypeError, match=r"takes tokens, .* no Jacobian"):
         new("tokens").fit(TOKENS).jacobian(TOKENS)
     assert new("gru").fit(STEPS).jacobian(STEPS[:1]).shape == (1, 2, 15)
 
@@ -464,9 +480,7 @@ def test_rows_and_sequences():
     steps, there = three.steps(rows)
     assert np.array_equal(there.sum(axis=1), LENGTHS) and not np.isnan(steps).any()
     weights = np.arange(1.0, 9.0)
-    filled = three.with_means(rows, weights)
-    mean = np.average(filled, axis=0, weights=weights)
-    column = ~np.isnan(rows[:, -1])
+    mean, column = three.moments(rows, weights).mean, ~np.isnan(rows[:, -1])
     assert mean[-1] == pytest.approx(np.average(rows[column, -1], weights=weights[column]))
 
 

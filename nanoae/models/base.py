@@ -387,13 +387,13 @@ class BaseAutoencoder:
     ) -> None:
         self.n_features_in_, self._feature_names = X.shape[1], names
         self._fitted_params, self._training_state = self.get_params(), {}
-        self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
         self._n_values, sequences = X.shape[1], self._sequences(training=True)
         if sequences is None:
+            self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
             self._moments.add(X, weights)
         else:
+            self._moments = sequences.moments(X, weights)
             self._n_values = float(np.average(sequences.n_values(X), weights=weights))
-            self._moments.add(sequences.with_means(X, weights), weights)
         self._build(X.shape[1], np.float32 if X.dtype == np.float32 else np.float64)
         self._draw_weights(X, rng)
 
@@ -648,8 +648,9 @@ class BaseAutoencoder:
         """``∂h/∂x``: how the code of each sample moves when the sample does (9.2).
 
         A VAE's code is the mean μ of q(z|x). Where the encoder has a kink, the derivative is that
-        of its backward pass. It is computed in a copy of the encoder, so the model and the
-        gradients of its last training step stay as they are, and threads may share it.
+        of its backward pass, and nothing is dropped. It is computed in a copy of the encoder, so
+        the model and the gradients of its last training step stay as they are, and threads may
+        share it.
 
         Parameters
         ----------
@@ -666,8 +667,8 @@ class BaseAutoencoder:
         Raises
         ------
         TypeError
-            The model has no encoder, as `SparseCoding`, which solves for its codes; or samples
-            are tokens.
+            The model has no encoder, as `SparseCoding`, which solves for its codes; or its samples
+            are tokens, of which there are no small moves.
         """
         check_bool("singular_values", singular_values)
         X = self._check_samples(X)
@@ -678,7 +679,10 @@ class BaseAutoencoder:
             )
         sequences = self._sequences()
         if sequences is not None and sequences.n_tokens is not None:
-            raise TypeError("Codes of tokens have no Jacobian: a token cannot move by a little.")
+            raise TypeError(
+                f"this {type(self).__name__} takes tokens, of which there are no small moves and "
+                "so no Jacobian; sequences of numbers have one."
+            )
         offset, (k,) = self._offset, self.decoder_.shape_in
 
         def of_block(x: Array) -> Array:

@@ -178,11 +178,12 @@ class DeepAutoencoder(BaseAutoencoder):
 
     def _null_loss(self) -> float:
         """The loss of the best model that tells one sample from another in nothing."""
-        return self._loss.of_mean(self._moments.mean, self._moments.variance)
+        mean = self._moments.mean.reshape(self.decoder_.shape_out)  # of tokens (d, V)
+        return self._loss.of_mean(mean, self._moments.variance)
 
     def _verdict(self, monitor: Monitor) -> str:
         null = self._null_loss()
-        if not self._may_be_null and null < math.inf and self.loss_ > null - 1e-4 * abs(null):
+        if not self._may_be_null and self.loss_ > null - 1e-4 * abs(null):
             return (
                 "is no better than to answer every sample with the mean: its loss is "
                 f"{self.loss_:.6g}, that one's {null:.6g}. {self._remedy}, try another "
@@ -239,7 +240,7 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
         0.0,
         "Probability p with which training drops a hidden unit, or an entry of the code on its "
         "way into the decoder, for each sample anew; the others are divided by 1 − p (8.1). What "
-        "is trained drops nothing.",
+        "is trained drops nothing. It belongs to the networks: another p waits for the next fit.",
     )
     architecture: Architecture | None = networks(
         "Networks other than these two MLPs, in place of ``hidden_layer_sizes``, ``activation`` "

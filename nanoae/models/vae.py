@@ -112,7 +112,7 @@ class LatentGaussian(BaseAutoencoder):
         return self._split(self.encoder_(X))[0].copy()  # the means of q(z|x)
 
     def _null_loss(self) -> float:
-        distortion = self._loss.of_mean(self._moments.mean, self._moments.variance)
+        distortion = super()._null_loss()  # type: ignore[misc]
         log_variance: Any = self._log_noise_variance
         if self.noise_variance == "learned":  # the best noise for a decoder that says nothing
             log_variance = self._log_variance_of_features
@@ -388,7 +388,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
     dropout: float = probability(
         0.0,
         "Probability p with which training drops a hidden unit of either network, for each sample "
-        "anew; the others are divided by 1 − p. Codes are not dropped: they have their own noise.",
+        "anew; the others are divided by 1 − p. Codes are not dropped: they have their own noise. "
+        "Another p waits for the next fit.",
     )
 
     _drops_code = False
