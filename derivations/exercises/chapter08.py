@@ -40,7 +40,8 @@ def expected_gradients(H, W_d, p):
 
 @answer("8.3")
 def cost_of_removal(H, W_d, p):
-    """What it costs to remove each unit under dropout, once W_d is stationary.
+    """What it costs, in use, to remove each unit, once training with dropout has made W_d
+    stationary.
 
     H (n, k), W_d (d, k), p → the cost of removing each unit (k,)
     """

@@ -127,7 +127,7 @@ def _removal(H, W_d, p):
 exercise(
     "8.3",
     "the cost of removing each unit",
-    lambda rng, n, d=(5, 8), k=(2, 4): _linear(rng, n, d, k)[1:],
+    lambda rng, n=(5, 9), d=(5, 8), k=(2, 4): _linear(rng, n, d, k)[1:],
     _removal,
 )
 
