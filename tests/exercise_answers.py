@@ -487,6 +487,11 @@ def padded_loss(step_losses, lengths):
     return sum(row[:n].sum() for row, n in zip(step_losses, lengths, strict=True)) / len(lengths)
 
 
+def padded_noise(errors, lengths, n_features):
+    rows = [row[:n] for row, n in zip(errors, lengths, strict=True)]
+    return np.mean(np.concatenate(rows)) / n_features
+
+
 def complex_softmax(S):
     e = np.exp(S)
     return e / e.sum(axis=-1, keepdims=True)
@@ -584,6 +589,7 @@ ANSWERS = {
     "9.1a": penalty_gradients,
     "9.1b": lambda t, s: (curvature(np.tanh, np.arctanh)(t), curvature(sigmoid, logit)(s)),
     "9.3": lambda g, W, V: np.sum((V @ (g[:, None] * W)) ** 2),
+    "9.4": lambda probes, J: np.mean([np.linalg.norm(u @ J) ** 2 for u in probes]),
     "9.4a": lambda J: theory.probe_variance(J),
     "9.6": lambda lam, k, c: theory.tied_contractive_optimum(lam, k, c).gains[:k],
     "9.7": unit_norm_threshold,
@@ -600,6 +606,7 @@ ANSWERS = {
     "11.1a": shared_gradients,
     "11.2": gate_gradients,
     "11.3b": padded_loss,
+    "11.3c": padded_noise,
     "11.4": lambda a, x: losses.categorical_nll_per_sample(a[:, None], x[:, None].astype(float)),
     "11.4a": lambda a, x: (
         len(a) * losses.categorical_nll(a[:, None], x[:, None].astype(float))[1][:, 0]

@@ -55,6 +55,15 @@ def tied_gains(eigenvalues, k, contraction):
     raise NotImplementedError
 
 
+@answer("9.4")
+def probed_penalty(probes, jacobian):
+    """An estimate of ‖J‖² from m probes u of random signs, the rows of `probes`.
+
+    probes (m, k), jacobian (k, d) → the estimate
+    """
+    raise NotImplementedError
+
+
 @answer("9.4a")
 def probe_variance(jacobian):
     """The variance of ‖uᵀJ‖² for probes u of random signs.

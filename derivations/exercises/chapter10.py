@@ -37,7 +37,7 @@ def average_pool_backward(g, k):
 
 @answer("10.8")
 def max_pool_backward(x, g, k):
-    """∂L/∂x of max pooling over windows of k side by side.
+    """∂L/∂x of max pooling over windows of k side by side; of equal values the first wins.
 
     x (m k,), g (m,), k → ∂L/∂x (m k,)
     """

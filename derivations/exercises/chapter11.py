@@ -36,6 +36,16 @@ def padded_loss(losses, lengths):
     raise NotImplementedError
 
 
+@answer("11.3c")
+def padded_noise_variance(errors, lengths, n_features):
+    """The best noise variance of padded sequences, given ‖x − x̂‖² of every step (`errors`) of
+    `n_features` values.
+
+    errors (n, T), lengths (n,), n_features → the best σ²
+    """
+    raise NotImplementedError
+
+
 @answer("11.1a")
 def shared_gradients(delta, x, h):
     """∂L/∂W, ∂L/∂U and ∂L/∂b, a tuple, of h_t = f(W x_t + U h_{t−1} + b), h_0 = 0, from δ; rows

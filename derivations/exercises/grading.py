@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -121,13 +122,14 @@ def problems(task: Exercise) -> Iterator[Problem]:
             yield Problem(arguments, sizes, terms if isinstance(terms, tuple) else (terms,))
 
 
+@cache
 def drawn(task: Exercise) -> list[Problem]:
     """As many as leave the factors of all terms no choice."""
     some: list[Problem] = []
     for problem in problems(task):
         some.append(problem)
         rows = [sum(p.right(i).size for p in some) for i in range(len(task.names))]
-        if len(some) >= 6 and all(
+        if len(some) >= 8 and all(
             r >= 5 * len(terms) for r, terms in zip(rows, problem.terms, strict=True)
         ):
             return some
@@ -166,7 +168,7 @@ def grade(number: str, function: Callable) -> Verdict:
         answers.append(mine)
     findings = []
     for i, name in enumerate(task.names):
-        off = _shape_off([a[i] for a in answers], some, i) or _factors_off(
+        off = _shape_off(task, [a[i] for a in answers], some, i) or _factors_off(
             [np.asarray(a[i], float) for a in answers], some, i
         )
         findings.append([f"{name}: {line}" for line in off or ["right"]])
@@ -184,7 +186,19 @@ def _wrong(task: Exercise, *lines: str) -> Verdict:
     return Verdict("wrong", "\n  ".join([f"({task.number}) WRONG", *lines]))
 
 
-def _shape_off(mine: list[Any], some: list[Problem], i: int) -> list[str]:
+def _where(task: Exercise, problem: Problem, array: np.ndarray) -> str:
+    """The arguments at the first entry that is not finite."""
+    place = tuple(np.argwhere(~np.isfinite(array))[0])
+    names = inspect.signature(task.terms).parameters
+    at = [
+        f"{name} = {argument[place]:.3g}"
+        for name, argument in zip(names, problem.arguments, strict=True)
+        if np.shape(argument) == array.shape and place
+    ]
+    return f", at {', '.join(at)}" if at else ""
+
+
+def _shape_off(task: Exercise, mine: list[Any], some: list[Problem], i: int) -> list[str]:
     """Shapes first: they say more than numbers."""
     for value, problem in zip(mine, some, strict=True):
         try:
@@ -202,7 +216,7 @@ def _shape_off(mine: list[Any], some: list[Problem], i: int) -> list[str]:
                 + ("; it is transposed" if close else "")
             ]
         if not np.isfinite(array).all():
-            return ["has values that are infinite or not a number"]
+            return [f"is infinite or not a number{_where(task, problem, array)}"]
     return []
 
 
@@ -226,14 +240,19 @@ def _factors_off(mine: list[np.ndarray], some: list[Problem], i: int) -> list[st
     found = _solve(A, y)
     if found is not None:
         return _say(terms, found, right_factors)
+    explanations = []
     for words, power in _powers(some):  # a mean for a sum, or the other way round
         weights = np.concatenate(
             [np.full(m.size, power(p.sizes)) for m, p in zip(mine, some, strict=True)]
         )
+        if np.abs(right * weights - y).max() <= EXACT * np.abs(y).max():
+            return [f"all of it is {words}"]
         found = _solve(np.hstack([A, A * weights[:, None]]), y)
         if found is not None:
             plain, scaled = found[: len(terms)], found[len(terms) :]
-            return _say(terms, plain, right_factors, scaled, words)
+            explanations.append(_say(terms, plain, right_factors, scaled, words))
+    if explanations:
+        return min(explanations, key=len)
     rest = np.linalg.norm(A @ np.linalg.lstsq(A, y, rcond=None)[0] - y) / np.linalg.norm(y)
     true = [t for t, f in zip(terms, right_factors, strict=True) if f]
     return [
@@ -286,8 +305,6 @@ def _say(
         ratio = ratios[0]
         if np.abs(ratios - ratio).max() <= WITHIN and abs(ratio - 1) > WITHIN:
             return [f"all of it {_times(ratio, 1)}"]
-    if np.abs(found).max() <= WITHIN * size and np.abs(scaled - right).max() <= WITHIN * size:
-        return [f"all of it is {words}"]
     lines = []
     for term, f, s, g in zip(terms, found, scaled, right, strict=True):
         if abs(s) > WITHIN * size:

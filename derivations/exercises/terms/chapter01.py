@@ -99,6 +99,11 @@ exercise(
 )
 
 
+def _clipped(a, x):
+    p = np.clip(sigmoid(a), 1e-7, 1 - 1e-7)
+    return -x * np.log(p) - (1 - x) * np.log1p(-p)
+
+
 def _logits(rng, n, d):
     a = 3 * normal(rng, n, d)
     a[0, 0] = 1000 * (-1) ** n
@@ -114,6 +119,8 @@ exercise(
         "log(1 + e^−|a|)": (np.log1p(np.exp(-np.abs(a))), 1),
         "x a": (x * a, -1),
         "a": (a, 0),
+        "log(1 + e^x) (a and x have changed places)": (np.log1p(np.exp(x)), 0),
+        "the loss of probabilities clipped at 1e-7": (_clipped(a, x), 0),
         "x log(1 + e^−|a|)": (x * np.log1p(np.exp(-np.abs(a))), 0),
     },
 )

@@ -97,6 +97,17 @@ def _probes(jacobian):
     }
 
 
+exercise(
+    "9.4",
+    "the estimate",
+    lambda rng, m, k, d: (rng.choice([-1.0, 1.0], (m, k)), normal(rng, k, d)),
+    lambda probes, jacobian: {
+        "the mean of ‖uᵀJ‖² over the probes": (np.sum((probes @ jacobian) ** 2) / len(probes), 1),
+        "‖ū ᵀJ‖² of the mean probe": (np.sum((probes.mean(axis=0) @ jacobian) ** 2), 0),
+        "‖J‖² itself": (np.sum(jacobian**2), 0),
+        "‖uᵀJ‖² of the first probe alone": (np.sum((probes[0] @ jacobian) ** 2), 0),
+    },
+)
 exercise("9.4a", "the variance with signs", lambda rng, k, d: (normal(rng, k, d),), _probes)
 
 

@@ -117,14 +117,16 @@ exercise("10.7", "r", _stack, _field)
 
 
 def _pooled(rng, m, k):
-    return normal(rng, m * k), normal(rng, m), k
+    return rng.integers(0, 3, m * k).astype(float), normal(rng, m), k
 
 
 def _max_pool(x, g, k):
     rows = x.reshape(-1, k)
-    wins = rows == rows.max(axis=1, keepdims=True)
+    winner = np.arange(k) == rows.argmax(axis=1)[:, None]
+    all_largest = rows == rows.max(axis=1, keepdims=True)
     return {
-        "g at the largest of each window": ((g[:, None] * wins).ravel(), 1),
+        "g at the first of the largest of each window": ((g[:, None] * winner).ravel(), 1),
+        "g at all that are largest": ((g[:, None] * all_largest).ravel(), 0),
         "g everywhere": (np.repeat(g, k), 0),
         "g/k everywhere (average pooling)": (np.repeat(g / k, k), 0),
         "g at the first of each window": ((g[:, None] * (np.arange(k) == 0)).ravel(), 0),

@@ -112,6 +112,28 @@ def _sequences(losses, lengths):
 exercise("11.3b", "L", _padded, _sequences)
 
 
+def _noise(errors, lengths, n_features):
+    there = np.arange(errors.shape[1]) < lengths[:, None]
+    total = np.sum(errors * there)
+    return {
+        "Σ ‖x − x̂‖² over the steps that are there, a value": (
+            total / (there.sum() * n_features),
+            1,
+        ),
+        "the same, divided by all steps, padding counted": (total / errors.size / n_features, 0),
+        "the same over n": (total / len(errors) / n_features, 0),
+        "the same a step, not a value": (total / there.sum(), 0),
+    }
+
+
+exercise(
+    "11.3c",
+    "the best σ²",
+    lambda rng, n=(3, 6), T=(3, 6), p=(2, 5): (*_padded(rng, n, T), p),
+    _noise,
+)
+
+
 def _tokens(rng, n, V=(3, 8)):
     logits = 2 * normal(rng, n, V)
     logits[0] += 900
@@ -208,13 +230,17 @@ def _norm(rng, n, d=(3, 7)):
 def _layer_norm(x, q):
     s = x.std(axis=1, keepdims=True)
     x_hat = (x - x.mean(axis=1, keepdims=True)) / s
-    along = np.mean(q * x_hat, axis=1, keepdims=True)
+    along, d = np.mean(q * x_hat, axis=1, keepdims=True), x.shape[1]
+    less = np.sqrt((d - 1) / d)  # 1/s with d − 1 for d, over 1/s
     return {
         "q/s": (q / s, 1),
         "mean q/s": (q.mean(axis=1, keepdims=True) / s + 0 * q, -1),
         "x̂ (1/d) q·x̂/s": (x_hat * along / s, -1),
         "q": (q, 0),
         "q/s²": (q / s**2, 0),
+        "q/s with d − 1 for d": (q / s * less, 0),
+        "mean q/s with d − 1 for d": (q.mean(axis=1, keepdims=True) / s * less + 0 * q, 0),
+        "x̂ (1/d) q·x̂/s with d − 1 for d": (x_hat * along / s * less**3, 0),
         "x (1/d) q·x/s (x for x̂)": (x * np.mean(q * x, axis=1, keepdims=True) / s, 0),
     }
 
