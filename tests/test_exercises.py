@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,17 +19,16 @@ from traceability import claims, order
 from derivations.exercises import __main__ as runner
 from derivations.exercises import hunt
 from derivations.exercises.broken import BROKEN
-from derivations.exercises.grading import EXERCISES, Exercise, answer, drawn, find, grade
-from derivations.exercises.hints import claim, hint
+from derivations.exercises.grading import EXERCISES, answer, drawn, find, grade
+from derivations.exercises.hints import chapter, claim, hint
 from derivations.exercises.hunt import culprit, suspects
 from derivations.exercises.terms.chapter10 import laid_down, windows
 from derivations.exercises.terms.chapter11 import through_time
 from derivations.exercises.terms.draw import soft
-from nanoae import gradient_check, losses
+from nanoae import gradient_check
 from nanoae.diagnose.mistakes import CATALOGUE, SIGMAS, kl_formula
 from nanoae.gradient_check import RIGHT
 
-ROOT = Path(__file__).parents[1]
 find("1.1a")  # enters all
 
 
@@ -195,7 +191,7 @@ MADE = {  # mistake: exercise, answer, what must be said of it
         "1.10c", lambda n_in, n_out, gain: gain * (2 / (n_in + n_out)) ** 0.5, "there 0.577 times"
     ),
     "cross_entropy_of_saturated_probabilities": (
-        "1.4a", lambda a, x: -x * np.log(expit(a)) - (1 - x) * np.log(1 - expit(a)), "not a number, at a = -?1e.03"
+        "1.4a", lambda a, x: -x * np.log(p := expit(a)) - (1 - x) * np.log(1 - p), "at a = 1e.03"
     ),
     "cross_entropy_of_clipped_probabilities": (
         "1.4a", lambda a, x: -x * np.log(p := np.clip(expit(a), 1e-7, 1 - 1e-7))
@@ -310,7 +306,7 @@ MADE = {  # mistake: exercise, answer, what must be said of it
         "5.4", times("5.4", lambda x_hat, x, s: 1 / len(x)), "all of it is divided by n"
     ),
     "reconstruction_weighted_by_beta": (
-        "6.8", lambda D, R, d, s, beta: right("6.8")(D, 0, d, s, beta) + R + (beta - 1) * D / (2 * s),
+        "6.8", lambda D, R, d, s, beta: right("6.8")(D, R, d, s, 1) + (beta - 1) * D / (2 * s),
         "β before the wrong term",
     ),
     "loss_of_a_beta_vae_reported_as_its_elbo": (
@@ -527,3 +523,172 @@ def test_every_mistake_that_fits_an_exercise_comes_out_named(name):
     verdict = grade(number, function)
     assert verdict.state == "wrong"
     assert re.search(said, verdict.text), verdict.text
+
+
+# --- the grader says what else is wrong --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "function", "said"),
+    [
+        ("3.1", lambda W, S: "W", "is no array of real numbers, but str"),
+        ("3.1", lambda W, S: (W @ S).T, r"has the shape \(\d, \d\), should have"),
+        ("3.1", lambda W, S: right("3.1")(W, S).T, "it is transposed"),
+        ("7.8", lambda S, N: right("7.8")(S, N).T, "transpose"),
+        ("3.1", lambda W, S: None, "is None: a return is missing"),
+        ("3.1", lambda W, S: np.zeros((1, 1)) @ S, "raises ValueError: matmul"),
+        ("3.1b", lambda W, S: W @ S + 1, r"% of it is none of the terms W Σ"),
+        ("5.2a", lambda mu, v: mu, r"returns 1 array\(s\), should return"),
+        (
+            "5.2a",
+            lambda mu, v: (mu, (np.exp(v) - 1) / 2 / len(mu)),
+            "∂/∂μ: all .* by n\n.*: right",
+        ),
+        ("3.1", lambda W, S: 1e-6 + right("3.1")(W, S), "none of the terms"),
+    ],
+)
+def test_what_is_said_of_other_answers(number, function, said):
+    verdict = grade(number, function)
+    assert verdict.state == "wrong" and re.search(said, verdict.text), verdict.text
+
+
+def test_an_answer_that_changes_its_arguments_harms_nobody():
+    def in_place(W, Sigma):
+        W *= 0
+        return W
+
+    assert grade("3.1", in_place).state == "wrong"
+    assert grade("3.1", ANSWERS["3.1"]).state == "right"
+
+
+def test_there_is_no_exercise_on_a_number_that_has_none():
+    with pytest.raises(
+        ValueError, match=r"no exercise on equation '3.9'; in its chapter there are 3"
+    ):
+        answer("3.9")
+
+
+# --- in a cell, and through all stubs ----------------------------------------------------------
+
+
+def test_in_a_notebooks_cell_the_verdict_is_printed_at_once(capsys):
+    cell = """
+from derivations.exercises import answer
+
+@answer("3.1")
+def gradient(W, Sigma):
+    return -4 * W @ Sigma + 4 * W @ W.T @ W @ Sigma
+"""
+    exec(compile(cell, "cell", "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out == (
+        "(3.1) WRONG\n"
+        "  ∂L/∂W: W Wᵀ W Σ, the encoder's use, is doubled: there 4 times, should be 2\n"
+        "  ∂L/∂W: W Σ Wᵀ W, the decoder's use, is missing, should be 2\n"
+    )
+
+
+def stubs():
+    return {number: f for name in runner.CHAPTERS for number, f in runner.answers(name).items()}
+
+
+def test_there_is_a_stub_for_every_exercise_and_its_arguments_are_the_exercises():
+    assert set(stubs()) == set(EXERCISES)
+    for number, function in stubs().items():
+        names = list(inspect.signature(find(number).terms).parameters)
+        assert list(inspect.signature(function).parameters) == names
+        assert "→" in function.__doc__
+
+
+@pytest.fixture
+def solved(monkeypatch):
+    """A reader who has done all exercises but some."""
+
+    def solve(but=()):
+        def answers(name):
+            return {n: f if n in but else ANSWERS[n] for n, f in real(name).items()}
+
+        monkeypatch.setattr(runner, "answers", answers)
+
+    real = runner.answers
+    return solve
+
+
+def test_the_first_that_is_not_right_is_where_it_stops(solved, capsys):
+    solved(but=["1.2d"])
+    assert runner.main([]) == 1
+    out = capsys.readouterr().out
+    assert "7 right; next is softplus_derivative in derivations/exercises/chapter01.py" in out
+    assert "f'(a) of softplus, from the output" in out and "at (1.2d)" in out
+    assert runner.main(["2"]) == 0
+    assert "8 of 8 right" in capsys.readouterr().out
+    assert runner.main(["1.2d"]) == 1
+    assert "0 right; next is softplus_derivative" in capsys.readouterr().out
+    assert runner.main(["--list"]) == 0
+    out = capsys.readouterr().out
+    assert out.count(" right ") == len(EXERCISES) - 1 and out.count(" not written ") == 1
+
+
+def test_a_wrong_answer_is_explained(solved, capsys, monkeypatch):
+    solved()
+    real = runner.answers
+    monkeypatch.setattr(
+        runner, "answers", lambda name: {**real(name), "3.1": lambda W, Sigma: -4 * W @ Sigma}
+    )
+    assert runner.main(["3"]) == 1
+    assert "the encoder's use, is missing, should be 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", [["99"], ["3.9"], ["hunt", "99"], ["hunt", "x"], ["x"]])
+def test_what_there_is_not_is_one_sentence(wrong, capsys):
+    with pytest.raises(SystemExit) as stop:
+        runner.main(wrong)
+    assert stop.value.code == 2 and "error:" in capsys.readouterr().err
+
+
+# --- hints: the chapter's words, none of them copied -------------------------------------------
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_every_exercise_has_a_hint_that_stands_in_its_chapter(number, capsys):
+    assert runner.main([number, "--hint"]) in (0, 1)
+    shown = capsys.readouterr().out
+    text = chapter(number).read_text("utf-8")
+    first, *paragraphs, last = shown.strip().split("\n\n")
+    assert first.startswith(f"({number}) ") and claim(number) in claims()[number]
+    assert last.startswith(f"(From derivations/{chapter(number).name}")
+    assert paragraphs and f"\\tag{{{number}}}" not in shown
+    for paragraph in paragraphs:
+        assert paragraph.split("which uses it: ")[-1] in text
+
+
+def test_hints_of_exercises_on_paper_come_along():
+    assert "First $\\partial / \\partial p$ of" in hint("1.4b")
+
+
+# --- the hunt -----------------------------------------------------------------------------------
+
+
+NUMBERS = range(1, len(BROKEN) + 1)
+
+
+def test_every_broken_model_is_handed_out_once_and_in_no_order():
+    assert sorted(map(culprit, NUMBERS)) == sorted(BROKEN) == suspects()
+    assert [culprit(n) for n in NUMBERS] not in (list(BROKEN), suspects())
+
+
+@pytest.mark.many
+@pytest.mark.parametrize("number", NUMBERS)
+def test_what_is_handed_out_is_broken_and_is_mended_again(number):
+    model, X = hunt(number)
+    assert gradient_check(model, X).error > 100 * RIGHT
+    hunt(0)
+    assert gradient_check(model, X).error < RIGHT
+
+
+def test_a_hunt_is_handed_out_and_judged(capsys):
+    assert runner.main(["hunt", "7"]) == 0
+    out = capsys.readouterr().out
+    assert "gradient WRONG" in out and all(name in out for name in BROKEN)
+    assert runner.main(["hunt", "7", culprit(7)]) == 0
+    assert runner.main(["hunt", "7", culprit(8)]) == 1
+    assert capsys.readouterr().out.splitlines() == ["Yes, that is it.", "No, something else."]

@@ -201,6 +201,8 @@ def _where(task: Exercise, problem: Problem, array: np.ndarray) -> str:
 def _shape_off(task: Exercise, mine: list[Any], some: list[Problem], i: int) -> list[str]:
     """Shapes first: they say more than numbers."""
     for value, problem in zip(mine, some, strict=True):
+        if value is None:
+            return ["is None: a return is missing"]
         try:
             array = np.asarray(value, float)
         except (TypeError, ValueError):
