@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,9 +37,9 @@ def test_its_trained_models_lie_on_the_curve_that_it_draws(data):
         optimum = theory.linear_vae_optimum(
             eigenvalues, beta_explorer.N_COMPONENTS, beta, beta_explorer.NOISE_VARIANCE
         )
-        # training stops at a relative tolerance of 1e-5
-        assert rate == pytest.approx(optimum.rate, rel=1e-3)
-        assert distortion == pytest.approx(optimum.distortion, rel=1e-3)
+        # training stops at a relative tolerance of 1e-5 of the loss; the page has three decimals
+        assert rate == pytest.approx(optimum.rate, rel=1e-3, abs=6e-4)
+        assert distortion == pytest.approx(optimum.distortion, rel=1e-3, abs=6e-5)
     assert data["eigenvalues"] == pytest.approx(eigenvalues, rel=1e-4, abs=1e-12)
 
 
@@ -54,14 +55,17 @@ def test_what_it_shows_is_the_linear_vae_at_its_optimum():
     assert beta_explorer.samples(pca, np.eye(k), theta) - pca.mean == pytest.approx(W.T)
 
 
-@pytest.mark.parametrize("position", [0, 78, 150, 200])
+@pytest.mark.parametrize("position", [78, 200])
 def test_in_a_browser(position, data, tmp_path):
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip("no Chromium is installed")
     move = (
         f'<script>element("beta").value = {position};'
-        'element("beta").dispatchEvent(new Event("input"));</script>'
+        'element("beta").dispatchEvent(new Event("input"));'
+        'for (const id of ["digits", "samples"]) {'
+        '  const c = element(id), p = c.getContext("2d").getImageData(0, 0, c.width, c.height);'
+        '  c.dataset.grey = p.data.filter((_, i) => i % 4 === 0).join(" "); }</script>'
     )
     page = tmp_path / "page.html"
     page.write_text(PAGE.read_text("utf-8").replace("</body>", f"{move}</body>"), "utf-8")
@@ -80,5 +84,23 @@ def test_in_a_browser(position, data, tmp_path):
     assert float(shown["rate"]) == pytest.approx(optimum.rate, abs=0.006)  # two decimals
     assert float(shown["distortion"]) == pytest.approx(optimum.distortion, abs=0.0006)
     assert shown["active"] == f"{optimum.active.sum()} of {len(data['axes'])}"
-    assert done.stdout.count("<rect") == len(data["axes"])
-    assert done.stdout.count("<circle") == len(data["trained"]) + 1
+    assert len(re.findall(r'<rect x="[\d.]+"', done.stdout)) == len(data["axes"])
+    assert len(re.findall(r'<circle cx="[\d.]+"', done.stdout)) == len(data["trained"]) + 1
+    pca = SimpleNamespace(
+        components=np.array(data["axes"]).T,
+        eigenvalues=np.array(data["eigenvalues"]),
+        mean=np.array(data["mean"]),
+    )
+    X, theta = np.array(data["originals"]), beta * data["noiseVariance"]
+    kept = beta_explorer.reconstructions(pca, X, theta)
+    drawn = beta_explorer.samples(pca, np.array(data["noise"]), theta)
+    for name, pictures in (("digits", [*X, *kept]), ("samples", drawn)):
+        grey = np.array(
+            re.search(rf'id="{name}"[^>]*data-grey="([\d ]+)"', done.stdout)[1].split()
+        )
+        across = len(pictures) // 2
+        grey = grey.astype(int).reshape(17, 9 * across - 1)
+        for i, picture in enumerate(pictures):
+            top, left = 9 * (i // across), 9 * (i % across)
+            tile = grey[top : top + 8, left : left + 8].ravel()
+            assert np.abs(tile - 255 * (1 - np.clip(picture, 0, 1))).max() <= 0.51
