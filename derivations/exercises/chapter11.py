@@ -1,6 +1,8 @@
 """Chapter 11, sequences: in order of difficulty.
 
-Replace each ``raise NotImplementedError``, then run ``python -m derivations.exercises``.
+Replace each ``raise NotImplementedError``, then run ``python -m derivations.exercises`` in the
+folder of the project. Rows are samples where there are several. Sizes such as n and k are others
+in every problem, so take them from the arguments.
 """
 
 import numpy as np  # noqa: F401  for your answers

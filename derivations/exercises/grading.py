@@ -160,7 +160,7 @@ def grade(number: str, function: Callable) -> Verdict:
         except NotImplementedError:
             return Verdict("not written", f"({task.number}) not yet written")
         except Exception as error:  # whatever it is, it is the reader's to see
-            return _wrong(task, f"raises {type(error).__name__}: {error}")
+            return _wrong(task, f"raises {type(error).__name__}: {error}", _shapes(task, problem))
         mine = mine if isinstance(mine, tuple) else (mine,)
         if len(mine) != len(task.names):
             names = ", ".join(task.names)
@@ -184,6 +184,16 @@ def _copy(argument: Any) -> Any:
 
 def _wrong(task: Exercise, *lines: str) -> Verdict:
     return Verdict("wrong", "\n  ".join([f"({task.number}) WRONG", *lines]))
+
+
+def _shapes(task: Exercise, problem: Problem) -> str:
+    """What the arguments of a problem look like."""
+    names = inspect.signature(task.terms).parameters
+    shown = [
+        f"{name} {np.shape(a)}" if np.ndim(a) else f"{name} = {a:.3g}"
+        for name, a in zip(names, problem.arguments, strict=True)
+    ]
+    return f"here the arguments are {', '.join(shown)}"
 
 
 def _where(task: Exercise, problem: Problem, array: np.ndarray) -> str:
@@ -247,8 +257,11 @@ def _factors_off(mine: list[np.ndarray], some: list[Problem], i: int) -> list[st
         weights = np.concatenate(
             [np.full(m.size, power(p.sizes)) for m, p in zip(mine, some, strict=True)]
         )
-        if np.abs(right * weights - y).max() <= EXACT * np.abs(y).max():
-            return [f"all of it is {words}"]
+        whole = right * weights
+        ratio = whole @ y / (whole @ whole or 1)
+        if np.abs(ratio * whole - y).max() <= EXACT * np.abs(y).max():
+            also = "" if abs(ratio - 1) <= WITHIN else f", and {_times(ratio, 1)}"
+            return [f"all of it is {words}{also}"]
         found = _solve(np.hstack([A, A * weights[:, None]]), y)
         if found is not None:
             plain, scaled = found[: len(terms)], found[len(terms) :]

@@ -24,14 +24,14 @@ def claim(number: str) -> str:
 
 
 def hint(number: str) -> str:
-    """What stands before the equation, from the one before it on, and hints of exercises on it."""
+    """What leads to the equation, and the hints of exercises on paper that ask about it."""
     text = _read(number)
     before = text[: text.index(f'<a id="{number}"></a>**')]
     parts = re.split(r"\n#+ .*\n|\$\$[^$]*\\tag\{.*?\}[^$]*\$\$\n", before)
     lead = next((part.strip() for part in reversed(parts) if len(part.split()) > 15), "")
     lead = re.sub(r'^<a id=".*?"></a>\*\*.*$', "", lead, flags=re.MULTILINE).strip()
     hints = [
-        f"To exercise {which} of the chapter, which uses it: {help_}"
+        f"To exercise {which} of the chapter, on paper: {help_}"
         for which, help_ in paper_hints(text, number)
     ]
     place = f"derivations/{chapter(number).name}, at ({number})"
@@ -39,15 +39,19 @@ def hint(number: str) -> str:
 
 
 def paper_hints(text: str, number: str) -> list[tuple[str, str]]:
-    """Number and hint of each exercise on paper that mentions an equation."""
+    """Number and hint of each exercise on paper that asks about an equation."""
     _, _, exercises = text.partition("\n## Exercises\n")
     found = re.findall(
         r"^\*\*(\d+)\.(.*?)(?=^\*\*\d+\.|^## |\Z)", exercises, re.MULTILINE | re.DOTALL
     )
-    return [
-        (which, re.split(r"<summary>Hint</summary>|</details>", body)[1].strip())
+    parts = [
+        (which, *re.split(r"<summary>Hint</summary>|</details>", body)[:2])
         for which, body in found
-        if f"({number})" in body
+    ]
+    return [
+        (which, help_.strip())
+        for which, question, help_ in parts
+        if f"({number})" in question + help_  # the solution may use much else
     ]
 
 

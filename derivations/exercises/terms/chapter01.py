@@ -54,6 +54,7 @@ exercise(
         "1": (np.ones_like(y), 1),
         "y²": (y**2, -1),
         "y": (y, 0),
+        "tanh(y)² (tanh taken of its own output)": (np.tanh(y) ** 2, 0),
     },
 )
 exercise(
