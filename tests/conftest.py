@@ -40,6 +40,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.mine = Mine()
     if config.getoption("--mine"):  # before any test imports them
+        if config.getoption("numprocesses", None):
+            raise pytest.UsageError("--mine counts calls in one process: leave out -n.")
         config.mine.put_in_place(config.getoption("--mine"))
         settings.load_profile("mine")
     config.addinivalue_line("markers", "equation(number): checks a numbered claim of the text")
@@ -55,7 +57,7 @@ def pytest_ignore_collect(collection_path, config):
     """Of one equation, only the files that have tests of it: the others take long to read."""
     wanted = _wanted(config)
     if wanted in claims() and collection_path.match("test_*.py"):
-        return f'equation("{wanted}")' not in collection_path.read_text("utf-8") or None
+        return f'"{wanted}"' not in collection_path.read_text("utf-8") or None
     return None
 
 

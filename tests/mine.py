@@ -71,6 +71,7 @@ class Mine:
         return called + (off or ["no claim that was tried fails with yours"])
 
 
+@functools.cache
 def modules() -> list[ModuleType]:
     """The package and all that is in it, but what draws."""
     return [nanoae] + [

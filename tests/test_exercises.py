@@ -6,6 +6,7 @@ the grader: every mistake of the catalogues that an exercise can have must come 
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import re
 
@@ -18,11 +19,11 @@ from test_known_mistakes import MISTAKES
 from traceability import claims, order
 
 from derivations.exercises import __main__ as runner
-from derivations.exercises import hunt
+from derivations.exercises import hunt, hunting
 from derivations.exercises.broken import BROKEN
 from derivations.exercises.grading import EXERCISES, answer, drawn, find, grade
 from derivations.exercises.hints import chapter, claim, hint
-from derivations.exercises.hunt import culprit, suspects
+from derivations.exercises.hunting import culprit, suspects
 from derivations.exercises.terms.chapter10 import laid_down, windows
 from derivations.exercises.terms.chapter11 import through_time
 from derivations.exercises.terms.draw import soft
@@ -685,6 +686,10 @@ def test_what_is_handed_out_is_broken_and_is_mended_again(number):
     mended = started(model, X)[2]
     assert np.abs(broken - mended).max() > 0.001 * np.abs(mended).max()
     assert np.array_equal(mended, started(BROKEN[culprit(number)][0], X)[2])
+
+
+def test_the_example_of_a_hunt_runs():
+    assert doctest.testmod(hunting) == (0, 6)
 
 
 def test_a_hunt_is_handed_out_and_judged(capsys):

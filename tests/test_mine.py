@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import conftest
 import numpy as np
 import pytest
 from mine import Mine, modules, replace
 from theory_report import Record
-from traceability import citations
+from traceability import citations, marks
 
 import nanoae
 from nanoae import losses
@@ -99,6 +100,25 @@ def test_a_name_that_the_package_has_not_is_one_sentence(text, said, put_in_plac
 def test_a_file_that_is_not_there_is_one_sentence():
     with pytest.raises(pytest.UsageError, match=r"must be a file of yours; there is no 'none.py'"):
         Mine().put_in_place("none.py")
+
+
+def test_of_one_equation_only_files_without_it_are_left_unread():
+    """They are told by their text, which takes no time: it has to find every mark."""
+    config = SimpleNamespace(getoption={"--equation": "3.1"}.__getitem__)
+    tests = ROOT / "tests"
+    assert not conftest.pytest_ignore_collect(tests / "test_tied.py", config)
+    assert conftest.pytest_ignore_collect(tests / "test_beta.py", config)
+    for number, file, _, _ in marks():
+        assert f'"{number}"' in (ROOT / file).read_text("utf-8")
+
+
+@pytest.mark.parametrize(("calls", "status"), [({"f": 1}, 0), ({"f": 1, "g": 0}, 1), ({}, 0)])
+def test_what_was_never_called_has_not_passed(calls, status):
+    session = SimpleNamespace(
+        config=SimpleNamespace(mine=SimpleNamespace(calls=calls)), exitstatus=0
+    )
+    conftest.pytest_sessionfinish(session)
+    assert session.exitstatus == status
 
 
 def test_the_end_of_a_run_says_what_failed():

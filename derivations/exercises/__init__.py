@@ -11,6 +11,6 @@ at the first that is not right. The same in a notebook's cell::
 """
 
 from derivations.exercises.grading import answer
-from derivations.exercises.hunt import hunt
+from derivations.exercises.hunting import hunt
 
 __all__ = ["answer", "hunt"]

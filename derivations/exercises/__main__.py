@@ -14,7 +14,7 @@ from pathlib import Path
 
 from derivations.exercises.grading import find, grade
 from derivations.exercises.hints import chapter, hint
-from derivations.exercises.hunt import culprit, hunt, suspects
+from derivations.exercises.hunting import culprit, hunt, suspects
 from nanoae import gradient_check
 
 FOLDER = Path(__file__).parent
