@@ -9,6 +9,7 @@ import argparse
 import importlib
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def _go_through(which: list[str], wants_hint: bool, wants_list: bool) -> int:
         line = inspect.getsourcelines(function)[1]
         print(f"{done} right; next is {function.__name__} in {_where(function)}, line {line}:\n")
         if verdict.state == "not written":
-            print(f"  ({number}) {inspect.getdoc(function)}\n")
+            print(textwrap.indent(f"({number}) {inspect.getdoc(function)}\n", "  "))
         else:
             print(f"{verdict}\n")
         print(f"The text: derivations/{chapter(number).name}, at ({number}). A hint: --hint.")
