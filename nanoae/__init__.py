@@ -7,6 +7,7 @@ from nanoae.exceptions import ConvergenceWarning, NotFittedError, TrainingDiverg
 from nanoae.gradient_check import gradient_check
 from nanoae.models import (
     VAE,
+    AdversarialAutoencoder,
     Autoencoder,
     ContractiveAutoencoder,
     LearnedISTA,
@@ -36,6 +37,7 @@ __all__ = [
     "Convolutional",
     "Recurrent",
     "Transformer",
+    "AdversarialAutoencoder",
     "load",
     "beta_sweep",
     "gradient_check",

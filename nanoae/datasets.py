@@ -186,6 +186,62 @@ def load_names() -> Names:
 # --- Files --------------------------------------------------------------------------------
 
 
+class Economy(NamedTuple):
+    """A table of the United States' economy: changes `X` (202, 10), `names` and `quarters`.
+
+    Examples
+    --------
+    >>> from nanoae import datasets
+    >>> economy = datasets.load_economy()
+    >>> economy.names[:3], economy.quarters[:2].tolist()
+    (['realgdp', 'realcons', 'realinv'], [1959.25, 1959.5])
+    """
+
+    X: NDArray[np.float64]
+    names: list[str]
+    quarters: NDArray[np.float64]
+
+
+def load_economy() -> Economy:
+    """Load the bundled quarterly changes of ten economic series, United States, 1959 to 2009.
+
+    What grows by a factor is given as growth, in percent a year (400 times the change of the
+    logarithm); the two rates, `tbilrate` and `unemp`, as differences in percentage points.
+
+    Returns
+    -------
+    Economy
+        A named tuple: `X`, float64 of shape (202, 10); `names` of its columns; `quarters`,
+        float64 of shape (202,), 1959.25 for the second quarter of 1959.
+
+    References
+    ----------
+    FRED, Federal Reserve Bank of St. Louis, and the Bureau of Labor Statistics, 2009, as compiled
+    in statsmodels' data set "macrodata" (public domain); nanoae/data/README.md has the columns.
+
+    Examples
+    --------
+    Investment varies most, by far:
+
+    >>> from nanoae import datasets
+    >>> X, names, quarters = datasets.load_economy()
+    >>> X.shape, dict(zip(names, X.std(axis=0).round(1).tolist()))["realinv"]
+    ((202, 10), 18.7)
+    """
+    path = Path(__file__).parent / "data" / "economy.csv"
+    names = path.read_text("utf-8").splitlines()[0].split(",")
+    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    year, quarter, *levels = table.T
+    changes = [
+        np.diff(level) if name in ("tbilrate", "unemp") else 400 * np.diff(np.log(level))
+        for name, level in zip(names[2:], levels, strict=True)
+    ]
+    return Economy(np.column_stack(changes), names[2:], (year + (quarter - 1) / 4)[1:])
+
+
+# --- Files --------------------------------------------------------------------------------
+
+
 class Labelled(NamedTuple):
     """Samples `X` (n, d) of a table, and the `labels` (n,) in one of its columns.
 
@@ -947,7 +1003,7 @@ def make_sprites(
 
     Its middle may be anywhere, between pixels too, as long as all of it is in the image. Half its
     width is uniform in [side/8, side/4]. A pixel's value falls from 1 to 0 across the edge, over
-    the width of a pixel: so images change smoothly with what they show, and are fixed by four
+    the width of a pixel: so images change smoothly with what they show, and are fixed by three
     numbers and a kind, whatever their side.
 
     Parameters

@@ -10,8 +10,7 @@ average, that of all samples, whichever weights have come together in it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -402,6 +401,139 @@ def categorical_nll_per_feature(logits: Array, x: Array) -> Array:
     return np.log(np.exp(shifted).sum(axis=-1)) - of_token
 
 
+def discriminator_loss(
+    logits_prior: Array, logits_codes: Array, weights: Array | None = None
+) -> tuple[float, Array, Array]:
+    """What a discriminator pays: ``E_p softplus(−a) + E_q softplus(a)``, in nats.
+
+    Minus the log-probability that it gives to the truth, with ``σ(a)`` for that of "drawn from the
+    prior": 2 log 2 if it cannot tell.
+
+    Parameters
+    ----------
+    logits_prior, logits_codes : ndarray of shape (m,) and (n,)
+        Its logits ``a`` of draws from the prior p, and of codes, which are draws from q.
+    weights : ndarray of shape (n,), optional
+        Of the codes.
+
+    Returns
+    -------
+    loss : float
+    grad_logits_prior, grad_logits_codes : ndarray of shape (m,) and (n,)
+        ``(σ(a) − 1)/m`` and ``σ(a)/n`` (13.1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> loss, of_prior, of_codes = losses.discriminator_loss(np.zeros(1), np.zeros(1))
+    >>> round(float(loss), 4), of_prior.tolist(), of_codes.tolist()
+    (1.3863, [-0.5], [0.5])
+    """
+    fooled_by_prior, grad_prior = non_saturating_loss(logits_prior)
+    fooled_by_codes, grad_codes = saturating_loss(logits_codes, weights)
+    return fooled_by_prior - fooled_by_codes, grad_prior, -grad_codes
+
+
+def saturating_loss(logits: Array, weights: Array | None = None) -> tuple[float, Array]:
+    """Minus what the discriminator pays for codes: ``−E_q softplus(a)``.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n,)
+    weights : ndarray of shape (n,), optional
+
+    Returns
+    -------
+    loss : float
+    grad_logits : ndarray of shape (n,)
+        ``−σ(a)/n`` (13.1a): nothing, where the discriminator is sure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> loss, grad_logits = losses.saturating_loss(np.array([-800.0, 0.0]))
+    >>> round(float(loss), 4), grad_logits.tolist()
+    (-0.3466, [-0.0, -0.25])
+    """
+    w = 1 / len(logits) if weights is None else weights / len(logits)
+    return -np.sum(w * softplus(logits.copy())), -w * sigmoid(logits.copy())
+
+
+def non_saturating_loss(logits: Array, weights: Array | None = None) -> tuple[float, Array]:
+    """What a discriminator would pay, were these draws from the prior: ``E_q softplus(−a)``.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n,)
+    weights : ndarray of shape (n,), optional
+
+    Returns
+    -------
+    loss : float
+    grad_logits : ndarray of shape (n,)
+        ``(σ(a) − 1)/n`` (13.1b): most, where the discriminator is sure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> loss, grad_logits = losses.non_saturating_loss(np.array([-800.0, 0.0]))
+    >>> round(float(loss), 4), grad_logits.tolist()
+    (400.3466, [-0.5, -0.25])
+    """
+    w = 1 / len(logits) if weights is None else weights / len(logits)
+    return np.sum(w * softplus(-logits)), w * -sigmoid(-logits)
+
+
+def mmd_to_normal(
+    z: Array, etas: Sequence[float], weights: Array | None = None
+) -> tuple[float, Array]:
+    """Squared MMD between rows and N(0, I) itself, from which nothing is drawn (13.7a), (13.7b).
+
+    The kernel is the mean over η of ``exp(−‖x − y‖²/2η)``. For each, ``(1/n²) Σ_rs k(z_r, z_s) −
+    (2/n) Σ_r c e^(−‖z_r‖²/2(1 + η)) + (1 + 2/η)^(−k/2)`` with ``c = (η/(1 + η))^(k/2)``.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, k)
+    etas : sequence of float
+    weights : ndarray of shape (n,), optional
+        Here their own mean over the batch is taken for 1: a distribution has the mass 1.
+
+    Returns
+    -------
+    mmd : float
+        Never negative.
+    grad_z : ndarray of shape (n, k)
+
+    Examples
+    --------
+    A code at the prior's centre is pushed nowhere, others are pulled towards it:
+
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> losses.mmd_to_normal(np.array([[0.0]]), [1.0])[1].tolist()
+    [[0.0]]
+    >>> mmd, grad_z = losses.mmd_to_normal(np.array([[2.0]]), [1.0])
+    >>> round(float(mmd), 4), grad_z.round(4).tolist()  # downhill is inward
+    (1.0571, [[0.5203]])
+    """
+    n, k = z.shape
+    w = np.full(n, 1 / n, z.dtype) if weights is None else weights / weights.sum()
+    squares = np.sum(z * z, axis=1)
+    distances = squares[:, None] + squares - 2 * (z @ z.T)
+    mmd, grad_z = 0.0, np.zeros_like(z)
+    for eta in etas:
+        kernel = np.exp(distances / (-2 * eta)) * w
+        to_prior = (eta / (1 + eta)) ** (k / 2) * np.exp(squares / (-2 * (1 + eta)))
+        mmd += w @ kernel.sum(axis=1) - 2 * (w @ to_prior) + (1 + 2 / eta) ** (-k / 2)
+        apart = z * kernel.sum(axis=1)[:, None] - kernel @ z  # Σ_s w_s k(z_r, z_s) (z_r − z_s)
+        grad_z += (2 / (1 + eta)) * to_prior[:, None] * z - (2 / eta) * apart
+    return mmd / len(etas), w[:, None] * grad_z / len(etas)
+
+
 class Loss(NamedTuple):
     """What is lost between data and reconstruction.
 
@@ -418,7 +550,7 @@ class Loss(NamedTuple):
         Whether the data must lie in [0, 1].
     of_mean : callable
         Of the mean ``(d,)`` of the samples and their total variance: the loss of a model that
-        answers every sample with the mean.
+        answers every sample with the mean. Of tokens the mean is how often each is found, (d, V).
 
     Examples
     --------
@@ -444,6 +576,12 @@ def _bernoulli_entropy(mean: Array, variance: float) -> float:
     return float(-np.sum(p * np.log(p) + (1 - p) * np.log1p(-p)))
 
 
+def _categorical_entropy(mean: Array, variance: float) -> float:
+    there = np.broadcast_to(mean.sum(axis=-1, keepdims=True), mean.shape)  # who has this step
+    said = mean > 0
+    return float(-np.sum(mean[said] * np.log(mean[said] / there[said])))
+
+
 LOSSES = {
     "squared_error": Loss(
         squared_error,
@@ -467,7 +605,7 @@ LOSSES = {
         categorical_nll_per_feature,
         lambda logits: np.argmax(logits, axis=-1),
         False,
-        lambda mean, variance: math.inf,  # not known of the mean of what only names something
+        _categorical_entropy,
     ),
 }
 

@@ -34,7 +34,7 @@ class Optimizer(Protocol):
 class SGD:
     """Gradient descent, with momentum if asked (Polyak 1964).
 
-    ``v ← μ v − η g``, then ``θ ← θ + v``.
+    ``v ← μ v − η g``, then ``θ ← θ + v``: (1.12) says how fast, on a quadratic.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Adam:
     """Adaptive moments (Kingma & Ba 2015, algorithm 1, in the efficient order of their §2).
 
     ``m ← β₁ m + (1 − β₁) g``, ``v ← β₂ v + (1 − β₂) g²``, and with both divided by their bias
-    ``1 − β^t``: ``θ ← θ − η m̂ / (√v̂ + ε)``.
+    ``1 − β^t``: ``θ ← θ − η m̂ / (√v̂ + ε)``. The first step is (1.14).
 
     Parameters
     ----------

@@ -22,6 +22,7 @@ class Trainable(Protocol):
     """What the loop knows of a model: its loss, with the gradient in the flat vector.
 
     It is handed ``weights`` only if samples have any: a model that knows of none need not take it.
+    A model whose loss has parts that are worth a curve each leaves them in ``_loss_parts``.
     """
 
     def loss_and_gradient(
@@ -338,7 +339,8 @@ def train(
             rng.bit_generator.state = state["rng"]
         for epoch in monitor:
             is_final = begin_epoch is None or begin_epoch(epoch)
-            total, done, order = 0.0, 0, rng.permutation(rows)
+            totals: dict[str, float] = {}
+            done, order = 0, rng.permutation(rows)
             for batch in batches(X, order, batch_size, values.dtype, mean=mean):
                 of_batch = order[done : done + len(batch)]
                 more = {} if weights is None else {"weights": weights[of_batch]}
@@ -346,11 +348,13 @@ def train(
                 if unit != 1:
                     gradient /= unit
                 optimizer.step(values, gradient)
-                total += loss * len(batch)  # a smaller last batch counts for fewer samples
+                parts = {"loss": loss, **getattr(model, "_loss_parts", {})}
+                for name, part in parts.items():  # a smaller last batch counts for fewer samples
+                    totals[name] = totals.get(name, 0.0) + part * len(batch)
                 done += len(batch)
                 if not np.isfinite(loss):
                     raise monitor.diverged("epoch", UNSCALED)
-            losses = {"loss": total / len(rows)}
+            losses = {name: total / len(rows) for name, total in totals.items()}
             if unseen is not None:
                 held = batches(unseen, held_out, batch_size, values.dtype, mean=mean)
                 # the same noise every time: epochs are compared, not draws

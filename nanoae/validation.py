@@ -54,7 +54,8 @@ def check_samples(
         raise TypeError(
             f"{name} is a sparse matrix; pass a dense array, such as {name}.toarray()."
         )
-    if np.ma.is_masked(X):
+    listed = isinstance(X, (list, tuple))
+    if np.ma.is_masked(X) or (listed and any(np.ma.is_masked(x) for x in X)):
         raise ValueError(f"{name} has masked values; fill them or drop their rows.")
     if X is None:
         raise ValueError(f"{name} must be 2-D, one row a sample; got None.")
@@ -64,6 +65,11 @@ def check_samples(
         array = np.asarray(X)
     except ValueError:
         hint = " Pass the samples alone, without labels." if isinstance(X, tuple) else ""
+        if not hint and sequences is None:
+            hint = (
+                " Of sequences Autoencoder and VAE learn, with architecture=Recurrent(...) or "
+                "Transformer(...)."
+            )
         raise ValueError(f"{name} must be 2-D, but its rows differ in length.{hint}") from None
     texts = array.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in array.flat)
     if array.dtype.kind == "c":
@@ -96,6 +102,8 @@ def check_samples(
             raise ValueError(f"{name} must hold real numbers: {error}.") from None
     if array.ndim != 2:
         way = f"{name}.reshape(len({name}), -1)"
+        if array.ndim == 4:
+            way += f", colours last: of (n, c, height, width), np.moveaxis({name}, 1, -1) first"
         if array.ndim < 2:
             way = (
                 f"{name}.reshape(-1, 1) if it has one feature, {name}.reshape(1, -1) if it is one "

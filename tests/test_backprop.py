@@ -17,6 +17,7 @@ from theory_report import verify
 from derivations.exercises.broken import BROKEN, break_squared_error, deep
 from nanoae import (
     VAE,
+    AdversarialAutoencoder,
     Autoencoder,
     ContractiveAutoencoder,
     Convolutional,
@@ -34,7 +35,7 @@ from nanoae import (
 from nanoae.datasets import load_digits, make_curve, make_sparse_codes
 from nanoae.gradient_check import LEFT_BY_CUBIC, TRUST, _compare, central_difference
 from nanoae.losses import LOSSES
-from nanoae.models import vae
+from nanoae.models import adversarial, vae
 from nanoae.network import ACTIVATIONS, MLP, Dense, Dropout, Parameters
 
 EPS = np.finfo(float).eps
@@ -688,7 +689,13 @@ MODELS = [
     ),
     ContractiveAutoencoder(3, hidden_layer_sizes=(4,), n_probes=2),
     ContractiveAutoencoder(3, hidden_layer_sizes=(4,), corruption=MaskingNoise(0.3)),
-]
+    AdversarialAutoencoder(2, hidden_layer_sizes=(4,), activation="tanh", discriminator=(5, 3)),
+    AdversarialAutoencoder(
+        2, hidden_layer_sizes=(4,), match="saturating", discriminator="quadratic",
+        gradient_penalty=0.7, instance_noise=0.3, weight_decay=0.3,
+    ),
+    AdversarialAutoencoder(2, hidden_layer_sizes=(4,), activation="tanh", match="mmd"),
+]  # fmt: skip
 
 
 def initialised(model, X):
@@ -719,12 +726,15 @@ def test_gradient_by_central_differences(model):
 def test_gradient_by_the_complex_step(model):
     X, theta, gradient = started(model, np.random.default_rng(1).random((7, 5)))
     model._build(X.shape[1], np.complex128)
+    for objective, part in model.objectives().values():
 
-    def loss(theta):
-        model.layout_.values[...] = theta
-        return model.loss_and_gradient(X, np.random.default_rng(0))[0]
+        def loss(own, objective=objective, part=part):
+            model.layout_.values[...] = theta
+            model.layout_.values[part] = own
+            return objective(X, np.random.default_rng(0))[0]
 
-    verify("1.7b", relative_error(gradient, complex_step(loss, theta)), COMPLEX)
+        error = relative_error(gradient[part], complex_step(loss, theta[part]))
+        verify("1.7b", error, COMPLEX)
 
 
 # --- 1.8: the check finds a wrong gradient, and says how wrong it is --------------------------
@@ -1142,7 +1152,11 @@ def test_float32_stays_float32(model):
     # the same noise for both: standard_normal draws other numbers in float32
     noise = np.random.default_rng(0).standard_normal((7, model.n_components))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vae, "standard_normal", lambda rng, shape, dtype: noise.astype(dtype))
+        for module in (vae, adversarial):
+            patch.setattr(
+                module, "standard_normal",
+                lambda rng, shape, dtype: np.resize(noise, shape).astype(dtype),
+            )  # fmt: skip
         loss64, gradient = model.loss_and_gradient(X64, np.random.default_rng(0))
         gradient64 = gradient.copy()
         X32 = initialised(model, X)

@@ -46,7 +46,8 @@ FRAME = Frame(X)
 OTHER_ORDER = FRAME[[*NAMES[:3], "pressure", "pulse"]]
 USES = ["transform", "reconstruct", "reconstruction_error", "score"]
 USES_OF_VAE = [
-    "encode", "elbo", "rate_distortion", "log_likelihood", "kl_per_dimension", "active_units",
+    "encode", "elbo", "rate_distortion", "log_likelihood", "score_samples", "kl_per_dimension",
+    "active_units",
 ]  # fmt: skip
 
 

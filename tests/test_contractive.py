@@ -37,9 +37,12 @@ from nanoae.network import (
     ACTIVATIONS,
     MLP,
     Architecture,
+    Convolutional,
     Dense,
     Parameters,
+    Recurrent,
     Sequential,
+    Transformer,
     Transposed,
 )
 from nanoae.network.jacobian import backward, jacobian, squared_jacobian
@@ -345,11 +348,12 @@ def test_loss_and_gradient_with_probes_are_right_on_average(n_probes):
     exact = ContractiveAutoencoder(4, hidden_layer_sizes=(3,), contraction=1.0, random_state=0)
     exact.initialise(X)
     exact.parameters_[...] *= 2
-    right_loss, right = exact.loss_and_gradient(X)
+    w = np.linspace(0.1, 1.9, len(X))  # of the mean 1
+    right_loss, right = exact.loss_and_gradient(X, weights=w)
     model = copy.deepcopy(exact).set_params(n_probes=n_probes)
     rng, draws = np.random.default_rng(1), []
     for _ in range(scaled(2000, least=500)):
-        loss, gradient = model.loss_and_gradient(X, rng)
+        loss, gradient = model.loss_and_gradient(X, rng, w)
         draws.append(np.append(gradient, loss))
     draws = np.array(draws)
     error = np.abs(draws.mean(axis=0) - np.append(right, right_loss))
@@ -357,9 +361,10 @@ def test_loss_and_gradient_with_probes_are_right_on_average(n_probes):
     moves = standard_error > 1e-12  # the decoder's part has no noise
     assert moves.sum() >= 20 and error[~moves].max() < 1e-12
     assert (error[moves] / standard_error[moves]).max() < 5.5
-    # and the loss varies as (9.4a) says: a mean over samples of means over probes
+    # and the loss varies as (9.4a) says: a weighted mean over samples of means over probes
     J = exact.jacobian(X)
-    variance = sum(theory.probe_variance(j, "signs") for j in J) / n_probes / len(X) ** 2
+    variances = [theory.probe_variance(j, "signs") for j in J]
+    variance = w**2 @ variances / n_probes / len(X) ** 2
     # the logarithm of a variance of n draws has an error of √(2/n), for sums of many: times 5
     assert abs(np.log(draws[:, -1].var() / variance)) < 5 * (2 / len(draws)) ** 0.5
 
@@ -396,6 +401,23 @@ def test_a_free_decoder_makes_the_penalty_void(seed, d, k, c):
     penalty, scaled_penalty = loss - error, model.loss_and_gradient(X)[0] - error
     # rounding of the loss, which is all that is left where the penalty is next to nothing
     verify("9.5", abs(scaled_penalty - c**2 * penalty) / loss, 1e-12)
+
+
+def test_with_a_hidden_layer_the_infimum_may_be_attained():
+    """h(x_i) = x_i and J(x_i) = 0: n (d + 1) linear equations for the upper weights of an h_j."""
+    X = np.random.default_rng(0).standard_normal((4, 2))
+    encoder, _ = drawn((2, 30, 2), "tanh", "identity", np.random.default_rng(1))
+    below, above = encoder.layers
+    below.weight *= 4
+    below.forward(X)
+    values = np.column_stack([below.y, np.ones(4)])
+    moves = (below.slope[:, None] * below.weight).reshape(8, 30)
+    equations = np.vstack([values, np.column_stack([moves, np.zeros(8)])])
+    solution = np.linalg.lstsq(equations, np.vstack([X, np.zeros((8, 2))]), rcond=None)[0]
+    above.weight[...], above.bias[...] = solution[:-1], solution[-1]
+    np.testing.assert_allclose(encoder.forward(X), X, rtol=0, atol=1e-12)
+    assert np.abs(jacobian(encoder, X)).max() < 1e-12
+    assert abs(squared_jacobian(encoder)[0]) < 1e-13  # of terms of either sign
 
 
 @pytest.mark.equation("9.5a")
@@ -551,11 +573,57 @@ def test_where_zero_stops_being_a_saddle(seed, d, slope):
         verify("9.6c", abs(second_difference(of_model) - right) / lam[0], 1e-6)
 
 
-def test_a_tied_tanh_code_outlives_its_threshold():
+def test_a_tied_tanh_code_without_biases_outlives_its_threshold():
     """At 2.2 λ_1 zero is a local minimum; from a large start a lower one is found elsewhere."""
     X, lam = centred(3, 0)
     model = ContractiveAutoencoder(
-        1, hidden_layer_sizes=(), code_activation="tanh", contraction=2.2 * lam[0], random_state=0
+        1, hidden_layer_sizes=(), code_activation="tanh", contraction=2.2 * lam[0]
+    )
+    model.initialise(X)
+    model.parameters_.fill(0)  # and of biases it stays so
+    weight = model.encoder_.layers[0].weight
+
+    def loss_and_gradient(w):
+        weight[:, 0] = w
+        loss, _ = model.loss_and_gradient(X)
+        return loss, model.encoder_.layers[0].grad_weight[:, 0]
+
+    start = np.random.default_rng(1).standard_normal(3)
+    ends = [
+        minimize(loss_and_gradient, size * start, jac=True, method="L-BFGS-B").fun / lam.sum()
+        for size in (0.1, 3.0)
+    ]
+    assert ends[0] == pytest.approx(1, abs=1e-6) and ends[1] < 0.95
+
+
+@pytest.mark.equation("9.6d")
+@given(seed=SEEDS, d=st.integers(1, 4), factor=st.floats(1.05, 50))
+@settings(max_examples=15)
+def test_with_biases_there_is_a_way_down_from_zero_at_any_contraction(seed, d, factor):
+    X, lam = centred(d, seed % 1000)
+    u = principal_axes(X)[:, 0]
+    model = ContractiveAutoencoder(
+        1, hidden_layer_sizes=(), code_activation="tanh", contraction=factor * lam[0]
+    )
+    model.initialise(X)
+    constant = (1 - 1 / factor) ** 0.5  # h = tanh b, with the slope 1 − h² = λ_1/λ_c
+
+    def of_model(t):
+        encoder, decoder = model.encoder_.layers[0], model.decoder_.layers[0]
+        encoder.weight[...], encoder.bias[...] = t * u[:, None], np.arctanh(constant)
+        decoder.bias[...] = -t * u * constant
+        return model.loss_and_gradient(X)[0]
+
+    right = -2 * lam[0] / factor  # 2 (β² λ_c − 2 β λ_1)
+    verify("9.6d", abs(second_difference(of_model) - right) / lam[0], 1e-6)
+
+
+@pytest.mark.parametrize(("factor", "part"), [(4, 0.9949), (10, 0.9983), (50, 0.9997)])
+def test_a_tied_tanh_code_with_biases_never_collapses(factor, part):
+    """The text's numbers: descent from W = 0.1 u_1 and the bias of (9.6d)."""
+    X, lam = centred(3, 0, eigenvalues=[4.0, 2.0, 1.0])
+    model = ContractiveAutoencoder(
+        1, hidden_layer_sizes=(), code_activation="tanh", contraction=factor * lam[0]
     )
     model.initialise(X)
 
@@ -563,12 +631,14 @@ def test_a_tied_tanh_code_outlives_its_threshold():
         model.parameters_[...] = theta
         return model.loss_and_gradient(X)
 
-    start = np.random.default_rng(1).standard_normal(len(model.parameters_))
-    ends = [
-        minimize(loss_and_gradient, size * start, jac=True, method="L-BFGS-B").fun / lam.sum()
-        for size in (0.1, 3.0)
-    ]
-    assert ends[0] == pytest.approx(1, abs=1e-6) and ends[1] < 0.97
+    model.parameters_.fill(0)
+    model.encoder_.layers[0].weight[:, 0] = 0.1 * principal_axes(X)[:, 0]
+    model.encoder_.layers[0].bias[...] = np.arctanh((1 - 1 / factor) ** 0.5)
+    options = {"maxiter": 20000, "ftol": 1e-15, "gtol": 1e-10}
+    least = minimize(
+        loss_and_gradient, model.parameters_.copy(), jac=True, method="L-BFGS-B", options=options
+    ).fun
+    assert least / lam.sum() == pytest.approx(part, abs=5e-5)
 
 
 # --- 6: columns of norm 1 ---------------------------------------------------------------------
@@ -604,6 +674,30 @@ def test_the_first_axis_never_dies_and_more_units_undo_the_penalty(seed, d, k, e
     # and of so many units: all gains are 1 but for d λ_c / (k λ_i), and a rounding
     verify("9.7b", np.max((1 - many.gains) * lam), 1e-9 * contraction * d + 1e-15)
     assert many.loss <= 1e-9 * contraction * d**2
+
+
+def test_optima_of_any_spectrum_or_a_refusal():
+    """In any order, with zeros that are rounding, from no penalty on."""
+    optima = theory.tied_contractive_optimum, theory.unit_norm_contractive_optimum
+    lam = np.array([4.0, 2.0, 1.0])
+    for optimum in optima:
+        loss, gains, threshold = optimum(lam, 5, 1e-3)
+        for tail in (np.zeros(2), np.array([-1e-17, -1e-16])):
+            found = optimum(np.append(tail, lam), 5, 1e-3)
+            assert found.loss == pytest.approx(loss, rel=1e-14) and found.threshold == threshold
+            assert np.array_equal(found.gains, np.append(gains, [0, 0]))
+        loss, gains, threshold = optimum(lam, 2, 0.0)  # PCA
+        assert (loss, gains.tolist(), threshold) == (1, [1, 1, 0], 0)
+        with pytest.raises(ValueError, match=r"contraction must be finite and at least 0; got -3"):
+            optimum(lam, 2, -3.0)
+        with pytest.raises(ValueError, match="n_components must be at least 1; got 0"):
+            optimum(lam, 0, 1.0)
+    with pytest.raises(ValueError, match=r"slope must be .*greater than 0; got 0"):
+        theory.collapse_contraction(lam, 0)
+    with pytest.raises(ValueError, match="activation must be 'sigmoid' or 'tanh'; got 'relu'"):
+        theory.saturation_point("relu")
+    with pytest.raises(ValueError, match=r"probes must be 'signs', .*; got 'sign'"):
+        theory.probe_variance(np.eye(2), "sign")
 
 
 # --- 7: saturation ----------------------------------------------------------------------------
@@ -683,6 +777,11 @@ def test_the_shortest_jacobian_that_inverts_the_decoder_is_blind_across(seed, m,
     verify("9.10", abs(scale - np.sum(1 / s**2) - np.sum((J_h @ across) ** 2)) / scale, 1e-12)
     contracted = J_g / s[0]  # a decoder that stretches nothing
     verify("9.10a", m - np.sum(np.linalg.pinv(contracted) ** 2), 1e-10)
+    k = m + more  # columns of norm 1 stretch by √k at most: m/k, for codes along m directions
+    columns = rng.standard_normal((k + 1, k))
+    columns /= np.linalg.norm(columns, axis=0)
+    along = np.linalg.qr(rng.standard_normal((k, m)))[0]
+    verify("9.10a", m / k - np.sum(np.linalg.pinv(columns @ along) ** 2), 1e-10)
 
 
 @pytest.mark.equation("9.10b")
@@ -920,6 +1019,10 @@ def test_masking_forbids_copying_only_where_features_are_correlated(seed, correl
     verify("9.12", abs(least - right) / np.trace(Sigma), 1e-12)
     copies = np.abs(best - np.eye(4)).max() < 1e-10
     assert copies != correlated
+    # rescaled, x̃ is twice that, so the map is half of it: q I where features are uncorrelated
+    with_clean, of_noisy = 2 * with_clean, 4 * of_noisy
+    rescaled = with_clean @ np.linalg.inv(of_noisy)
+    assert (np.abs(rescaled - np.eye(4) / 2).max() < 1e-10) != correlated
 
 
 @pytest.mark.equation("9.12")
@@ -939,6 +1042,18 @@ def test_penalties_on_the_code_alone_are_void_whatever_its_width(seed, c):
 
 # --- the Jacobian of every model ----------------------------------------------------------------
 
+
+@dataclass(frozen=True)
+class Dropping(Architecture):
+    """Dropout in a part of a part."""
+
+    def encoder(self, n_in, n_out):
+        return Sequential([Dense(n_in, 4, "tanh"), Residual(MLP((4, 4, 4), dropout=0.3)),
+                           Dense(4, n_out)])  # fmt: skip
+
+    decoder = encoder
+
+
 POINTS = np.random.default_rng(0).random((30, 5))
 QUICK = {"max_iter": 2, "random_state": 0}
 ENCODERS = {
@@ -954,6 +1069,12 @@ ENCODERS = {
     "unit-norm": ContractiveAutoencoder(
         7, decoder="unit-norm", code_activation="sigmoid", hidden_layer_sizes=(), **QUICK
     ),
+    "dropout": Autoencoder(3, hidden_layer_sizes=(4,), dropout=0.3, **QUICK),
+    "vae-dropout": VAE(3, hidden_layer_sizes=(4, 4), dropout=0.3, **QUICK),
+    "dropout-within": Autoencoder(3, architecture=Dropping(), **QUICK),
+    "convolutional": Autoencoder(3, architecture=Convolutional((5,), (2,)), **QUICK),
+    "recurrent": Autoencoder(3, architecture=Recurrent(width=4), **QUICK),
+    "transformer": VAE(3, architecture=Transformer(width=4, n_blocks=1, n_heads=2), **QUICK),
 }  # fmt: skip
 
 
@@ -1024,6 +1145,11 @@ def test_what_has_no_encoder_has_no_jacobian_and_says_so():
     model.fit(POINTS)
     with pytest.raises(TypeError, match="SparseCoding has no encoder of which"):
         model.jacobian(POINTS)
+    words = np.random.default_rng(0).integers(0, 3, (4, 5))
+    model = Autoencoder(2, architecture=Recurrent(vocabulary_size=3), loss="categorical")
+    model.initialise(words)
+    with pytest.raises(TypeError, match="this Autoencoder takes tokens, of which there are no sm"):
+        model.jacobian(words)
 
 
 @pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")
@@ -1200,7 +1326,16 @@ def test_exercise_the_gradient_of_a_sum(seed, k):
     K = J @ J.T
     assert np.sum(row**2) == pytest.approx(np.sum(J**2) + K.sum() - np.trace(K), rel=1e-11)
     assert (abs(np.sum(row**2) / np.sum(J**2) - 1) < 1e-12) == (k == 1)
-    assert np.sum((J[0] - J[0]) ** 2) == 0  # two rows that cancel, of whatever size
+
+
+def test_exercise_rows_that_cancel_are_free():
+    """J_2 = −J_1, from mirrored units: the penalty by a sum sees nothing, by (9.1) all of it."""
+    encoder, _ = drawn((3, 2), "identity", "tanh", np.random.default_rng(0))
+    layer = encoder.layers[0]
+    layer.weight[:, 1], layer.bias[1] = -layer.weight[:, 0], -layer.bias[0]
+    h = encoder.forward(np.ones((1, 3)))
+    assert np.abs(encoder.backward(np.ones_like(h))).max() < 1e-16
+    assert squared_jacobian(encoder)[0] > 0.1
 
 
 def test_exercise_contraction_has_a_unit():

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import solve_banded
 from scipy.special import expit, softmax
 from theory_report import verify
 
 from nanoae import (
     VAE,
+    AdversarialAutoencoder,
     Autoencoder,
     ContractiveAutoencoder,
     GaussianNoise,
@@ -946,6 +948,57 @@ def test_exercise_blind_denoising():
     assert losses["told"] < losses["blind"] < min(losses["weak"], losses["strong"])
 
 
+def test_exercise_a_penalty_on_the_reconstruction():
+    """The Euler–Lagrange equation on a grid, for a mixture of two Gaussians."""
+    x = np.linspace(-7, 7, 7001)
+    h = x[1] - x[0]
+
+    def score(x, variance):
+        weights = softmax([-((x - m) ** 2) / (2 * variance) for m in (-1.0, 1.5)], axis=0)
+        return (weights[0] * (-1.0 - x) + weights[1] * (1.5 - x)) / variance
+
+    p = np.exp(-((x + 1) ** 2) / 2) + np.exp(-((x - 1.5) ** 2) / 2)
+    middle = np.abs(x) < 3
+    curvature = np.gradient(np.gradient(score(x, 1.0), h), h)
+    remainders = []
+    for variance in (0.01, 0.005):
+        between = (p[1:] + p[:-1]) / 2 * variance / h**2
+        diagonal = p.copy()
+        diagonal[1:] += between
+        diagonal[:-1] += between
+        bands = np.array([np.append(0, -between), diagonal, np.append(-between, 0)])
+        penalised = solve_banded((1, 1), bands, x * p)
+        denoised = x + variance * score(x, 1 + variance)
+        difference = (denoised - penalised)[middle] / variance**2
+        remainders.append(np.abs(difference + curvature[middle] / 2).max())
+    # O(σ²) is left: half as much for half the variance, up to the next order
+    assert remainders[0] / remainders[1] == pytest.approx(2, abs=0.3)
+    assert remainders[1] < 0.1 * np.abs(curvature[middle]).max() / 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_softmax_layer_is_at_its_best_with_the_samples_in_its_weights(seed):
+    """So that one can read them off: no other keys, values and biases near are as good."""
+    data, rng = some_data(seed, d=1)
+    x, x_tilde, w = data.nodes(0.08)
+    X, s2 = data.X, data.scale**2
+    best = X, X / s2, -squares(X) / (2 * s2)
+
+    def loss(V, K, b):
+        return w @ squares(softmax(x_tilde @ K.T + b, axis=1) @ V - x)
+
+    least = loss(*best)
+    assert least == pytest.approx(data.least_loss(), rel=1e-5)  # a coarser grid
+    for _ in range(20):
+        steps = [rng.standard_normal(part.shape) for part in best]
+
+        def moved(t, steps=steps):
+            return loss(*(part + t * step for part, step in zip(best, steps, strict=True)))
+
+        assert abs(derivative(moved, 0.0)) < 1e-9
+        assert moved(0.01) > least
+
+
 def test_exercise_skewed_noise_adds_a_third_order():
     t = np.arange(0, 60, 1e-3) + 5e-4
     density = np.exp(-t)
@@ -1003,6 +1056,7 @@ def models(corruption):
         VAE(2, hidden_layer_sizes=(4,), max_iter=4, **small),
         SparseAutoencoder(3, max_iter=4, **small),
         ContractiveAutoencoder(2, hidden_layer_sizes=(4,), max_iter=4, **small),
+        AdversarialAutoencoder(2, hidden_layer_sizes=(4,), max_iter=4, **small),
     ]
 
 

@@ -83,3 +83,23 @@ def test_the_programs_of_the_readme_run(tmp_path, monkeypatch, capsys):
     assert 10 * lost < by_pca
     loss, pca = (re.search(rf"{word} +([0-9.]+)", out).group(1) for word in ("loss", "PCA"))
     assert float(loss) == pytest.approx(float(pca), rel=1e-11)
+
+
+CHAPTERS = sorted((Path(__file__).parents[1] / "derivations").glob("[0-9]*.md"))
+
+
+@pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_the_programs_of_the_chapters_run(path, tmp_path, monkeypatch, capsys):
+    """The ten lines with which a chapter opens, and they print what stands below them."""
+    opening = path.read_text("utf-8").split("\n## ")[0]
+    program, printed = re.search(
+        r"```python\n(.*?)```\n(?:.*?```text\n(.*?)```)?", opening, re.DOTALL
+    ).groups()
+    assert len([line for line in program.splitlines() if line.strip()]) <= 14
+    monkeypatch.chdir(tmp_path)
+    exec(program, {"__name__": path.stem})
+    out = capsys.readouterr().out
+    assert out.strip()
+    if printed is not None:
+        assert out == printed

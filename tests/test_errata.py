@@ -339,6 +339,27 @@ def test_one_number_can_carry_any_finite_data(n, d, seed):
     assert loss < pca(X).eigenvalues[1:].sum()  # what PCA with k = 1 leaves
 
 
+# --- C, Overview: "the most salient structure" ----------------------------------------------
+
+
+def test_a_bottleneck_keeps_what_varies_not_what_matters():
+    rng = np.random.default_rng(0)
+    labels = np.arange(4000) % 2
+    X = np.column_stack(
+        [10 * rng.standard_normal(4000), labels - 0.5 + 0.2 * rng.standard_normal(4000)]
+    )
+    share_right = []
+    for columns in (X, X * [1, 100]):
+        model = LinearAutoencoder(1, random_state=0).fit(columns)
+        kept = 1 - model.loss_ / np.sum(columns.var(axis=0))
+        assert kept > 0.95
+        code = model.transform(columns).ravel()
+        right = np.mean((code > code.mean()) == labels)
+        share_right.append(max(right, 1 - right))
+    # of 4,000: a coin within 5 standard errors, and Φ(2.5) = 0.994 less what the mean is off by
+    assert share_right[0] < 0.54 and share_right[1] > 0.985
+
+
 # --- D, §6: "PCA can be seen as a special case" ---------------------------------------------
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from nanoae import (
     VAE,
+    AdversarialAutoencoder,
     Autoencoder,
     ContractiveAutoencoder,
     LinearAutoencoder,
@@ -46,6 +47,7 @@ MODELS = {
     "sparse-unrolled": SparseAutoencoder(K, n_steps=3, **SMALL),
     "sparse-kl": SparseAutoencoder(K, penalty="kl", **SMALL),
     "sparse-coding": SparseCoding(K, sparsity=0.1, random_state=0),
+    "adversarial": AdversarialAutoencoder(K, hidden_layer_sizes=(4,), discriminator=(5,), **SMALL),
 }  # fmt: skip
 VAES = [name for name in MODELS if name.startswith("vae")]
 DENSE = [name for name in MODELS if not name.startswith("sparse")]  # of dense layers alone
@@ -125,10 +127,12 @@ def test_fit_returns_self_changes_no_data_and_counts_what_it_did(name):
     np.testing.assert_array_equal(data, X)
     assert model.n_features_in_ == D
     curves = {"loss", "validation_loss"} if getattr(model, "early_stopping", 0) else {"loss"}
+    if name == "adversarial":
+        curves |= {"reconstruction", "match", "discriminator"}
     assert model.history_.keys() == curves
     for curve in model.history_.values():
         assert curve.shape == (model.n_iter_,) and np.isfinite(curve).all()
-    kept = np.argmin(model.history_["validation_loss"]) if len(curves) == 2 else -1
+    kept = np.argmin(model.history_["validation_loss"]) if "validation_loss" in curves else -1
     assert model.loss_ == model.history_["loss"][kept]
     if getattr(model, "max_iter", None) == 3:
         assert model.n_iter_ == 3

@@ -40,6 +40,7 @@ def in_one_process(monkeypatch):
     monkeypatch.setattr(script, "ProcessPoolExecutor", lambda mp_context: ThreadPoolExecutor(1))
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_draws_quickly(name, tmp_path, capsys, rough):
     out = tmp_path / "figure.png"

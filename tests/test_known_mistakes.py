@@ -30,6 +30,7 @@ from traceability import NUMBER, claims
 
 from nanoae import (
     VAE,
+    AdversarialAutoencoder,
     Autoencoder,
     ContractiveAutoencoder,
     Convolutional,
@@ -58,7 +59,7 @@ from nanoae.diagnose.mistakes import (
 )
 from nanoae.exceptions import ConvergenceWarning
 from nanoae.losses import LIKELIHOODS, LOSSES
-from nanoae.models import beta, contractive, sparse, vae
+from nanoae.models import adversarial, beta, contractive, sparse, vae
 from nanoae.models import deep as deep_models
 from nanoae.models.vae import LatentGaussian
 from nanoae.network import (
@@ -503,6 +504,138 @@ def linear_dropout_is_at_its_optimum(claim):
     )
 
 
+# --- adversarial autoencoders ---
+
+
+def on_stage(m=1.5, **params):
+    """A model whose codes are N(m, 1), by 4,000 quantiles as draws, and whose logit is the best.
+
+    Sums over them are off by some 1e-3 from expectations, as the tails are cut.
+    """
+    n = 4000
+    quantiles = norm.ppf((np.arange(n) + 0.5) / n)[:, None]
+    model = AdversarialAutoencoder(
+        1, hidden_layer_sizes=(), discriminator="quadratic", random_state=0,
+        prior=lambda rng, n: np.resize(quantiles, (n, 1)), **{"gradient_penalty": 0.0, **params},
+    )  # fmt: skip
+    model.initialise(quantiles)
+    model.parameters_[...] = 0  # the decoder, too: no reconstruction moves the encoder
+    code, logit = model.encoder_.layers[0], model.discriminator_.layers[-1]
+    code.weight[...], code.bias[...] = 1, m
+    logit.weight[:, 0], logit.bias[...] = (-m, 0), m * m / 2
+    return model, quantiles
+
+
+def paid_by_the_discriminator(model, X):
+    model.loss_and_gradient(X, np.random.default_rng(0))
+    return model._loss_parts["discriminator"]
+
+
+def a_discriminator_reports_the_divergence(claim):
+    js = theory.gaussian_jensen_shannon([1.5], [[1.0]])
+    model, X = on_stage()
+    best = paid_by_the_discriminator(model, X)
+    holds(claim, "loss of the best discriminator", abs(best - (np.log(4) - 2 * js)), 2e-3)
+    slopes = [np.abs(layer.grad_bias).max() for layer in model.discriminator_.layers[-1:]]
+    holds(claim, "its gradient", max(slopes), 2e-3)
+    model.parameters_[model.objectives()["discriminator"][1]] = 0
+    blind = paid_by_the_discriminator(model, X)
+    holds(claim, "loss of one that cannot tell", abs(blind - np.log(4)), 1e-12)
+
+
+def codes_are_pulled_towards_the_prior(claim):
+    model, X = on_stage()
+    model.loss_and_gradient(X, np.random.default_rng(0))
+    pull = model.encoder_.layers[0].grad_bias[0]
+    right = theory.game_gradients(1.5).non_saturating
+    holds(claim, "pull of the non-saturating loss", abs(pull - right), 5e-3)
+
+
+def no_logit_overflows(claim):
+    a = np.array([-800.0, 800.0])
+    with np.errstate(all="ignore"):
+        found = [adversarial.discriminator_loss(a, a)[0], adversarial.GAMES["saturating"](a)[0]]
+    holds(claim, "losses at logits of ±800", np.abs(np.subtract(found, [800, -400])).max(), 1e-9)
+
+
+PLAYERS = {"hidden_layer_sizes": (4,), "activation": "tanh", "random_state": 0}
+
+
+def players_are_apart(claim):
+    """Bit for bit, whatever the other one pays."""
+
+    def gradients(**params):
+        model = AdversarialAutoencoder(2, discriminator=(5,), **PLAYERS, **params)
+        model.initialise(PIXELS)
+        rng = np.random.default_rng(0)
+        model.parameters_[...] += 0.1 * rng.standard_normal(model.parameters_.shape)
+        gradient = model.loss_and_gradient(PIXELS, np.random.default_rng(0))[1]
+        return [gradient[part] for _, part in model.objectives().values()], model
+
+    (own, its), _ = gradients()
+    (same, _), _ = gradients(gradient_penalty=5.0)
+    (_, its_same), _ = gradients(match_weight=5.0)
+    (alone, _), model = gradients(match_weight=0.0)
+    plain = Autoencoder(2, **PLAYERS)
+    plain.initialise(PIXELS)
+    plain.parameters_[...] = model.parameters_[: len(alone)]
+    no_match = plain.loss_and_gradient(PIXELS)[1]
+    different = sum(
+        np.count_nonzero(x != y) for x, y in ((own, same), (its, its_same), (alone, no_match))
+    )
+    holds(claim, "components that see the other player's loss", different, 0)
+
+
+def r1_is_its_closed_form(claim):
+    """``E_p (b + Hz)² = b² + H²``, at the prior's ±1 and not at the codes."""
+    paid = []
+    for gamma in (0.0, 1.0):
+        model = AdversarialAutoencoder(
+            1, hidden_layer_sizes=(), discriminator="quadratic", gradient_penalty=gamma,
+            prior=lambda rng, n: np.resize([[-1.0], [1.0]], (n, 1)), random_state=0,
+        )  # fmt: skip
+        model.initialise(np.zeros((4, 1)))
+        model.parameters_[...] = 0
+        model.encoder_.layers[0].bias[...] = 3.0
+        model.discriminator_.layers[-1].weight[:, 0] = 0.7, 0.2  # b, H/2
+        paid.append(paid_by_the_discriminator(model, np.zeros((4, 1))))
+    error = abs(paid[1] - paid[0] - 0.5 * (0.7**2 + 0.4**2))
+    holds(claim, "R1 of a quadratic logit", error, 1e-12)
+
+
+def prior_is_standard_normal_and_fresh(claim):
+    model = AdversarialAutoencoder(2, max_iter=1, random_state=0).fit(PIXELS)
+    rng = np.random.default_rng(0)
+    draws, others = (model.sample_prior(20_000, random_state=rng) for _ in range(2))
+    agrees(claim, "mean of the prior's draws", draws, 0)
+    agrees(claim, "mean of their squares", draws**2, 1)
+    holds(claim, "draws that are the same twice", np.count_nonzero(draws == others), 0)
+
+
+def dirac_game_turns_as_it_should(claim):
+    h, gamma = 0.5, 0.2
+    X = np.zeros((3, 1))
+    model = AdversarialAutoencoder(
+        1, hidden_layer_sizes=(), discriminator=(), gradient_penalty=gamma,
+        prior=lambda rng, n: np.zeros((n, 1)), random_state=0,
+    )  # fmt: skip
+    model.initialise(X)
+    code, logit = model.encoder_.layers[0], model.discriminator_.layers[0]
+
+    def step(theta, psi):
+        for at in ((0, 0), (theta, psi)):  # the step before was made at rest
+            model.parameters_[...] = 0
+            code.bias[...], logit.weight[...] = at
+            model.loss_and_gradient(X)
+        return np.array([theta - h * code.grad_bias[0], psi - h * logit.grad_weight[0, 0]])
+
+    e = 1e-4
+    columns = [step(e, 0) - step(-e, 0), step(0, e) - step(0, -e)]
+    determinant = np.linalg.det(np.stack(columns, axis=1) / (2 * e))
+    right = np.prod(theory.dirac_eigenvalues(h, gamma=gamma)).real
+    holds(claim, "determinant of a step", abs(determinant - right), 1e-6)
+
+
 # --- training ---
 
 
@@ -733,6 +866,34 @@ def gradient_times_input_is_kept(claim):
     g = np.arange(1.0, 5.0).reshape(1, 1, 2, 2)
     error = abs(np.sum(layer.backward(g) * x) - np.sum(g * y))
     holds(claim, "⟨∂L/∂x, x⟩ less ⟨∂L/∂y, y⟩ where all are equal", error, 0)
+
+
+# --- in use ---
+
+
+def threshold_keeps_its_promise(claim):
+    """Each of six scores may be the new one, and a quarter of alarms is what was asked for."""
+    scores = np.array([0.3, 1.0, 1.7, 2.0, 5.0, 40.0])
+    alarms = [scores[i] > theory.threshold_of_scores(np.delete(scores, i), 0.25) for i in range(6)]
+    holds(claim, "share of false alarms", np.mean(alarms), 0.25)
+
+
+def likelihood_of_ppca_is_that_of_its_covariance(claim):
+    U = np.linalg.qr(np.random.default_rng(5).standard_normal((5, 5)))[0]
+    C = (U * [5.0, 2.0, 0.5, 0.5, 0.5]) @ U.T
+    x = SAMPLES - 3
+    right = -0.5 * (
+        np.sum(x @ np.linalg.inv(C) * x, axis=1) + np.log(np.linalg.det(2 * np.pi * C))
+    )
+    found = theory.ppca_log_likelihood(x, np.zeros(5), U[:, :2], [5.0, 2.0], 0.5)
+    holds(claim, "error of log p in nats", np.abs(found - right).max(), 1e-10)
+
+
+def evidence_finds_two_dimensions(claim):
+    evidence = [
+        theory.minka_log_evidence([9.0, 4.0, 1.05, 1.0, 0.95], 200, k) for k in range(1, 5)
+    ]
+    holds(claim, "dimensions too many", abs(int(np.argmax(evidence)) + 1 - 2), 0)
 
 
 # === The catalogue ===========================================================================
@@ -1656,6 +1817,207 @@ def probes_of_length_one(patch):
     )  # fmt: skip
 
 
+# --- the adversarial game ---
+
+BOTH_PLAYERS = AdversarialAutoencoder(
+    2, hidden_layer_sizes=(3,), activation="tanh", discriminator=(4,), gradient_penalty=0.7
+)
+
+
+@breaks("13.3b", codes_are_pulled_towards_the_prior)
+def encoder_climbs_where_it_should_descend(patch):
+    """Hand-written steps with one sign for both players: codes are pushed away from the prior."""
+    right = losses.non_saturating_loss
+
+    def wrong(logits, weights=None):
+        loss, gradient = right(logits, weights)
+        return -loss, -gradient
+
+    patch.setitem(adversarial.GAMES, "non_saturating", wrong)
+
+
+@breaks("13.3b", codes_are_pulled_towards_the_prior)
+def encoder_with_the_labels_of_the_discriminator(patch):
+    """Naresh1318/Adversarial_Autoencoder issue 1: the encoder helps to tell codes apart."""
+
+    def wrong(logits, weights=None):
+        loss, gradient = losses.saturating_loss(logits, weights)
+        return -loss, -gradient
+
+    patch.setitem(adversarial.GAMES, "non_saturating", wrong)
+
+
+@breaks("13.3b", codes_are_pulled_towards_the_prior)
+def saturating_loss_called_non_saturating(patch):
+    """The formula of the paper in place of what it was trained with: far codes stay where they
+    are."""
+    patch.setitem(adversarial.GAMES, "non_saturating", losses.saturating_loss)
+
+
+def add_to_the_gradient(patch, more):
+    """Add a gradient: ``more(model, codes)`` writes it, and says to which part it belongs."""
+    right = AdversarialAutoencoder.loss_and_gradient
+
+    def loss_and_gradient(model, X, rng=None, weights=None):
+        loss, gradient = right(model, X, rng, weights)
+        kept = gradient.copy()
+        gradient[...] = 0
+        added = more(model, model.encoder_(X))
+        gradient[added] += kept[added]
+        others = np.ones(len(gradient), dtype=bool)
+        others[added] = False
+        gradient[others] = kept[others]
+        return loss, gradient
+
+    patch.setattr(AdversarialAutoencoder, "loss_and_gradient", loss_and_gradient)
+
+
+@breaks("13.1f", players_are_apart)
+def loss_of_the_discriminator_leaks_into_the_encoder(patch):
+    """No detach where codes go to the discriminator (disentangling-vae issue 77, in FactorVAE)."""
+
+    def leak(model, codes):
+        logits, slopes = model.discriminator_.logits_and_slopes(codes)
+        grad_codes = losses.discriminator_loss(logits, logits)[2]
+        model.encoder_.backward(grad_codes[:, None] * slopes, input_gradient=False)
+        return slice(0, sum(int(np.prod(shape)) for shape in model.encoder_.shapes.values()))
+
+    add_to_the_gradient(patch, leak)
+
+
+@breaks("13.1f", players_are_apart)
+def loss_of_the_encoder_moves_the_discriminator(patch):
+    """One optimizer of all parameters on the sum of both losses (pytorch_geometric PR 151)."""
+
+    def leak(model, codes):
+        logits = model.discriminator_.forward(codes)[:, 0]
+        gradient = model.match_weight * losses.non_saturating_loss(logits)[1]
+        model.discriminator_.backward(gradient[:, None])
+        return model.objectives()["discriminator"][1]
+
+    add_to_the_gradient(patch, leak)
+
+
+def discriminator_loss_becomes(patch, wrong):
+    """A loss of two logits arrays, with the gradient of its own by the complex step."""
+
+    def discriminator_loss(logits_prior, logits_codes, weights=None):
+        step = 1e-30j
+        with np.errstate(all="ignore"):
+            loss = np.mean(wrong(logits_prior, True)) + np.mean(wrong(logits_codes, False))
+            grads = [
+                wrong(logits + step, real).imag / 1e-30 / len(logits)
+                for logits, real in ((logits_prior, True), (logits_codes, False))
+            ]
+        return loss, *grads
+
+    patch.setattr(adversarial, "discriminator_loss", discriminator_loss)
+
+
+def log_1p_exp(a):
+    return np.log(1 + np.exp(a))
+
+
+@breaks("13.2a", a_discriminator_reports_the_divergence)
+def sigmoid_before_a_loss_of_logits(patch):
+    """BCEWithLogits on probabilities (V-GAN-tensorflow issue 16): D stays in σ(0) to σ(1)."""
+
+    def wrong(a, real):
+        D = 1 / (1 + np.exp(-a))
+        return log_1p_exp(-D if real else D)
+
+    discriminator_loss_becomes(patch, wrong)
+
+
+@breaks("13.2a", a_discriminator_reports_the_divergence)
+def labels_swapped_for_the_discriminator_alone(patch):
+    """Which label is "real" is a convention, harmless if both players keep to the same one
+    (PyTorch-GAN issue 152)."""
+    discriminator_loss_becomes(patch, lambda a, real: log_1p_exp(a if real else -a))
+
+
+@breaks("13.2a", a_discriminator_reports_the_divergence)
+def half_of_the_loss_of_the_discriminator(patch):
+    """The mean of the losses of both halves: harmless, but its value is not JS any more."""
+    discriminator_loss_becomes(patch, lambda a, real: log_1p_exp(-a if real else a) / 2)
+
+
+@breaks("losses of logits", no_logit_overflows)
+def log_of_a_sigmoid(patch):
+    """log D and log(1 − D) of a probability: infinite as soon as it rounds to 0 or 1."""
+
+    def wrong(a, real):
+        D = 1 / (1 + np.exp(-a))
+        return -np.log(D if real else 1 - D)
+
+    discriminator_loss_becomes(patch, wrong)
+
+
+def play_becomes(patch, penalty_at="prior", half=0.5, of_gradient=1.0, stale=False):
+    """The discriminator's part of the game in the open, with what may be wrong in it."""
+
+    def play(model, z, rng, weights):
+        n, seen = len(z), z
+        if stale:
+            seen = vars(model).get("last_codes", z)
+            model.last_codes = z.copy()
+        network, prior = model.discriminator_, model._draws(n, rng)
+        a, slopes = network.logits_and_slopes(z)
+        match, grad = adversarial.GAMES[model.match](a)
+        rows = np.vstack([prior, seen])
+        logits, its_slopes = network.logits_and_slopes(rows)
+        loss, *grads = adversarial.discriminator_loss(logits[:n], logits[n:])
+        parts = (1, 0) if penalty_at == "prior" else (0, 1)
+        gamma = np.repeat(parts, n) * model.gradient_penalty / n
+        loss += half * gamma @ np.sum(its_slopes**2, axis=1)
+        network.backward_with_slopes(
+            rows, its_slopes, np.concatenate(grads), 2 * half * of_gradient * gamma
+        )
+        model._loss_parts["discriminator"] = loss
+        return match, grad[:, None] * slopes
+
+    patch.setattr(AdversarialAutoencoder, "_play", play)
+
+
+@breaks("13.4", dirac_game_turns_as_it_should)
+def codes_from_before_the_last_step(patch):
+    """Fake samples that are kept for the discriminator: it plays against yesterday's encoder."""
+    play_becomes(patch, stale=True)
+
+
+@breaks("R1 at the prior", r1_is_its_closed_form)
+def slope_penalised_at_the_codes(patch):
+    """R2 for R1: where codes lie on a thin set the prior's side goes unpenalised."""
+    play_becomes(patch, penalty_at="codes")
+
+
+@breaks("R1 at the prior", r1_is_its_closed_form)
+def slope_penalty_without_its_half(patch):
+    """γ for γ/2, a convention: another γ than the paper's."""
+    play_becomes(patch, half=1.0)
+
+
+@breaks("1.7a", gradient_is_right, BOTH_PLAYERS)
+def gradient_of_a_square_without_its_two(patch):
+    """Hand-written double backprop that takes the slope for fixed on both sides."""
+    play_becomes(patch, of_gradient=0.5)
+
+
+@breaks("draws of the prior", prior_is_standard_normal_and_fresh)
+def uniform_prior(patch):
+    """rand for randn: codes in a square of side 1, none of them negative."""
+    patch.setattr(adversarial, "standard_normal", lambda rng, shape, dtype: rng.random(shape))
+
+
+@breaks("draws of the prior", prior_is_standard_normal_and_fresh)
+def prior_drawn_once(patch):
+    """One batch for all steps: codes learn these points by heart."""
+    patch.setattr(
+        adversarial, "standard_normal",
+        lambda rng, shape, dtype: np.random.default_rng(0).standard_normal(shape),
+    )  # fmt: skip
+
+
 # --- training ---
 
 
@@ -1755,13 +2117,13 @@ def adam_becomes(patch, correct=True, denominator=None, swap=False):
 ADAM = "Kingma & Ba 2015, algorithm 1"
 
 
-@breaks(ADAM, first_step_of_adam_is_its_learning_rate)
+@breaks("1.14", first_step_of_adam_is_its_learning_rate)
 def adam_without_bias_correction(patch):
     """Common in code from scratch: the first steps are three times too long."""
     adam_becomes(patch, correct=False)
 
 
-@breaks(ADAM, first_step_of_adam_is_its_learning_rate)
+@breaks("1.14", first_step_of_adam_is_its_learning_rate)
 def adam_with_epsilon_inside_the_root(patch):
     """√(v + ε) for √v + ε: gradients below 1e-4 hardly move anything."""
     adam_becomes(patch, denominator=lambda v, epsilon: np.sqrt(v + epsilon))
@@ -2339,6 +2701,47 @@ def first_step_written_first(patch):
     )
 
 
+# --- in use ---
+
+
+@breaks("14.3b", threshold_keeps_its_promise)
+def threshold_at_the_quantile_of_the_scores(patch):
+    """np.quantile(scores, 1 − α), the usual line: the new score is one more, and is forgotten."""
+    patch.setattr(
+        theory, "threshold_of_scores", lambda scores, alpha: np.quantile(scores, 1 - alpha)
+    )
+
+
+@breaks("14.4", likelihood_of_ppca_is_that_of_its_covariance)
+def noise_left_out_within_the_subspace(patch):
+    """W Wᵀ for W Wᵀ + σ² I: the variance along an axis is λ, not λ − σ²."""
+    right = theory.ppca_log_likelihood
+    patch.setattr(
+        theory, "ppca_log_likelihood",
+        lambda X, mean, U, lam, noise: right(X, mean, U, np.subtract(lam, noise), noise),
+    )  # fmt: skip
+
+
+@breaks("14.4", likelihood_of_ppca_is_that_of_its_covariance)
+def log_determinant_forgotten(patch):
+    """A Mahalanobis distance called a likelihood: no two models can be compared by it."""
+    right = theory.ppca_log_likelihood
+    patch.setattr(
+        theory, "ppca_log_likelihood",
+        lambda X, mean, U, lam, noise: right(X, mean, U, lam, noise)
+        + (np.log(lam).sum() + (len(U) - len(lam)) * np.log(noise)) / 2,
+    )  # fmt: skip
+
+
+@breaks("14.6b", evidence_finds_two_dimensions)
+def width_chosen_by_the_likelihood_of_training(patch):
+    """It rises with every component (14.6a), and chooses all of them."""
+    patch.setattr(
+        theory, "minka_log_evidence",
+        lambda lam, n, k: n * theory.probabilistic_pca(lam, k).log_likelihood,
+    )  # fmt: skip
+
+
 # === The tests ===============================================================================
 
 each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=[m.name for m in MISTAKES])
@@ -2392,6 +2795,22 @@ BLIND = [
         (LinearAutoencoder(2, dropout=0.4),),
     ),
     ("log_2_pi_left_out_of_the_elbo", "6.4", learned_noise_is_probabilistic_pca, ()),
+    *(
+        (name, "1.7a", gradient_is_right, (BOTH_PLAYERS,))
+        for name in (
+            "encoder_climbs_where_it_should_descend",
+            "encoder_with_the_labels_of_the_discriminator",
+            "saturating_loss_called_non_saturating",
+            "sigmoid_before_a_loss_of_logits",
+            "labels_swapped_for_the_discriminator_alone",
+            "slope_penalised_at_the_codes",
+            "half_of_the_loss_of_the_discriminator",
+            "log_of_a_sigmoid",
+            "slope_penalty_without_its_half",
+            "uniform_prior",
+            "prior_drawn_once",
+        )
+    ),
     ("adam_with_its_betas_swapped", ADAM, first_step_of_adam_is_its_learning_rate, ()),
     ("jacobian_of_the_sum_of_the_code", "9.1", penalty_is_the_norm_of_the_jacobian, (1,)),
     ("scores_divided_by_the_width_of_all_heads", "11.6", layer_gradient_is_right, (two_heads,)),
@@ -2447,6 +2866,11 @@ def test_the_open_forms_are_right_until_they_are_broken(monkeypatch):
     with monkeypatch.context() as patch:
         encoder_gradient_becomes(patch, lambda grad, kl_grad: grad)
         gradient_is_right("5.6b", TANH_VAE)
+    with monkeypatch.context() as patch:
+        play_becomes(patch)
+        r1_is_its_closed_form("R1 at the prior")
+        dirac_game_turns_as_it_should("13.4")
+        gradient_is_right("1.7a", BOTH_PLAYERS)
     with monkeypatch.context() as patch:
         batches_become(patch, lambda rows, rng: rows)
         an_epoch_is_every_row_once("every row once")

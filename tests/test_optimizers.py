@@ -1,11 +1,19 @@
 """Optimizers: the textbook's recursions, and how near they come to a minimum."""
 
 import copy
+import importlib
+import itertools
+import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.optimize import OptimizeResult
+from scipy.special import eval_chebyu
+from theory_report import verify
 
+from nanoae import theory
 from nanoae.exceptions import TrainingDiverged
 from nanoae.lbfgs import LBFGS
 from nanoae.optimizers import SGD, Adam
@@ -364,3 +372,492 @@ def test_last_stage_gives_up_200_iterations_after_the_last_halving(start, halves
             halved_at, halved_size = i, best
     assert (halved_at > 0) == halves
     assert len(losses) == len(sizes) == halved_at + 200
+
+
+# --- chapter 1, section 11: how fast, and when to stop ------------------------------------------
+
+SEEDS = st.integers(0, 10**6)
+RATES = 1e-10  # what all rates are held to; a few hundred roundings of numbers of order 1
+
+
+def descend(optimizer, curvature, start, n_steps):
+    """The optimizer's path on ``½ Σ c θ²``: an array (n_steps + 1, p)."""
+    values, path = np.array(start, float), [np.array(start, float)]
+    for _ in range(n_steps):
+        optimizer.step(values, curvature * values)
+        path.append(values.copy())
+    return np.array(path)
+
+
+def some_curvatures(seed, p=4):
+    rng = np.random.default_rng(seed)
+    return np.sort(10 ** rng.uniform(-1, 2, p)), rng
+
+
+@pytest.mark.equation("1.11")
+@given(seed=SEEDS)
+@settings(max_examples=40)
+def test_gradient_descent_shrinks_each_axis_by_its_own_factor(seed):
+    """Along the axes of a Hessian that is not diagonal."""
+    c, rng = some_curvatures(seed)
+    U = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    eta, t = rng.uniform(0, 2.02) / c[-1], 30
+    start = rng.standard_normal(4)
+    optimizer, theta = SGD(eta), start.copy()
+    for _ in range(t):
+        optimizer.step(theta, U @ (c * (U.T @ theta)))
+    expected = U @ ((1 - eta * c) ** t * (U.T @ start))
+    verify("1.11", np.abs(theta - expected).max() / np.abs(start).max(), RATES)
+    found = theory.momentum_factor(c, eta, 0.0, t)
+    verify("1.11", np.abs(found - (1 - eta * c) ** t).max(), RATES)
+
+
+def slowest(settings, c):
+    """The rate in the direction where it is worst."""
+    return float(np.max(theory.momentum_rate(c, settings.learning_rate, settings.momentum)))
+
+
+@pytest.mark.equation("1.11a")
+@given(seed=SEEDS)
+@settings(max_examples=40)
+def test_gradient_descent_is_stable_below_two_over_the_curvature(seed):
+    c, _ = some_curvatures(seed)
+    inside, outside = (
+        np.abs(descend(SGD(side * 2 / c[-1]), c, np.ones(4), 2000)[-1]).max()
+        for side in (1 - 1e-3, 1 + 1e-3)
+    )
+    verify("1.11a", inside, 1)
+    verify("1.11a", 1 / outside, 0.1)  # (1 + 2e-3)^2000 is some e⁴
+
+
+@pytest.mark.equation("1.11b")
+@given(seed=SEEDS)
+@settings(max_examples=40)
+def test_the_best_learning_rate_and_its_rate(seed):
+    c, _ = some_curvatures(seed)
+    best = theory.best_gradient_descent(c[0], c[-1])
+    kappa = c[-1] / c[0]
+    verify("1.11b", abs(best.rate - (kappa - 1) / (kappa + 1)), RATES)
+    path = descend(SGD(best.learning_rate), c, np.ones(4), 3)
+    shrunk = np.abs(path[3] / path[2])  # at both ends by the same, and nowhere by less
+    verify("1.11b", abs(shrunk[0] - best.rate), RATES)
+    verify("1.11b", abs(shrunk[-1] - best.rate), RATES)
+    verify("1.11b", shrunk.max() - best.rate, RATES)
+    for other in best.learning_rate * np.array([0.97, 1.03]):
+        assert np.abs(1 - other * c).max() > best.rate
+
+
+@pytest.mark.equation("1.12")
+@given(seed=SEEDS)
+@settings(max_examples=40)
+def test_momentum_on_a_quadratic(seed):
+    c, rng = some_curvatures(seed)
+    mu, t = rng.uniform(0.05, 0.95), int(rng.integers(1, 60))
+    eta = rng.uniform(0, 2 * (1 + mu)) / c[-1]
+    path = descend(SGD(eta, momentum=mu), c, np.ones(4), t)
+    x = (1 + mu - eta * c) / (2 * mu**0.5)
+    # U_{-1} = 0 by its recurrence
+    before = eval_chebyu(t - 1, x) if t > 1 else np.ones(4)
+    expected = mu ** (t / 2) * (eval_chebyu(t, x) - mu**0.5 * before)
+    verify("1.12", np.abs(path[-1] - expected).max(), RATES)
+    verify("1.12", np.abs(theory.momentum_factor(c, eta, mu, t) - expected).max(), RATES)
+
+
+@pytest.mark.equation("1.12a")
+@given(seed=SEEDS)
+@settings(max_examples=12)
+def test_momentum_is_stable_further_out(seed):
+    rng = np.random.default_rng(seed)
+    mu = rng.uniform(0, 0.9)
+    edge = 2 * (1 + mu)
+    inside, outside = (
+        abs(descend(SGD(side * edge, momentum=mu), 1.0, np.ones(1), 4000)[-1, 0])
+        for side in (1 - 1e-3, 1 + 1e-3)
+    )
+    # at the edge one root is −1, and 1e-3 of the edge moves it by 2e-3 or more
+    verify("1.12a", inside, 0.1)
+    verify("1.12a", 1 / outside, 0.1)
+    for reach in (-1e-3, 0.999 * edge, 1.001 * edge):
+        assert (theory.momentum_rate(reach, 1.0, mu) < 1) == (0 < reach < edge)
+
+
+@pytest.mark.equation("1.12b")
+@given(seed=SEEDS)
+@settings(max_examples=40)
+def test_the_rate_of_momentum(seed):
+    """Against the roots of the polynomial, and between the two edges ``√μ``."""
+    rng = np.random.default_rng(seed)
+    mu = rng.uniform(0.01, 0.95)
+    low, high = (1 - mu**0.5) ** 2, (1 + mu**0.5) ** 2
+    for reach in (*np.linspace(low, high, 7)[1:-1], low * rng.uniform(0.1, 0.9), 1.02 * high):
+        roots = np.abs(np.roots([1, -(1 + mu - reach), mu]))
+        rate = float(theory.momentum_rate(reach, 1.0, mu))
+        verify("1.12b", abs(rate - roots.max()), RATES)
+        if low < reach < high:
+            verify("1.12b", abs(rate - mu**0.5), RATES)
+        else:
+            assert rate > mu**0.5
+
+
+@pytest.mark.equation("1.12c")
+@given(seed=SEEDS)
+@settings(max_examples=40)
+def test_the_best_momentum_and_no_other_is_faster(seed):
+    c, rng = some_curvatures(seed)
+    best = theory.best_momentum(c[0], c[-1])
+    root = math.sqrt(c[-1] / c[0])
+    verify("1.12c", abs(best.rate - (root - 1) / (root + 1)), RATES)
+    verify("1.12c", abs(best.momentum - best.rate**2), RATES)
+    # a double root: rounding of ε in the square of its distance moves it by √ε
+    assert abs(slowest(best, c) - best.rate) < 1e-7
+    for _ in range(200):
+        mu, reach = rng.uniform(-0.5, 1), rng.uniform(0, 4)
+        verify("1.12c", best.rate - np.max(theory.momentum_rate(c, reach / c[-1], mu)), RATES)
+    near = [
+        np.max(theory.momentum_rate(c, best.learning_rate * a, best.momentum * b))
+        for a in (0.98, 1, 1.02) for b in (0.98, 1, 1.02) if (a, b) != (1, 1)
+    ]  # fmt: skip
+    assert min(near) > best.rate
+
+
+@pytest.mark.equation("1.12d")
+@given(seed=SEEDS)
+@settings(max_examples=40)
+def test_at_the_best_momentum_the_steepest_direction_first_grows(seed):
+    c, _ = some_curvatures(seed)
+    eta, mu, r = theory.best_momentum(c[0], c[-1])
+    t = np.arange(61)
+    path = descend(SGD(eta, momentum=mu), c, np.ones(4), 60)
+    flat, steep = r**t * (1 + (1 - r) * t), (-r) ** t * (1 + (1 + r) * t)
+    verify("1.12d", np.abs(path[:, 0] - flat).max(), RATES)
+    verify("1.12d", np.abs(path[:, -1] - steep).max(), RATES)
+    assert (abs(path[1, -1]) > 1) == (r > 2**0.5 - 1)
+
+
+# --- mini-batches: every sequence of batches, so that expectations are sums ---------------------
+
+
+def least_squares(seed, n=5, d=2):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((n, d)), rng.standard_normal(n)
+    return X, y, rng.standard_normal(d), rng
+
+
+def batch_gradient(X, y, w, batch):
+    rows = list(batch)
+    return 2 * X[rows].T @ (X[rows] @ w - y[rows]) / len(rows)
+
+
+@pytest.mark.equation("1.13")
+@pytest.mark.equation("1.13a")
+@given(seed=SEEDS)
+@settings(max_examples=20)
+def test_mean_and_covariance_of_a_batch_gradient(seed):
+    X, y, w, _ = least_squares(seed, n=6)
+    each = np.array([batch_gradient(X, y, w, [i]) for i in range(6)])
+    S = np.cov(each.T, bias=True)
+    for B in range(1, 7):
+        of_all = [batch_gradient(X, y, w, b) for b in itertools.combinations(range(6), B)]
+        verify("1.13", np.abs(np.mean(of_all, axis=0) - each.mean(axis=0)).max(), RATES)
+        covariance = np.cov(np.array(of_all).T, bias=True)
+        verify("1.13a", np.abs(covariance - (6 - B) / (B * 5) * S).max() / np.trace(S), RATES)
+
+
+@pytest.mark.equation("1.13b")
+@given(seed=SEEDS, batch_size=st.integers(1, 5))
+@settings(max_examples=12)
+def test_moments_of_mini_batch_descent_by_all_sequences_of_batches(seed, batch_size):
+    X, y, start, rng = least_squares(seed)
+    eta, n_steps = rng.uniform(0.02, 0.3), 3
+    ends = []
+    batches = list(itertools.combinations(range(5), batch_size))
+    for sequence in itertools.product(batches, repeat=n_steps):
+        optimizer, w = SGD(eta), start.copy()
+        for batch in sequence:
+            optimizer.step(w, batch_gradient(X, y, w, batch))
+        ends.append(w)
+    away = np.array(ends) - np.linalg.lstsq(X, y, rcond=None)[0]
+    found = theory.minibatch_moments(X, y, start, eta, batch_size, n_steps)
+    size = np.mean(np.sum(away**2, axis=1))
+    verify("1.13b", np.abs(found.mean - np.mean(ends, axis=0)).max() / size**0.5, RATES)
+    verify("1.13b", np.abs(found.second - away.T @ away / len(away)).max() / size, RATES)
+
+
+@pytest.mark.equation("1.13c")
+@given(seed=SEEDS)
+@settings(max_examples=20)
+def test_the_floor_of_a_constant_learning_rate(seed):
+    rng = np.random.default_rng(seed)
+    n, B = 9, int(rng.integers(1, 9))
+    y, eta = rng.standard_normal(n), rng.uniform(0.05, 0.9)  # stable below 1: c = 2
+    part = (n - B) / (B * (n - 1))
+    s2 = 4 * y.var() * part  # of the gradient 2 (θ − mean of the batch)
+    found = theory.minibatch_moments(np.ones((n, 1)), y, [5.0], eta, B, 1500)
+    verify("1.13c", abs(found.second[0, 0] / (eta * s2 / (2 * (2 - 2 * eta))) - 1), RATES)
+
+
+@pytest.mark.equation("1.13d")
+@given(seed=SEEDS)
+@settings(max_examples=20)
+def test_a_learning_rate_that_falls_as_one_over_t_averages(seed):
+    rng = np.random.default_rng(seed)
+    samples = rng.standard_normal(40)
+    theta, optimizer = rng.standard_normal(1), SGD()
+    for t, x in enumerate(samples, start=1):
+        optimizer.learning_rate = 1 / (2 * t)
+        optimizer.step(theta, 2 * (theta - x))
+        verify("1.13d", abs(theta[0] - samples[:t].mean()), RATES)
+
+
+def test_at_the_end_of_an_epoch_the_noise_has_mostly_cancelled():
+    """Each sample once, in all orders: the exact stationary variance, and that of (1.13c)."""
+    y, eta = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), 0.02
+    ends = []
+    for order in itertools.permutations(y):
+        theta, optimizer = np.zeros(1), SGD(eta)
+        for x in order:
+            optimizer.step(theta, 2 * (theta - x))
+        ends.append(theta[0])
+    keeps = (1 - 2 * eta) ** len(y)  # of where the epoch began
+    of_epochs = np.mean(np.square(ends)) / (1 - keeps**2)
+    anew = theory.minibatch_moments(np.ones((5, 1)), y, [0.0], eta, 1, 2000).second[0, 0]
+    assert round(anew / of_epochs) == 241
+
+
+def test_the_noise_can_grow_though_the_mean_shrinks():
+    script = importlib.import_module("figures.optimizers_rates")
+    X, y = script.linear_problem()
+    limit = 2 / (2 * np.linalg.eigvalsh(X.T @ X / len(X))[-1])  # (1.11a)
+    assert round(limit, 2) == 1.15
+    found = theory.minibatch_moments(X, y, np.zeros(3), 0.3, 1, 500)
+    best = np.linalg.lstsq(X, y, rcond=None)[0]
+    assert np.abs(found.mean - best).max() < 1e-12 < 1e12 < np.trace(found.second)
+
+
+def test_where_all_residuals_are_0_there_is_no_floor():
+    X, _, start, _ = least_squares(0)
+    found = theory.minibatch_moments(X, X @ [1.0, -2.0], start, 0.1, 1, 3000)
+    assert np.trace(found.second) < 1e-20
+    noisy = theory.minibatch_moments(X, X @ [1.0, -2.0] + [1, 0, 0, -1, 0], start, 0.1, 1, 3000)
+    assert np.trace(noisy.second) > 1e-3
+
+
+# --- Adam ---
+
+
+def adam_path(gradients, **params):
+    optimizer, values, path = Adam(0.01, **{"epsilon": 0.0, **params}), np.zeros(3), []
+    for g in gradients:
+        before = values.copy()
+        optimizer.step(values, np.array(g, float))
+        path.append(values - before)
+    return np.array(path)
+
+
+@pytest.mark.equation("1.14")
+@given(seed=SEEDS)
+@settings(max_examples=20)
+def test_the_first_step_of_adam(seed):
+    rng = np.random.default_rng(seed)
+    g, epsilon = rng.standard_normal(3) * 10.0 ** rng.integers(-9, 5, 3), 1e-8
+    step = adam_path([g], epsilon=epsilon)[0]
+    verify("1.14", np.abs(step / (-0.01 * g / (np.abs(g) + epsilon)) - 1).max(), RATES)
+
+
+@pytest.mark.equation("1.14a")
+@given(seed=SEEDS)
+@settings(max_examples=20)
+def test_adam_does_not_see_the_scale_of_a_parameter(seed):
+    rng = np.random.default_rng(seed)
+    gradients, scales = rng.standard_normal((30, 3)), 10.0 ** rng.uniform(-6, 6, 3)
+    moved = adam_path(gradients * scales) - adam_path(gradients)
+    verify("1.14a", np.abs(moved).max() / 0.01, RATES)
+
+
+@pytest.mark.equation("1.14b")
+@given(seed=SEEDS)
+@settings(max_examples=20)
+def test_what_the_division_by_the_bias_mends(seed):
+    """A gradient that stays the same moves by the learning rate, from the first step on."""
+    rng = np.random.default_rng(seed)
+    g, beta_1, beta_2 = rng.standard_normal(3), rng.uniform(0.5, 0.95), rng.uniform(0.9, 0.999)
+    steps = adam_path([g] * 40, beta_1=beta_1, beta_2=beta_2)
+    verify("1.14b", np.abs(steps + 0.01 * np.sign(g)).max() / 0.01, RATES)
+    m = v = 0.0
+    for t in range(1, 41):
+        m, v = beta_1 * m + (1 - beta_1) * g[0], beta_2 * v + (1 - beta_2) * g[0] ** 2
+        raw = (1 - beta_1**t) / (1 - beta_2**t) ** 0.5
+        verify("1.14b", abs(m / v**0.5 - raw * np.sign(g[0])), RATES)
+
+
+def test_without_it_the_first_steps_would_be_too_long():
+    t = np.arange(1, 100)
+    raw = (1 - 0.9**t) / (1 - 0.999**t) ** 0.5
+    assert round(raw[0], 2) == 3.16 and round(raw.max(), 2) == 6.57 and t[raw.argmax()] == 12
+
+
+@pytest.mark.equation("1.14c")
+@given(seed=SEEDS, t=st.integers(1, 60))
+@settings(max_examples=30)
+def test_the_longest_step_of_adam(seed, t):
+    rng = np.random.default_rng(seed)
+    bound = theory.adam_longest_step(t)
+    kinds = rng.standard_normal((t, 3)) * rng.uniform(0.5, 2) ** np.arange(t)[:, None]
+    verify("1.14c", np.abs(adam_path(kinds)[-1]).max() / 0.01 - bound, RATES)
+    worst = (0.9 / 0.999) ** -np.arange(t)[:, None] * np.ones(3)  # (1.14c) is reached
+    verify("1.14c", np.abs(np.abs(adam_path(worst)[-1]) / 0.01 - bound).max(), RATES)
+
+
+def test_adam_may_step_further_than_its_paper_says():
+    # the worst case of (1.14c), when the bias has long faded; 1e-9 in place of 0: here ε is 0
+    rest = np.full((10000, 3), 1e-9)
+    grows = np.vstack([rest, 1.11 ** np.arange(200)[:, None] * np.ones(3)])
+    stated = (1 - 0.9) / (1 - 0.999) ** 0.5  # Kingma & Ba 2015, §2.1: 3.16 learning rates
+    assert np.abs(adam_path(grows)[-1]).max() / 0.01 > 2 * stated
+    lone = np.vstack([rest, np.ones((1, 3))])  # their worst case: nothing until the last step
+    assert np.abs(adam_path(lone)[-1]).max() / 0.01 == pytest.approx(stated, rel=1e-3)
+
+
+# --- L-BFGS ---
+
+
+def bfgs_matrix(moves, changes):
+    """(1.15) as it stands, from the scaled identity on."""
+    H = (moves[-1] @ changes[-1]) / (changes[-1] @ changes[-1]) * np.eye(moves.shape[1])
+    for s, y in zip(moves, changes, strict=True):
+        V = np.eye(len(s)) - np.outer(y, s) / (s @ y)
+        H = V.T @ H @ V + np.outer(s, s) / (s @ y)
+    return H
+
+
+def spd(rng, c):
+    U = np.linalg.qr(rng.standard_normal((len(c), len(c))))[0]
+    return U @ np.diag(c) @ U.T
+
+
+@pytest.mark.equation("1.15")
+@pytest.mark.equation("1.15a")
+@given(seed=SEEDS, m=st.integers(1, 6))
+@settings(max_examples=30)
+def test_the_matrix_of_lbfgs(seed, m):
+    rng = np.random.default_rng(seed)
+    c = rng.uniform(1, 10, 5)
+    moves = rng.standard_normal((m, 5))
+    changes, g = moves @ spd(rng, c), rng.standard_normal(5)
+    H = bfgs_matrix(moves, changes)
+    verify("1.15a", np.abs(H @ changes[-1] - moves[-1]).max() / np.abs(moves[-1]).max(), RATES)
+    direction = theory.lbfgs_direction(g, moves, changes)
+    verify("1.15", np.abs(direction + H @ g).max() / np.abs(direction).max(), RATES)
+    assert direction @ g < 0
+
+
+def exact_line_search(A, start, memory, n_steps):
+    theta, path, moves, changes = start.copy(), [start], [], []
+    for _ in range(n_steps):
+        g = A @ theta
+        kept = slice(len(moves) - memory, None) if len(moves) > memory else slice(None)
+        p = theory.lbfgs_direction(g, moves[kept], changes[kept])
+        move = -(p @ g) / (p @ A @ p) * p
+        theta = theta + move
+        moves.append(move)
+        changes.append(A @ move)
+        path.append(theta)
+    return np.array(path)
+
+
+def conjugate_gradients(A, start, n_steps):
+    theta, g, path = start.copy(), A @ start, [start]
+    p = -g
+    for _ in range(n_steps):
+        theta = theta + (g @ g) / (p @ A @ p) * p
+        new = A @ theta
+        p = -new + (new @ new) / (g @ g) * p
+        g = new
+        path.append(theta)
+    return np.array(path)
+
+
+@pytest.mark.equation("1.15b")
+@given(seed=SEEDS, memory=st.integers(1, 6))
+@settings(max_examples=30)
+def test_lbfgs_with_an_exact_line_search_is_conjugate_gradients(seed, memory):
+    rng = np.random.default_rng(seed)
+    levels = np.array([1.0, 2.5, 4.0, 9.0])
+    A, start = spd(rng, levels[[0, 0, 1, 2, 3, 3]]), rng.standard_normal(6)
+    path = exact_line_search(A, start, memory, 4)
+    verify("1.15b", np.abs(path - conjugate_gradients(A, start, 4)).max(), RATES)
+    verify("1.15b", np.abs(path[4]).max(), RATES)  # four curvatures, four steps
+    assert np.abs(path[3]).max() > 1e-4
+    kappa, size = 9.0, np.einsum("ti,ij,tj->t", path, A, path) ** 0.5
+    rate = (kappa**0.5 - 1) / (kappa**0.5 + 1)
+    assert np.all(size[:4] <= 2 * rate ** np.arange(4) * size[0])
+
+
+@pytest.mark.equation("1.15c")
+@pytest.mark.parametrize("p", [10, 50])
+@pytest.mark.parametrize("kappa", [10, 1e3, 1e5])
+def test_lbfgs_needs_no_more_iterations_than_the_best_momentum(kappa, p):
+    c, theta = np.geomspace(1, kappa, p), np.random.default_rng(p).standard_normal(p)
+    at_start, losses = c @ theta**2 / 2, []
+    LBFGS(
+        lambda: (c @ theta**2 / 2, c * theta), theta, max_iter=5000, tol=1e-8,
+        callback=losses.append,
+    ).minimise()  # fmt: skip
+    needed = next(i for i, loss in enumerate(losses, start=1) if loss <= 1e-10 * at_start)
+    # the rate alone, without the polynomial before it, from 1 to 1e-5 of the distance
+    momentum = math.log(1e-5) / math.log(theory.best_momentum(1, kappa).rate)
+    verify("1.15c", needed / momentum, 1.1)
+
+
+# --- when to stop ---
+
+
+@pytest.mark.equation("1.16")
+@given(seed=SEEDS)
+@settings(max_examples=40)
+def test_what_a_gradient_tells_of_the_distance(seed):
+    c, rng = some_curvatures(seed)
+    A, theta = spd(rng, c), rng.standard_normal(4)
+    g, above = A @ theta, theta @ A @ theta / 2
+    low, high = g @ g / (2 * c[-1]), g @ g / (2 * c[0])
+    verify("1.16", max(low - above, above - high) / above, RATES)
+    verify("1.16", np.linalg.norm(theta) * c[0] / np.linalg.norm(g) - 1, RATES)
+    along = np.linalg.eigh(A)[1]
+    for i, bound in ((0, c[0]), (-1, c[-1])):  # both are reached
+        g = A @ along[:, i]
+        verify("1.16", abs(along[:, i] @ g / 2 * 2 * bound / (g @ g) - 1), RATES)
+
+
+@pytest.mark.equation("1.16a")
+@given(seed=SEEDS)
+@settings(max_examples=40)
+def test_what_is_left_when_the_loss_hardly_changes(seed):
+    rng = np.random.default_rng(seed)
+    r = rng.uniform(0.3, 0.999)
+    theta = descend(SGD(1 - r), 1.0, np.ones(1), 20)[:, 0]
+    loss = theta**2 / 2
+    change = loss[:-1] - loss[1:]
+    verify("1.16a", np.abs(change * r**2 / (1 - r**2) / loss[1:] - 1).max(), RATES)
+
+
+@pytest.mark.equation("1.16b")
+@pytest.mark.parametrize("c", [0.1, 1.0, 30.0])
+def test_a_loss_cannot_tell_parameters_apart_that_a_gradient_can(c):
+    """Of ``1 + ½ c θ²``: the loss is 1 to the last bit, and the gradient knows."""
+    eps = np.finfo(float).eps
+    blind = 0.99 * math.sqrt(eps / c)  # half a spacing above 1 is ε/2, and is rounded down
+    verify("1.16b", 1.0 + c * blind**2 / 2 - 1.0, 0)
+    theta = np.array([blind])
+    SGD(1 / c).step(theta, c * theta)
+    verify("1.16b", abs(theta[0]), eps * blind)
+    assert 1.0 + c * (1.1 * blind) ** 2 / 2 > 1.0
+
+
+def test_exercise_early_stopping():
+    s = np.linspace(0.01, 20, 2000)  # c/λ
+    eta = 1e-4
+    stopped = 1 - theory.momentum_factor(s, eta, 0.0, round(1 / eta))  # ηt = 1/λ, in units of λ
+    ratio = stopped / (s / (1 + s))
+    # η c of up to 2e-3 moves the powers by as much
+    assert ratio.min() >= 1 and ratio.max() == pytest.approx(1.298, abs=2e-3)
+    assert s[ratio.argmax()] == pytest.approx(1.79, abs=0.03)

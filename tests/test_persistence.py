@@ -225,7 +225,7 @@ BAD_FILES = {
     "no dict": (to("tree", value=[1]), "format"),
     "no state": (to("tree", value={"class": "VAE"}), "usable"),
     "another class": (to("tree", "class", value="VAE"), "parameters of VAE"),
-    "an unknown class": (to("tree", "class", value="os"), "'os', which is none of Autoencoder"),
+    "an unknown class": (to("tree", "class", value="os"), "'os', which is none of Adv"),
     "a list for a class": (to("tree", "class", value=["VAE"]), "usable"),
     "a missing parameter": (
         changed(lambda header, _: header["tree"]["state"].pop("solver")),

@@ -115,7 +115,14 @@ BAD_DATA = {
 }
 TRAIN = ["fit", "fit_transform", "partial_fit"]
 USES = ["transform", "reconstruct", "reconstruction_error", "score"]
-USES_OF_VAE = ["encode", "elbo", "rate_distortion", "log_likelihood", "active_units"]
+USES_OF_VAE = [
+    "encode",
+    "elbo",
+    "rate_distortion",
+    "log_likelihood",
+    "score_samples",
+    "active_units",
+]
 
 
 def uses(model):
@@ -372,7 +379,9 @@ def test_unknown_parameters_are_refused_and_nothing_is_set(models):
             model.set_params(random_state=5, n_component=3)
 
 
-@pytest.mark.parametrize("method", ["sample", "elbo", "rate_distortion", "log_likelihood"])
+@pytest.mark.parametrize(
+    "method", ["sample", "elbo", "rate_distortion", "log_likelihood", "score_samples"]
+)
 @pytest.mark.parametrize("n_samples, error", [(0, ValueError), (-1, ValueError), (2.0, TypeError),
                                               (None, TypeError), (True, TypeError)])  # fmt: skip
 def test_number_of_samples_must_be_a_positive_integer(method, n_samples, error):
@@ -381,7 +390,9 @@ def test_number_of_samples_must_be_a_positive_integer(method, n_samples, error):
         getattr(FITTED["vae"], method)(*arguments, n_samples=n_samples)
 
 
-@pytest.mark.parametrize("method", ["elbo", "score", "rate_distortion", "log_likelihood"])
+@pytest.mark.parametrize(
+    "method", ["elbo", "score", "rate_distortion", "log_likelihood", "score_samples"]
+)
 def test_samples_at_which_a_bound_overflows_are_refused(method):
     model = copy.deepcopy(FITTED["vae-linear"])
     model.encoder_.layers[-1].weight[:, 2:] = 1.0  # a variance of e^(sum of the features)
@@ -414,7 +425,9 @@ def test_the_theory_of_nothing_is_refused(function, arguments, error, words):
         function(*arguments)
 
 
-@pytest.mark.parametrize("method", ["sample", "elbo", "rate_distortion", "log_likelihood"])
+@pytest.mark.parametrize(
+    "method", ["sample", "elbo", "rate_distortion", "log_likelihood", "score_samples"]
+)
 def test_random_state_of_a_draw_must_be_a_seed_or_a_generator(method):
     arguments = [] if method == "sample" else [X]
     with rejects(ValueError, "random_state", "got 'zero'"):

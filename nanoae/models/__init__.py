@@ -1,5 +1,6 @@
 """What is learned. None of it knows the theory that it is held against."""
 
+from nanoae.models.adversarial import AdversarialAutoencoder
 from nanoae.models.autoencoder import Autoencoder
 from nanoae.models.beta import LinearVAE
 from nanoae.models.contractive import ContractiveAutoencoder
@@ -11,6 +12,7 @@ from nanoae.models.vae import VAE
 
 __all__ = [
     "VAE",
+    "AdversarialAutoencoder",
     "Autoencoder",
     "ContractiveAutoencoder",
     "LearnedISTA",

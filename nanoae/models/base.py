@@ -17,7 +17,7 @@ from nanoae.arrays import Array, Moments, map_rows
 from nanoae.exceptions import ConvergenceWarning, NotFittedError
 from nanoae.losses import LOSSES, Loss
 from nanoae.models.hyperparameters import check_fields, real
-from nanoae.network import Layer, Parameters
+from nanoae.network import Architecture, Layer, Parameters
 from nanoae.network.jacobian import jacobian
 from nanoae.persistence import Checkpoint, generator, write
 from nanoae.sequences import Sequences
@@ -387,13 +387,13 @@ class BaseAutoencoder:
     ) -> None:
         self.n_features_in_, self._feature_names = X.shape[1], names
         self._fitted_params, self._training_state = self.get_params(), {}
-        self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
         self._n_values, sequences = X.shape[1], self._sequences(training=True)
         if sequences is None:
+            self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
             self._moments.add(X, weights)
         else:
+            self._moments = sequences.moments(X, weights)
             self._n_values = float(np.average(sequences.n_values(X), weights=weights))
-            self._moments.add(sequences.with_means(X, weights), weights)
         self._build(X.shape[1], np.float32 if X.dtype == np.float32 else np.float64)
         self._draw_weights(X, rng)
 
@@ -601,22 +601,26 @@ class BaseAutoencoder:
 
         Parameters
         ----------
-        start, end : array-like of shape (n_features,)
+        start, end : array-like of shape (n_features,), or a sequence each
         n_steps : int, default 8
             Points, both ends included.
 
         Returns
         -------
-        ndarray of shape (n_steps, n_features)
+        ndarray of shape (n_steps, n_features), or as `inverse_transform` has sequences
         """
         check_integer("n_steps", n_steps, 2)
         ends: Any = [start, end]
+        if all(isinstance(x, np.ndarray) and x.ndim == 2 for x in ends) and (
+            np.shape(start) == np.shape(end)
+        ):
+            ends = np.stack(ends)  # of an array of sequences, so NaN may be behind their ends
         first, last = self._transform(self._check_samples(ends, named=False))
         part = np.linspace(0, 1, n_steps, dtype=first.dtype)[:, None]
         return self.inverse_transform((1 - part) * first + part * last)
 
     def reconstruction_error(self, X: ArrayLike, *, per_feature: bool = False) -> Array:
-        """One value a sample: ``‖x − x̂‖²``, or −log p(x|x̂) in nats under "bernoulli".
+        """One value a sample: ``‖x − x̂‖²``, or −log p(x|x̂) in nats under the other two losses.
 
         High where the model has seen nothing like it.
 
@@ -644,8 +648,9 @@ class BaseAutoencoder:
         """``∂h/∂x``: how the code of each sample moves when the sample does (9.2).
 
         A VAE's code is the mean μ of q(z|x). Where the encoder has a kink, the derivative is that
-        of its backward pass. It is computed in a copy of the encoder, so the model and the
-        gradients of its last training step stay as they are, and threads may share it.
+        of its backward pass, and nothing is dropped. It is computed in a copy of the encoder, so
+        the model and the gradients of its last training step stay as they are, and threads may
+        share it.
 
         Parameters
         ----------
@@ -662,7 +667,8 @@ class BaseAutoencoder:
         Raises
         ------
         TypeError
-            The model has no encoder, as `SparseCoding`, which solves for its codes.
+            The model has no encoder, as `SparseCoding`, which solves for its codes; or its samples
+            are tokens, of which there are no small moves.
         """
         check_bool("singular_values", singular_values)
         X = self._check_samples(X)
@@ -670,6 +676,12 @@ class BaseAutoencoder:
             raise TypeError(
                 f"{type(self).__name__} has no encoder of which there were a Jacobian; "
                 "SparseAutoencoder has one."
+            )
+        sequences = self._sequences()
+        if sequences is not None and sequences.n_tokens is not None:
+            raise TypeError(
+                f"this {type(self).__name__} takes tokens, of which there are no small moves and "
+                "so no Jacobian; sequences of numbers have one."
             )
         offset, (k,) = self._offset, self.decoder_.shape_in
 
@@ -733,7 +745,8 @@ class BaseAutoencoder:
     def _sequences(self, training: bool = False) -> Sequences | None:
         """How sequences stand in rows, if the networks, present or to be trained, take them."""
         params = self.get_params() if training else self._fitted_params
-        return getattr(params.get("architecture"), "sequences", None)
+        architecture = params.get("architecture")
+        return architecture.sequences if isinstance(architecture, Architecture) else None
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
         """Samples to train on, if the loss is finite for all of them."""

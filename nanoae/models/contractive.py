@@ -78,7 +78,8 @@ class ContractiveAutoencoder(NetworkAutoencoder):
         None,
         "Random directions of the code, drawn anew at each step, by which the penalty is "
         "estimated (9.4). None: it is exact, which takes as many as the code is wide, or none at "
-        "all if only the first layer of the encoder is nonlinear.",
+        "all if only the first layer of the encoder is nonlinear; more probes than that cost more "
+        "and are still noisy.",
         1,
     )
     loss: str = choice(

@@ -92,7 +92,7 @@ class DeepAutoencoder(BaseAutoencoder):
     _bound = ("_loss",)
     _outputs_per_component = 1  # of the encoder: a VAE has two
 
-    def _build(self, n_features: int, dtype: DTypeLike, **more: tuple[int, ...]) -> None:
+    def _build(self, n_features: int, dtype: DTypeLike, **more: Layer | tuple[int, ...]) -> None:
         self.encoder_, self.decoder_ = self._make_networks(n_features)
         self._parameters = Parameters(
             {"encoder_": self.encoder_, "decoder_": self.decoder_, **more}, dtype
@@ -150,9 +150,7 @@ class DeepAutoencoder(BaseAutoencoder):
                 steps = math.ceil(len(X) / self.batch_size)  # an epoch
                 monitor.n_iter_no_change = max(self.n_iter_no_change, math.ceil(200 / steps))
             held_out = self.validation_fraction if self.early_stopping else 0.0
-        optimizer: Optimizer = Adam(self.learning_rate)
-        if self.solver == "sgd":
-            optimizer = SGD(self.learning_rate, self.momentum)
+        optimizer = self._optimizer()
         if "optimizer" in self._training_state:
             optimizer.restore(self._training_state["optimizer"])
         try:
@@ -164,6 +162,12 @@ class DeepAutoencoder(BaseAutoencoder):
         finally:
             self._training_state = {"optimizer": optimizer.state(), "rng": rng.bit_generator.state}
 
+    def _optimizer(self) -> Optimizer:
+        """That of the solver, before its first step."""
+        if self.solver == "sgd":
+            return SGD(self.learning_rate, self.momentum)
+        return Adam(self.learning_rate)
+
     def _partial_fit(
         self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any
     ) -> None:
@@ -174,11 +178,12 @@ class DeepAutoencoder(BaseAutoencoder):
 
     def _null_loss(self) -> float:
         """The loss of the best model that tells one sample from another in nothing."""
-        return self._loss.of_mean(self._moments.mean, self._moments.variance)
+        mean = self._moments.mean.reshape(self.decoder_.shape_out)  # of tokens (d, V)
+        return self._loss.of_mean(mean, self._moments.variance)
 
     def _verdict(self, monitor: Monitor) -> str:
         null = self._null_loss()
-        if not self._may_be_null and null < math.inf and self.loss_ > null - 1e-4 * abs(null):
+        if not self._may_be_null and self.loss_ > null - 1e-4 * abs(null):
             return (
                 "is no better than to answer every sample with the mean: its loss is "
                 f"{self.loss_:.6g}, that one's {null:.6g}. {self._remedy}, try another "
@@ -235,7 +240,7 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
         0.0,
         "Probability p with which training drops a hidden unit, or an entry of the code on its "
         "way into the decoder, for each sample anew; the others are divided by 1 − p (8.1). What "
-        "is trained drops nothing.",
+        "is trained drops nothing. It belongs to the networks: another p waits for the next fit.",
     )
     architecture: Architecture | None = networks(
         "Networks other than these two MLPs, in place of ``hidden_layer_sizes``, ``activation`` "

@@ -110,7 +110,7 @@ class SparseAutoencoder(_DictionaryModel, Denoising, DeepAutoencoder):
         0.0,
         "Probability p with which training drops an entry of the code on its way into the "
         "decoder, for each sample anew; the others are divided by 1 − p. The penalty sees the "
-        "whole code.",
+        "whole code. Another p waits for the next fit.",
     )
     learning_rate: float = 3e-3
     batch_size: int = integer(

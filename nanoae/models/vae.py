@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -111,7 +112,7 @@ class LatentGaussian(BaseAutoencoder):
         return self._split(self.encoder_(X))[0].copy()  # the means of q(z|x)
 
     def _null_loss(self) -> float:
-        distortion = self._loss.of_mean(self._moments.mean, self._moments.variance)
+        distortion = super()._null_loss()  # type: ignore[misc]
         log_variance: Any = self._log_noise_variance
         if self.noise_variance == "learned":  # the best noise for a decoder that says nothing
             log_variance = self._log_variance_of_features
@@ -138,7 +139,7 @@ class LatentGaussian(BaseAutoencoder):
         return mu.copy(), log_var.copy()
 
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> Array:
-        """New data: codes drawn from the prior, decoded to the means of p(x|z).
+        """New data: codes of the prior, decoded to the means of p(x|z), or its likeliest tokens.
 
         With an integer for ``random_state``, here or in the constructor, every call gives the same
         samples. To draw on, hand over a generator: ``rng = np.random.default_rng(0)`` once, then
@@ -153,6 +154,7 @@ class LatentGaussian(BaseAutoencoder):
         Returns
         -------
         ndarray of shape (n_samples, d)
+            Sequences are (n_samples, T, p), or tokens (n_samples, T).
         """
         self._check_fitted()
         check_integer("n_samples", n_samples, 1)
@@ -178,7 +180,7 @@ class LatentGaussian(BaseAutoencoder):
         rate : float
             ``KL(q(z|x) ‖ p(z))``, nats per sample.
         distortion : float
-            ``E_q ‖x − x̂‖²`` per sample or, Bernoulli, ``E_q[−log p(x|z)]`` in nats.
+            ``E_q ‖x − x̂‖²`` per sample; if not Gaussian, ``E_q[−log p(x|z)]`` in nats.
 
         Raises
         ------
@@ -246,14 +248,51 @@ class LatentGaussian(BaseAutoencoder):
         check_integer("n_samples", n_samples, 1)
         rng = check_random_state(random_state)
 
+        (k,) = self.decoder_.shape_in
+
+        def noise(n: int) -> Iterator[Array]:
+            for _ in range(n_samples):
+                yield standard_normal(rng, (n, k), self._dtype)
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _finite(np.mean(self._log_mean_weights(X, noise, n_samples)))
+
+    def score_samples(self, X: ArrayLike, *, n_samples: int = 100, random_state: Any = 0) -> Array:
+        """The same estimate for each sample: a low one is unusual (14.4).
+
+        All samples are given the same draws, so that the estimate of one does not depend on the
+        others. Their mean is noisier for it than `log_likelihood`.
+
+        Parameters
+        ----------
+        X, n_samples, random_state
+            As in `log_likelihood`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        X = self._check_samples(X)
+        check_integer("n_samples", n_samples, 1)
+        rng = check_random_state(random_state)
+        draws = standard_normal(rng, (n_samples, 1, *self.decoder_.shape_in), self._dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            each = self._log_mean_weights(X, lambda n: iter(draws), n_samples)
+            _finite(np.mean(each))
+        return each
+
+    def _log_mean_weights(
+        self, X: Array, noise: Callable[[int], Iterator[Array]], n_samples: int
+    ) -> Array:
+        """``log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x)``, block by block of the samples."""
+
         sequences = self._sequences()
 
         def log_mean_weight(x: Array) -> Array:
             mu, log_var = self._split(self._map_rows(self.encoder_, x))
             n_values: Any = x.shape[1] if sequences is None else sequences.n_values(x)
             log_sum = np.full(len(x), -np.inf)
-            for _ in range(n_samples):
-                eps = standard_normal(rng, mu.shape, self._dtype)
+            for eps in noise(len(x)):
                 z = mu + np.exp(log_var / 2) * eps
                 # log p(z) − log q(z|x): the constants of the two normal densities cancel
                 log_ratio = 0.5 * np.sum(eps**2 + log_var - z**2, axis=1)
@@ -264,8 +303,7 @@ class LatentGaussian(BaseAutoencoder):
                 log_sum = np.logaddexp(log_sum, log_ratio - nll)
             return log_sum - math.log(n_samples)
 
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _finite(np.mean(map_rows(log_mean_weight, X, self._dtype)))
+        return map_rows(log_mean_weight, X, self._dtype)
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """The ELBO: higher is better."""
@@ -290,8 +328,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
     """Variational autoencoder (Kingma & Welling 2014), β-VAE for β ≠ 1 (Higgins et al. 2017).
 
     Prior ``p(z) = N(0, I)``, encoder ``q(z|x) = N(μ(x), diag σ²(x))``, decoder ``p(x|z)``
-    Gaussian or Bernoulli. Minimises ``E_q[−log p(x|z)] + β KL(q(z|x) ‖ p(z))``, in nats per
-    sample, constants included: at β = 1 the negative ELBO (5.1a).
+    Gaussian, Bernoulli or categorical. Minimises ``E_q[−log p(x|z)] + β KL(q(z|x) ‖ p(z))``, in
+    nats per sample, constants included: at β = 1 the negative ELBO (5.1a).
 
     Attributes
     ----------
@@ -350,7 +388,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
     dropout: float = probability(
         0.0,
         "Probability p with which training drops a hidden unit of either network, for each sample "
-        "anew; the others are divided by 1 − p. Codes are not dropped: they have their own noise.",
+        "anew; the others are divided by 1 − p. Codes are not dropped: they have their own noise. "
+        "Another p waits for the next fit.",
     )
 
     _drops_code = False

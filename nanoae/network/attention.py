@@ -335,7 +335,7 @@ class Transformer(SequenceArchitecture):
     The encoder makes a vector of each step, adds that of its position, and sends all of them
     through blocks, in which steps look at each other; a dense layer makes the code of their mean.
     The decoder hands a vector made of the code to every position, and sends them through as many
-    blocks; a dense layer makes a step of each.
+    blocks; a dense layer makes a step of each. It knows no ends: all T steps look at each other.
 
     Samples are those of `Recurrent`.
 
@@ -348,7 +348,9 @@ class Transformer(SequenceArchitecture):
     vocabulary_size : int, optional
         Steps are tokens, whole numbers from 0 to this, exclusive. With ``loss="categorical"``.
     n_steps : int, optional
-        T, if sequences are to come that are longer than those of the training.
+        T, if sequences are to come that are longer than those of the training. The encoder's
+        vectors of positions that no sequence of the training had stay as they were drawn, so codes
+        of longer ones are partly noise: rather train on some of that length.
     n_blocks : int, default 2
         In each network.
     n_heads : int, default 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Dense(Layer):
     ([[1.0, 2.0]], [[3.0], [4.0]])
     """
 
-    remembers = ("x", "y")
+    remembers: ClassVar[tuple[str, ...]] = ("x", "y")
     x: Array
     y: Array
     weight: Array

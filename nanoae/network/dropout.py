@@ -33,7 +33,7 @@ class Dropout(Layer):
     Raises
     ------
     ValueError, TypeError
-        The probability is none; or, in `forward`, there is no generator.
+        The probability is none; or `forward` has no generator, and there is something to drop.
 
     Examples
     --------
@@ -65,12 +65,12 @@ class Dropout(Layer):
 
         The masks are drawn in float64, so that they are the same whatever the dtype of ``x``.
         """
-        if rng is None:
+        if rng is None and self.probability > 0:
             raise ValueError(
                 "rng must be a numpy.random.Generator, for the masks of dropout to be drawn from; "
                 "got None. Hand one over, or call the layer, which drops nothing."
             )
-        kept = rng.random(x.shape) >= self.probability
+        kept = np.ones(x.shape) if rng is None else rng.random(x.shape) >= self.probability
         self.mask = (kept / (1 - self.probability)).astype(x.real.dtype)
         return x * self.mask
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from nanoae.arrays import Array, weighted
 from nanoae.network.dense import Dense
+from nanoae.network.dropout import Dropout
 from nanoae.network.layer import Layer
 from nanoae.network.mlp import Sequential
 
@@ -16,7 +17,8 @@ from nanoae.network.mlp import Sequential
 def jacobian(network: Layer, x: Array, n_outputs: int | None = None) -> Array:
     """``∂y/∂x`` of every row, for any network: row j is what backprop makes of ∂L/∂y = e_j (9.2).
 
-    A backward pass writes gradients, so all this happens in a copy of the network.
+    A backward pass writes gradients, so all this happens in a copy of the network, and one that
+    drops nothing.
 
     Parameters
     ----------
@@ -42,6 +44,7 @@ def jacobian(network: Layer, x: Array, n_outputs: int | None = None) -> Array:
     [[[3.0, 4.0]], [[0.0, 0.0]]]
     """
     network = copy.deepcopy(network)
+    _drop_nothing(network)
     y = network.forward(x)
     rows = []
     for j in range(y.shape[1] if n_outputs is None else n_outputs):
@@ -49,6 +52,13 @@ def jacobian(network: Layer, x: Array, n_outputs: int | None = None) -> Array:
         e_j[:, j] = 1
         rows.append(network.backward(e_j))
     return np.stack(rows, axis=1)
+
+
+def _drop_nothing(layer: Layer) -> None:
+    if isinstance(layer, Dropout):
+        layer.probability = 0.0
+    for part in layer.parts.values():
+        _drop_nothing(part)
 
 
 class Share(NamedTuple):

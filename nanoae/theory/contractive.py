@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.validation import check_choice, check_integer, check_real
 
 
 class ContractiveOptimum(NamedTuple):
@@ -22,7 +23,8 @@ class ContractiveOptimum(NamedTuple):
     loss : float
         Penalty included.
     gains : ndarray of shape (d,)
-        What is left of each principal axis: ``W_d W_e = U diag(gains) Uᵀ``.
+        What is left of each principal axis, that with the most variance first:
+        ``W_d W_e = U diag(gains) Uᵀ``.
     threshold : float
         The eigenvalue below which an axis is not kept; a kept one has the gain
         ``1 − threshold / λ_i``.
@@ -48,10 +50,10 @@ def tied_contractive_optimum(
     Parameters
     ----------
     eigenvalues : array-like of shape (d,)
-        Of Σ, in falling order.
+        Of Σ, in any order.
     n_components : int
     contraction : float
-        λ_c.
+        λ_c, not negative.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def tied_contractive_optimum(
     4.0 [0.5, 0.0, 0.0]
     8.0 [0.0, 0.0, 0.0]
     """
-    lam = np.asarray(eigenvalues, dtype=np.float64)
+    lam = _problem(eigenvalues, n_components, contraction)
     return _shrunk(lam, n_components, contraction / 2, price=contraction)
 
 
@@ -82,11 +84,11 @@ def unit_norm_contractive_optimum(
     Parameters
     ----------
     eigenvalues : array-like of shape (d,)
-        Of Σ, in falling order.
+        Of Σ, in any order.
     n_components : int
         k, which may exceed d.
     contraction : float
-        λ_c > 0.
+        λ_c, not negative.
 
     Returns
     -------
@@ -104,15 +106,23 @@ def unit_norm_contractive_optimum(
     8.0 [0.5, 0.0, 0.0]
     1000.0 [0.0079, 0.0, 0.0]
     """
-    lam = np.asarray(eigenvalues, dtype=np.float64)
+    lam = _problem(eigenvalues, n_components, contraction)
     kept, threshold = 0, 0.0
     n_axes = min(n_components, int(np.count_nonzero(lam)))
     for m in range(1, n_axes + 1):
-        of_m = m / (np.sum(1 / lam[:m]) + n_components / contraction)
+        of_m = m * contraction / (contraction * np.sum(1 / lam[:m]) + n_components)
         if lam[m - 1] > of_m:
             kept, threshold = m, of_m
     gains = _shrunk(lam, kept, threshold, price=0.0).gains
     return ContractiveOptimum(float(lam[kept:].sum() + kept * threshold), gains, threshold)
+
+
+def _problem(eigenvalues: ArrayLike, n_components: int, contraction: float) -> Array:
+    """The eigenvalues in falling order, those that are rounding set to 0."""
+    check_integer("n_components", n_components, 1)
+    check_real("contraction", contraction, 0)
+    lam = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    return np.where(lam > 1e-12 * lam[0], lam, 0)
 
 
 def _shrunk(lam: Array, n_components: int, threshold: float, price: float) -> ContractiveOptimum:
@@ -135,7 +145,7 @@ def collapse_contraction(eigenvalues: ArrayLike, slope: float = 1.0) -> Array:
     ----------
     eigenvalues : array-like of shape (d,)
     slope : float, default 1.0
-        ``f'(0)``.
+        ``f'(0)``, positive.
 
     Returns
     -------
@@ -147,6 +157,7 @@ def collapse_contraction(eigenvalues: ArrayLike, slope: float = 1.0) -> Array:
     >>> theory.collapse_contraction([4.0, 2.0, 1.0]).tolist()
     [8.0, 4.0, 2.0]
     """
+    check_real("slope", slope, 0, open_ends=True)
     return 2 * np.asarray(eigenvalues, dtype=np.float64) / slope
 
 
@@ -170,6 +181,7 @@ def saturation_point(activation: str = "sigmoid") -> float:
     """
     from scipy.optimize import brentq
 
+    check_choice("activation", activation, ("sigmoid", "tanh"))
     a = brentq(lambda a: a * np.tanh(a / 2) - 1, 1.0, 2.0, xtol=1e-15)
     return float({"sigmoid": a, "tanh": a / 2}[activation])
 
@@ -199,6 +211,7 @@ def probe_variance(jacobian: ArrayLike, probes: str = "signs") -> float:
     >>> [round(theory.probe_variance(J, kind), 4) for kind in ("signs", "gaussian", "sphere")]
     [0.0, 34.0, 4.5]
     """
+    check_choice("probes", probes, ("signs", "gaussian", "sphere"))
     J = np.asarray(jacobian, dtype=np.float64)
     K = J @ J.T
     k, total = len(K), np.sum(K**2)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
 from nanoae.theory.linear import linear_autoencoder_loss
-from nanoae.validation import check_integer, check_probability
+from nanoae.validation import check_integer, check_probability, check_real
 
 
 def dropout_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike, probability: float) -> float:
@@ -277,16 +277,21 @@ def dropout_noise_threshold(
     Parameters
     ----------
     eigenvalues : array-like of shape (d,)
-        Of Σ.
+        Of Σ, in any order.
     n_components : int
         k.
     probability : float
-        p, greater than 0.
+        p, above 0: without dropout the two maps are one.
 
     Returns
     -------
     float
         A variance, of each feature.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The width or the probability is none.
 
     Examples
     --------
@@ -294,6 +299,7 @@ def dropout_noise_threshold(
     >>> round(theory.dropout_noise_threshold([4.0, 1.0], 1, 0.5), 6)  # g = ½: 4 · ¼ / ¾
     1.333333
     """
+    check_real("probability", probability, 0, 1, open_ends=True)
     optimum = dropout_optimum(eigenvalues, n_components, probability)
     kept = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1][:n_components]
     g = optimum.gains[:n_components]
