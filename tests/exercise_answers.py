@@ -9,9 +9,10 @@ from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
+from scipy.linalg import sqrtm
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, logsumexp, rel_entr
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import multivariate_normal, ncx2, norm
 
 from nanoae import denoising, losses, proximal, theory
 from nanoae.network import (
@@ -26,6 +27,7 @@ from nanoae.network import (
 from nanoae.network.activations import ACTIVATIONS
 from nanoae.network.activations import softmax as masked_softmax
 from nanoae.network.dense import draw
+from nanoae.optimizers import SGD, Adam
 
 
 def gradient(f, x):
@@ -503,6 +505,35 @@ def layer_norm_gradient(x, q):
     return layer.backward(q)
 
 
+def momentum_step(theta, velocity, g, learning_rate, momentum):
+    optimizer, theta = SGD(learning_rate, momentum), theta.copy()
+    optimizer.restore({"velocity": velocity.copy()})
+    optimizer.step(theta, g.copy())
+    return optimizer.state()["velocity"], theta
+
+
+def adam_step(m, v, g, t, learning_rate, beta_1, beta_2, epsilon):
+    optimizer, theta = Adam(learning_rate, beta_1, beta_2, epsilon), np.zeros_like(m)
+    # it keeps m/(1 − β₁) and v/(1 − β₂)
+    optimizer.restore({"m": m / (1 - beta_1), "v": v / (1 - beta_2), "t": t - 1})
+    optimizer.step(theta, g.copy())
+    kept = optimizer.state()
+    return kept["m"] * (1 - beta_1), kept["v"] * (1 - beta_2), theta
+
+
+def smallest_threshold(scores, alpha):
+    """Of all scores, the least that a new one exceeds with a chance of no more than α."""
+    ranks = {t: 1 - np.sum(scores <= t) / (len(scores) + 1) for t in scores}
+    return min(t for t, chance in ranks.items() if chance <= alpha + 1e-12)
+
+
+def pca_surprise(h, error, eigenvalues, noise_variance, n_features):
+    d, k = n_features, len(h)
+    variances = np.append(eigenvalues, np.full(d - k, noise_variance))
+    x = np.append(h, np.full(d - k, (error / (d - k)) ** 0.5))
+    return -2 * norm.logpdf(x, 0, np.sqrt(variances)).sum()
+
+
 def mismatch(eigenvalues, k, trained, used):
     return float(theory.mismatch_loss(eigenvalues, trained, used, k))
 
@@ -522,6 +553,8 @@ ANSWERS = {
     "1.5c": polynomial_slope,
     "1.9": lambda W, b, decay: (gradient(lambda W: decay * np.sum(W**2), W), 0 * b),
     "1.10c": initial_limit,
+    "1.12": momentum_step,
+    "1.14": adam_step,
     "2.1": linear_loss,
     "2.1a": lambda S, W_e, W_d: gradient(lambda W: linear_loss(S, W_e, W), W_d),
     "2.1b": lambda S, W_e, W_d: gradient(lambda W: linear_loss(S, W, W_d), W_e),
@@ -618,4 +651,17 @@ ANSWERS = {
     ),
     "11.6c": masked_softmax,
     "11.8": layer_norm_gradient,
+    "13.1": lambda p, q: (
+        gradient(lambda a: np.mean(np.log(1 + np.exp(-a))), p),
+        gradient(lambda a: np.mean(np.log(1 + np.exp(a))), q),
+    ),
+    "13.1b": lambda q: gradient(lambda a: np.mean(np.log(1 + np.exp(-a))), q),
+    "13.2a": lambda p, q: -log_expit(p).mean() - log_expit(-q).mean(),
+    "13.7e": lambda m, S: m @ m + np.sum((sqrtm(S) - np.eye(len(S))) ** 2),
+    "14.2": lambda w, mu: (
+        np.sum(w * ncx2.mean(1, mu**2 / w)),
+        np.sum(w**2 * ncx2.var(1, mu**2 / w)),
+    ),
+    "14.3b": smallest_threshold,
+    "14.4": pca_surprise,
 }

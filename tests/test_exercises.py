@@ -38,7 +38,7 @@ find("1.1a")  # enters all
 def test_every_exercise_has_a_claim_and_an_answer_by_another_road():
     assert set(EXERCISES) == set(ANSWERS) <= set(claims())
     assert len(EXERCISES) >= 60
-    assert {order(number)[0] for number in EXERCISES} >= set(range(1, 12))
+    assert {order(number)[0] for number in EXERCISES} >= {*range(1, 12), 13, 14}
 
 
 @pytest.mark.parametrize("number", ANSWERS)
@@ -151,6 +151,17 @@ def layer_norm_by(x, q, s):
     x_hat = (x - x.mean(axis=1, keepdims=True)) / s
     along = np.mean(q * x_hat, axis=1, keepdims=True)
     return (q - q.mean(axis=1, keepdims=True) - x_hat * along) / s
+
+
+def adam(correct=True, inside=False, swap=False):
+    def step(m, v, g, t, eta, b1, b2, epsilon):
+        b1, b2 = (b2, b1) if swap else (b1, b2)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        m_hat, v_hat = (m / (1 - b1**t), v / (1 - b2**t)) if correct else (m, v)
+        below = np.sqrt(v_hat + epsilon) if inside else np.sqrt(v_hat) + epsilon
+        return m, v, -eta * m_hat / below
+
+    return step
 
 
 def eigen(X):
@@ -423,6 +434,48 @@ MADE = {  # mistake: exercise, answer, what must be said of it
     "probes_of_length_one": (
         "9.4", times("9.4", lambda probes, J: 1 / probes.shape[1]), "divided by k"
     ),
+    # optimisers, adversarial, in use
+    "adam_without_bias_correction": ("1.14", adam(correct=False), "no bias correction"),
+    "adam_with_epsilon_inside_the_root": ("1.14", adam(inside=True), "ε inside the root"),
+    "adam_with_its_betas_swapped": ("1.14", adam(swap=True), "the betas swapped"),
+    "momentum_with_a_stale_gradient": (
+        "1.12", lambda w, v, g, eta, mu: (mu * v - eta * g, w + v), "the new θ: v is there 1"
+    ),
+    "momentum_as_a_moving_average": (
+        "1.12", lambda w, v, g, eta, mu: (
+            mu * v - (1 - mu) * eta * g, w + mu * v - (1 - mu) * eta * g
+        ), "a moving average",
+    ),
+    "encoder_climbs_where_it_should_descend": (
+        "13.1b", lambda a: (1 - expit(a)) / len(a), "all of it has the wrong sign"
+    ),
+    "encoder_with_the_labels_of_the_discriminator": (
+        "13.1b", lambda a: expit(a) / len(a), "1/n is missing"
+    ),
+    "saturating_loss_called_non_saturating": (
+        "13.1b", lambda a: -expit(a) / len(a), r"σ\(a\)/n has the wrong sign(.|\n)*1/n is missing"
+    ),
+    "sigmoid_before_a_loss_of_logits": (
+        "13.2a", lambda p, q: right("13.2a")(expit(p), expit(q)), "σ twice"
+    ),
+    "labels_swapped_for_the_discriminator_alone": (
+        "13.2a", lambda p, q: right("13.2a")(-p, -q), "labels swapped"
+    ),
+    "half_of_the_loss_of_the_discriminator": (
+        "13.2a", lambda p, q: right("13.2a")(p, q) / 2, "all of it is there 0.5 times"
+    ),
+    "log_of_a_sigmoid": (
+        "13.2a", lambda p, q: -np.log(expit(p)).mean() - np.log(expit(q)).mean(), "infinite"
+    ),
+    "threshold_at_the_quantile_of_the_scores": (
+        "14.3b", lambda scores, alpha: np.quantile(scores, 1 - alpha), "the quantile of the scores"
+    ),
+    "noise_left_out_within_the_subspace": (
+        "14.4", lambda h, e, lam, s, d: right("14.4")(h, e, lam - s, s, d), "no noise within"
+    ),
+    "log_determinant_forgotten": (
+        "14.4", lambda h, e, lam, s, d: e / s + np.sum(h**2 / lam), "Σ log λᵢ is missing"
+    ),
     "weight_gradient_of_the_last_step": ("11.1a", deltas_of_last, "last step's part alone"),
 }  # fmt: skip
 
@@ -493,11 +546,14 @@ NO_EXERCISE = {  # no formula is wrong there, but something that is done around 
     "how a model is put together": (
         "contraction_with_a_free_decoder dictionary_without_a_norm dropout_behind_the_decoder"
     ),
-    "solvers and optimisers": (
-        "fista_restarted_when_it_goes_well adam_with_epsilon_inside_the_root "
-        "adam_with_its_betas_swapped adam_without_bias_correction momentum_as_a_moving_average "
-        "momentum_with_a_stale_gradient"
+    "solvers and optimisers": ("fista_restarted_when_it_goes_well "),
+    "two players, and slopes through networks": (
+        "loss_of_the_discriminator_leaks_into_the_encoder "
+        "loss_of_the_encoder_moves_the_discriminator codes_from_before_the_last_step "
+        "slope_penalised_at_the_codes slope_penalty_without_its_half "
+        "gradient_of_a_square_without_its_two uniform_prior prior_drawn_once"
     ),
+    "what is chosen by what": "width_chosen_by_the_likelihood_of_training",
     "several channels, heads or layers, which no exercise has": (
         "bias_gradient_of_a_mean_over_places borders_left_over_in_a_work_array "
         "channels_not_swapped_on_the_way_back patches_in_another_order_than_weights "

@@ -127,6 +127,26 @@ def combined_difference(f_minus2, f_minus1, f_plus1, f_plus2, h):
     raise NotImplementedError
 
 
+@answer("1.12")
+def momentum_step(theta, velocity, g, learning_rate, momentum):
+    """One step of gradient descent with momentum: the new velocity and the new θ, a tuple.
+
+    theta (n,), velocity (n,), g (n,), learning_rate, momentum → the new v (n,), the new θ
+    (n,)
+    """
+    raise NotImplementedError
+
+
+@answer("1.14")
+def adam_step(m, v, g, t, learning_rate, beta_1, beta_2, epsilon):
+    """Step number t of Adam (counted from 1): m and v after it, and what is added to θ, a tuple.
+
+    m (n,), v (n,), g (n,), t, learning_rate, beta_1, beta_2, epsilon → the new m (n,), the
+    new v (n,), the step (n,)
+    """
+    raise NotImplementedError
+
+
 @answer("1.10c")
 def initial_limit(n_in, n_out, gain):
     """The limit c of the weights uniform on ±c that we start from; `gain` is the activation's.

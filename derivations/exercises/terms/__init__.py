@@ -12,4 +12,6 @@ from derivations.exercises.terms import (  # noqa: F401  each enters its exercis
     chapter09,
     chapter10,
     chapter11,
+    chapter13,
+    chapter14,
 )

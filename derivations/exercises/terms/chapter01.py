@@ -201,3 +201,51 @@ exercise(
         "gain · 6/(n_in + n_out) (no root)": (gain * 6 / (n_in + n_out), 0),
     },
 )
+
+
+def _moved(rng, n):
+    return *normal(rng, 3, n), rng.uniform(0.01, 0.5), rng.uniform(0.5, 0.95)
+
+
+def _momentum(theta, velocity, g, learning_rate, momentum):
+    terms = {
+        "μ v": (momentum * velocity, 1),
+        "η g": (learning_rate * g, -1),
+        "(1 − μ) η g (a moving average)": ((1 - momentum) * learning_rate * g, 0),
+        "v": (velocity, 0),
+    }
+    return terms, {**terms, "θ": (theta, 1)}
+
+
+exercise("1.12", "the new v; the new θ", _moved, _momentum)
+
+
+def _moments(rng, n):
+    return (
+        normal(rng, n), rng.uniform(0.1, 2, n), normal(rng, n), int(rng.integers(2, 9)),
+        rng.uniform(0.01, 0.5), rng.uniform(0.5, 0.8), rng.uniform(0.85, 0.99), 0.1,
+    )  # fmt: skip
+
+
+def _adam(m, v, g, t, learning_rate, beta_1, beta_2, epsilon):
+    m_new, v_new = beta_1 * m + (1 - beta_1) * g, beta_2 * v + (1 - beta_2) * g**2
+    m_hat, v_hat = m_new / (1 - beta_1**t), v_new / (1 - beta_2**t)
+    return {
+        "β₁ m": (beta_1 * m, 1), "(1 − β₁) g": ((1 - beta_1) * g, 1),
+        "β₂ m (the betas swapped)": (beta_2 * m, 0),
+        "(1 − β₂) g (the betas swapped)": ((1 - beta_2) * g, 0),
+    }, {
+        "β₂ v": (beta_2 * v, 1), "(1 − β₂) g²": ((1 - beta_2) * g**2, 1),
+        "β₁ v (the betas swapped)": (beta_1 * v, 0),
+        "(1 − β₁) g² (the betas swapped)": ((1 - beta_1) * g**2, 0),
+    }, {
+        "η m̂/(√v̂ + ε)": (learning_rate * m_hat / (np.sqrt(v_hat) + epsilon), -1),
+        "η m/(√v + ε) (no bias correction)": (
+            learning_rate * m_new / (np.sqrt(v_new) + epsilon), 0
+        ),
+        "η m̂/√(v̂ + ε) (ε inside the root)": (learning_rate * m_hat / np.sqrt(v_hat + epsilon), 0),
+        "η g": (learning_rate * g, 0),
+    }  # fmt: skip
+
+
+exercise("1.14", "the new m; the new v; the step", _moments, _adam)
