@@ -81,6 +81,14 @@ def modules() -> list[ModuleType]:
     ]
 
 
+@functools.cache
+def tables() -> list[dict]:
+    """Losses, likelihoods, activations: they hold functions, too."""
+    found = [t for m in modules() for t in vars(m).values() if isinstance(t, dict) and t]
+    different = {id(t): t for t in found}.values()
+    return [t for t in different if all(hasattr(entry, "_replace") for entry in t.values())]
+
+
 def replace(name: str, function: Callable, path: str, set_: Callable, set_item: Callable) -> None:
     """Put ``function`` wherever the package has what is of that name."""
     owner, _, method = name.partition("__")
@@ -100,14 +108,11 @@ def replace(name: str, function: Callable, path: str, set_: Callable, set_item: 
         return
     for module in found:
         set_(module, owner, function)
-    for module in modules():  # tables of losses and activations hold functions, too
-        for table in vars(module).values():
-            if isinstance(table, dict) and not isinstance(table, ModuleType):
-                for key, entry in list(table.items()):
-                    fields = getattr(entry, "_fields", ())
-                    changed = {f: function for f in fields if getattr(entry, f) is old}
-                    if changed:
-                        set_item(table, key, entry._replace(**changed))
+    for table in tables():
+        for key, entry in list(table.items()):
+            changed = {f: function for f in entry._fields if getattr(entry, f) is old}
+            if changed:
+                set_item(table, key, entry._replace(**changed))
 
 
 def _set_item(table: dict, key: Any, value: Any) -> None:

@@ -733,6 +733,7 @@ def test_every_broken_model_is_handed_out_once_and_in_no_order():
     assert [culprit(n) for n in NUMBERS] not in (list(BROKEN), suspects())
 
 
+@pytest.mark.many
 @pytest.mark.parametrize("number", NUMBERS)
 def test_what_is_handed_out_is_broken_and_is_mended_again(number):
     """That `gradient_check` finds each is (1.8)."""
