@@ -553,6 +553,15 @@ NO_EXERCISE = {  # no formula is wrong there, but something that is done around 
         "slope_penalised_at_the_codes slope_penalty_without_its_half "
         "gradient_of_a_square_without_its_two uniform_prior prior_drawn_once"
     ),
+    "masked networks, which have no exercises yet": (
+        "visible_patches_in_the_masked_loss masked_loss_divided_by_all_patches "
+        "one_mean_over_the_missing_patches_of_the_batch unshuffled_with_the_order_itself "
+        "positions_of_the_list_of_visible_patches no_positions_in_the_decoder "
+        "patches_dropped_after_the_encoder mask_token_gradient_of_the_last_place "
+        "one_mask_of_patches_for_the_whole_batch the_same_masks_at_every_step "
+        "patches_cut_with_axes_exchanged patches_by_a_reshape_alone "
+        "probe_scaled_with_the_test_samples"
+    ),
     "what is chosen by what": "width_chosen_by_the_likelihood_of_training",
     "several channels, heads or layers, which no exercise has": (
         "bias_gradient_of_a_mean_over_places borders_left_over_in_a_work_array "
