@@ -1,4 +1,4 @@
-"""How a gradient fares over time: four recurrent matrices, and their bounds.
+"""How a gradient fares over time: five recurrent matrices, and their bounds.
 
 python -m figures.sequence_lag
 """
@@ -25,17 +25,18 @@ def main(argv: list[str] | None = None) -> None:
     longest = 20 if args.quick else 60
     Q = orthogonal(np.random.default_rng(0), WIDTH)
     hills = np.array([[0.9, 20.0], [0.0, 0.9]])
-    cases = [  # U, activation, size of the first input, label and where it stands, colour
-        (Q, "identity", 0.0, "orthogonal: kept for ever", (0.75, -12), plot.BLUE),
-        (0.8 * Q, "identity", 0.0, "0.8 orthogonal: vanishes", (0.5, 14), plot.GREEN),
-        (hills, "identity", 0.0, "eigenvalues 0.9, norm 20: 77-fold first", (0.33, 13),
+    some = 2.0 * np.random.default_rng(1).standard_normal(WIDTH)
+    cases = [  # U, activation, first input, label and where it stands, colour
+        (Q, "identity", 0.0, "orthogonal: kept for ever", (0.73, 0, -12), plot.BLUE),
+        (0.8 * Q, "identity", 0.0, "0.8 orthogonal: vanishes", (0.5, 0, 14), plot.GREEN),
+        (hills, "identity", 0.0, "eigenvalues 0.9, norm 20: 77-fold first", (0.29, 0, 13),
          plot.VERMILION),
-        (1.5 * Q, "tanh", 2.0, "1.5 orthogonal, tanh: held back", (0.73, 24),
-         plot.PURPLE),
+        (1.5 * Q, "tanh", some, "1.5 orthogonal, tanh: held back", (0.63, 0, 55), plot.PURPLE),
+        (3 * np.eye(2), "tanh", 0.5, "3 I, tanh: saturated", (0.07, 8, 0), plot.BLACK),
     ]  # fmt: skip
     curves, rows = [], []
-    for U, activation, size, label, place, colour in cases:
-        measured, bound = norms(U, activation, size, longest)
+    for U, activation, first, label, place, colour in cases:
+        measured, bound = norms(U, activation, first, longest)
         curves.append((measured, bound, label, place, colour))
         rows += [
             (label.split(":")[0], lag, measured[lag], bound[lag])
@@ -46,16 +47,15 @@ def main(argv: list[str] | None = None) -> None:
     plot.save(draw(curves), args.out)
 
 
-def norms(U, activation, size, longest):
+def norms(U, activation, first, longest):
     """``‖∂h_T/∂h_{T−τ}‖`` for τ = 0, 1, …, by the layer's backward pass, and its bound."""
     k = len(U)
     layer = RNN(longest, k, k, activation)
     parameters = Parameters({"layer": layer})  # holds the memory
     assert parameters.values.size
     layer.weight[...], layer.recurrent_weight[...] = np.eye(k), U
-    rng = np.random.default_rng(1)
     x = np.zeros((longest, k))
-    x[0] = size * rng.standard_normal(k)
+    x[0] = first
     states = layer.forward(np.repeat(x[None], k, axis=0))
     grad_y = np.zeros_like(states)
     grad_y[:, -1] = np.eye(k)
@@ -78,13 +78,13 @@ def draw(curves):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.8))
-    for measured, bound, label, (part, height), colour in curves:
+    for measured, bound, label, (part, *offset), colour in curves:
         lags = np.arange(len(measured))
         axes.plot(lags, bound, color=colour, lw=1.2, ls=(0, (4, 2)))
         axes.plot(lags, measured, "o", color=colour, ms=3.5)
         at = int(part * lags[-1])
         axes.annotate(
-            label, (at, measured[at]), xytext=(0, height), textcoords="offset points",
+            label, (at, measured[at]), xytext=offset, textcoords="offset points",
             color=colour, va="center",
         )  # fmt: skip
     axes.set_yscale("log")

@@ -1003,7 +1003,7 @@ def make_sprites(
 
     Its middle may be anywhere, between pixels too, as long as all of it is in the image. Half its
     width is uniform in [side/8, side/4]. A pixel's value falls from 1 to 0 across the edge, over
-    the width of a pixel: so images change smoothly with what they show, and are fixed by four
+    the width of a pixel: so images change smoothly with what they show, and are fixed by three
     numbers and a kind, whatever their side.
 
     Parameters

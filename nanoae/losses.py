@@ -86,6 +86,46 @@ def squared_error_per_feature(x_hat: Array, x: Array) -> Array:
     return (x - x_hat) ** 2
 
 
+def masked_squared_error(
+    x_hat: Array, x: Array, missing: Array, weights: Array | None = None
+) -> tuple[float, Array]:
+    """``(1/n) Σ_i (1/|M_i|) Σ_{j ∈ M_i} ‖x_ij − x̂_ij‖²``: what is missing alone counts.
+
+    The sum is over the numbers of a patch, the mean over the patches M_i of a sample that are
+    missing, whose number may differ between samples, and then over samples.
+
+    Parameters
+    ----------
+    x_hat, x : ndarray of shape (n, N, p)
+    missing : ndarray of bool, shape (n, N)
+        At least one of each sample.
+    weights : ndarray of shape (n,), optional
+
+    Returns
+    -------
+    loss : float
+    grad_x_hat : ndarray of shape (n, N, p)
+        ``2 (x̂ − x) / (n |M_i|)`` where a patch is missing, and exactly 0 elsewhere (12.8).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae import losses
+    >>> x_hat, x = np.zeros((1, 3, 1)), np.array([[[1.0], [2.0], [100.0]]])
+    >>> missing = np.array([[True, True, False]])
+    >>> loss, grad_x_hat = losses.masked_squared_error(x_hat, x, missing)
+    >>> float(loss), grad_x_hat[0, :, 0].tolist()  # (1 + 4) / 2
+    (2.5, [-1.0, -2.0, 0.0])
+    """
+    residual = np.where(missing[..., None], x_hat - x, 0)
+    grad_x_hat = residual / missing.sum(axis=1)[:, None, None]
+    if weights is not None:
+        grad_x_hat = grad_x_hat * weights[:, None, None]
+    loss = np.dot(residual.ravel(), grad_x_hat.ravel()) / len(x)
+    grad_x_hat *= 2 / len(x)
+    return loss, grad_x_hat.astype(x_hat.dtype, copy=False)
+
+
 def bernoulli_nll(logits: Array, x: Array, weights: Array | None = None) -> tuple[float, Array]:
     """Negative log-likelihood of ``x`` in [0, 1] under Bernoulli(σ(a)), in nats per sample.
 

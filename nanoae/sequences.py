@@ -48,8 +48,9 @@ class Sequences(NamedTuple):
     ) -> Any:
         """A list of ``(T_i, p)`` arrays, or one ``(n, T, p)`` array, as rows ``(n, T p)``.
 
-        With one feature a step, and for tokens, the axis of features may be left out. Anything
-        else is returned as it is.
+        With one feature a step, and for tokens, the axis of features may be left out. NaN behind
+        an end is for arrays: in a list each sequence ends where it ends. Anything else is returned
+        as it is.
 
         Parameters
         ----------
@@ -62,16 +63,17 @@ class Sequences(NamedTuple):
         Raises
         ------
         ValueError
-            A sequence is empty, has other features, or has more steps than there are columns.
+            A sequence is empty, has other features, or has more steps than there are columns; or
+            one of a list holds NaN.
         """
         p = self.features_per_step
-        if isinstance(X, np.ndarray) and X.ndim == 3:
-            X = list(X)
-        if not isinstance(X, (list, tuple)) or not X or np.ndim(X[0]) == 0:
+        is_array = isinstance(X, np.ndarray) and X.ndim == 3
+        listed = list(X) if is_array else _listed(X)
+        if listed is None:
             return X
-        if p > 1 and np.ndim(X[0]) == 1:  # rows already
+        given = [_array(sequence, i, name) for i, sequence in enumerate(listed)]
+        if given[0].ndim == 0 or (p > 1 and all(s.ndim == 1 for s in given)):  # rows already
             return X
-        given = [np.asarray(sequence) for sequence in X]
         for i, sequence in enumerate(given):
             if sequence.dtype.kind not in "biuf":
                 raise ValueError(
@@ -91,6 +93,14 @@ class Sequences(NamedTuple):
                 f"{model} has room for {width // p}; cut it, or fit with an architecture that has "
                 f"n_steps={len(given[longest])}."
             )
+        are_rows = all(s.shape == (width,) for s in given)  # a table of one feature a step
+        for i, sequence in enumerate(given):
+            if not (is_array or are_rows) and np.isnan(sequence).any():
+                raise ValueError(
+                    f"{name} has NaN in its sequence {i}, first at step "
+                    f"{np.argwhere(np.isnan(sequence))[0, 0]}; impute such values, or cut the "
+                    "sequence where it ends."
+                )
         dtype = np.float32 if all(s.dtype == np.float32 for s in given) else np.float64
         table = np.full((len(given), width), np.nan, dtype)
         for row, sequence in zip(table, given, strict=True):
@@ -156,17 +166,19 @@ class Sequences(NamedTuple):
 
     def like(self, rows: Array, given_rows: Array, X: Any) -> Any:
         """``rows``, cut where ``given_rows`` end, in the form in which X was handed in."""
-        there = ~np.isnan(given_rows)
-        if isinstance(X, (list, tuple)) and np.ndim(X[0]) > 0:
+        there, listed = ~np.isnan(given_rows), _listed(X)
+        if listed is not None and np.ndim(listed[0]) > 0:
             cut = [row[:n] for row, n in zip(rows, there.sum(axis=1), strict=True)]
-            if np.ndim(X[0]) == 2:
+            if np.ndim(listed[0]) == 2:
                 cut = [row.reshape(-1, self.features_per_step) for row in cut]
             elif self.features_per_step > 1:
                 return np.where(there, rows, np.nan)
             return cut
         if not there.all():
             rows = np.where(there, rows, np.nan).astype(given_rows.dtype, copy=False)
-        return rows.reshape(len(rows), -1, self.features_per_step) if np.ndim(X) == 3 else rows
+        if np.ndim(X) != 3:
+            return rows
+        return rows.reshape(len(rows), -1, self.features_per_step)[:, : np.shape(X)[1]]
 
     def moments(self, rows: Array, weights: Array | None = None) -> Moments:
         """Number, mean and scatter of samples, of each step over those that have it.
@@ -192,3 +204,20 @@ class Sequences(NamedTuple):
         w = np.ones(len(rows)) if weights is None else weights
         n = np.maximum(w @ there, np.finfo(float).tiny)  # of a column without any: mean 0
         return np.where(there, rows, w @ np.where(there, rows, 0) / n)
+
+
+def _listed(X: Any) -> list[Any] | None:
+    """What may be a list of sequences, or came as an array of objects; None if it is neither."""
+    is_list = isinstance(X, (list, tuple))
+    is_list |= isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
+    return list(X) if is_list and len(X) > 0 else None
+
+
+def _array(sequence: Any, i: int, name: str) -> Array:
+    try:
+        return np.asarray(sequence)
+    except ValueError:
+        raise ValueError(
+            f"{name} must have sequences of equal steps, but those of its sequence {i} differ in "
+            "length."
+        ) from None

@@ -19,7 +19,7 @@ from nanoae.sequences import Sequences
 def check_samples(
     X: Any, *, n_features: int | None = None, minimum: int = 1,
     dtype: DTypeLike | None = None, name: str = "X", model: str = "the model",
-    sequences: Sequences | None = None,
+    sequences: Sequences | None = None, gaps: bool = False,
 ) -> Array:  # fmt: skip
     """Samples in rows as a finite 2-D float array, in C order so that equal data give equal bits.
 
@@ -36,6 +36,8 @@ def check_samples(
         What to call the two in a message.
     sequences : Sequences, optional
         Samples are sequences: they may come as such, and rows may have NaN behind their end.
+    gaps : bool, default False
+        Whether NaN may stand anywhere, for what is not known.
 
     Returns
     -------
@@ -54,7 +56,8 @@ def check_samples(
         raise TypeError(
             f"{name} is a sparse matrix; pass a dense array, such as {name}.toarray()."
         )
-    if np.ma.is_masked(X):
+    listed = isinstance(X, (list, tuple))
+    if np.ma.is_masked(X) or (listed and any(np.ma.is_masked(x) for x in X)):
         raise ValueError(f"{name} has masked values; fill them or drop their rows.")
     if X is None:
         raise ValueError(f"{name} must be 2-D, one row a sample; got None.")
@@ -64,6 +67,11 @@ def check_samples(
         array = np.asarray(X)
     except ValueError:
         hint = " Pass the samples alone, without labels." if isinstance(X, tuple) else ""
+        if not hint and sequences is None:
+            hint = (
+                " Of sequences Autoencoder and VAE learn, with architecture=Recurrent(...) or "
+                "Transformer(...)."
+            )
         raise ValueError(f"{name} must be 2-D, but its rows differ in length.{hint}") from None
     texts = array.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in array.flat)
     if array.dtype.kind == "c":
@@ -96,6 +104,8 @@ def check_samples(
             raise ValueError(f"{name} must hold real numbers: {error}.") from None
     if array.ndim != 2:
         way = f"{name}.reshape(len({name}), -1)"
+        if array.ndim == 4:
+            way += f", colours last: of (n, c, height, width), np.moveaxis({name}, 1, -1) first"
         if array.ndim < 2:
             way = (
                 f"{name}.reshape(-1, 1) if it has one feature, {name}.reshape(1, -1) if it is one "
@@ -116,7 +126,7 @@ def check_samples(
             f"{name} has {array.shape[1]} features, but {model} is expecting {n_features} "
             "features as input."
         )
-    _check_finite(array, np.dtype(dtype), name, column_names(X), sequences)
+    _check_finite(array, np.dtype(dtype), name, column_names(X), sequences, gaps)
     return array
 
 
@@ -242,17 +252,19 @@ def check_unit_interval(X: Array, name: str = "X") -> Array:
 
 def _check_finite(
     array: Array, dtype: np.dtype[Any], name: str, columns: list[str] | None,
-    sequences: Sequences | None,
+    sequences: Sequences | None, gaps: bool,
 ) -> None:  # fmt: skip
     """Raise unless all values are finite in this dtype, and their squares' sum is too.
 
-    Of sequences, all that are there.
+    Of sequences, all that are there; with gaps, all that are known.
     """
     total, first_row = dtype.type(0), 0
     with np.errstate(over="ignore", invalid="ignore"):
         for block in blocks(array, dtype):
             if sequences is not None:
                 block = sequences.filled(block, name, first_row)
+            if gaps:
+                block = np.where(np.isnan(block), 0, block)
             total += np.vdot(block, block)  # in one pass; squares are what losses are made of
             if not np.isfinite(total):
                 break

@@ -12,6 +12,7 @@ for library in ("OPENBLAS", "OMP", "MKL"):
 import pytest  # noqa: E402
 from effort import scale, spread  # noqa: E402
 from hypothesis import Phase, settings  # noqa: E402
+from mine import Mine  # noqa: E402
 from theory_report import RECORDS  # noqa: E402
 from traceability import claims, order  # noqa: E402
 
@@ -23,17 +24,41 @@ settings.register_profile("explore", deadline=None, print_blob=True)  # other ca
 settings.register_profile(  # a mutant that is found out need not be explained
     "mutation", settings.get_profile("thorough"), phases=(Phase.explicit, Phase.generate)
 )
+settings.register_profile(  # nor need a reader's mistake: by how much it fails is enough
+    "mine", settings.get_profile("light"), phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile("light")
 
 
 def pytest_addoption(parser):
     parser.addoption("--equation", help="run only the tests of one equation, such as 2.3")
+    parser.addoption(
+        "--mine", metavar="FILE", help="test the functions of your FILE in place of ours"
+    )
 
 
 def pytest_configure(config):
+    config.mine = Mine()
+    if config.getoption("--mine"):  # before any test imports them
+        if config.getoption("numprocesses", None):
+            raise pytest.UsageError("--mine counts calls in one process: leave out -n.")
+        config.mine.put_in_place(config.getoption("--mine"))
+        settings.load_profile("mine")
     config.addinivalue_line("markers", "equation(number): checks a numbered claim of the text")
     config.addinivalue_line("markers", "many: a light run tries some of the cases")
     config.addinivalue_line("markers", "slow: deselected unless asked for with -m slow")
+
+
+def _wanted(config):
+    return (config.getoption("--equation") or "").strip("()") or None
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Of one equation, only the files that have tests of it: the others take long to read."""
+    wanted = _wanted(config)
+    if wanted in claims() and collection_path.match("test_*.py"):
+        return f'"{wanted}"' not in collection_path.read_text("utf-8") or None
+    return None
 
 
 def _numbers(item):
@@ -41,7 +66,7 @@ def _numbers(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    wanted = (config.getoption("--equation") or "").strip("()") or None
+    wanted = _wanted(config)
     if wanted is not None and wanted not in claims():
         raise pytest.UsageError(
             f"there is no equation {wanted}; derivations/README.md lists all of them"
@@ -77,7 +102,16 @@ def pytest_runtest_call(item):
     return result
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_sessionfinish(session):
+    if 0 in session.config.mine.calls.values() and session.exitstatus == 0:
+        session.exitstatus = 1  # nothing failed, because nothing was tried
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.mine.calls:
+        terminalreporter.section("yours")
+        for line in config.mine.lines(RECORDS):
+            terminalreporter.line(line)
     if not RECORDS:
         return
     words = claims()

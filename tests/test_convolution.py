@@ -265,6 +265,18 @@ def test_circular_layers_are_equivariant(seed, s, m, t):
     verify("10.4", np.abs(shifted - np.roll(up(code), (s * t, -s * t), axes)).max(), 0)
 
 
+def test_a_stride_that_does_not_divide_the_circle_ends_equivariance():
+    """10 places, strides of 2 and 2: the second goes round 5 places."""
+    X = np.random.default_rng(0).standard_normal((6, 10))
+    networks = Convolutional((10,), (4,), circular=True, dense=False, activation="tanh")
+    model = Autoencoder(3, architecture=networks, random_state=0)
+    model.initialise(X)
+    shifted = model.transform(np.roll(X, 4, axis=1))
+    assert all(
+        np.abs(shifted - np.roll(model.transform(X), t, axis=1)).max() > 0.1 for t in (0, 1, 2)
+    )
+
+
 def test_a_shift_by_half_a_stride_is_no_shift_of_the_code():
     rng = np.random.default_rng(0)
     layer, _ = bound(Convolution((1, 12), 1, 3, stride=2, padding="same", circular=True), rng)
@@ -893,6 +905,8 @@ def test_colours_of_a_pixel_stay_together():
     assert np.array_equal(model.reconstruct(SAMPLES), SAMPLES)
     planes = model.transform(SAMPLES).reshape(9, 3, 4, 4)
     assert np.array_equal(planes, np.moveaxis(SAMPLES.reshape(9, 4, 4, 3), -1, 1))
+    with pytest.raises(ValueError, match=r"4-D.*colours last: .*np\.moveaxis\(X, 1, -1\) first"):
+        Autoencoder(2, architecture=NETWORKS["colours"]).fit(planes)
 
 
 def test_equal_padding_sees_all_and_is_pytorchs_where_that_is_one():
@@ -921,7 +935,7 @@ def test_equal_padding_sees_all_and_is_pytorchs_where_that_is_one():
         (lambda: Convolutional(8), "shape must be a tuple of integers.*got 8"),
         (lambda: Convolutional((8, 8), (0,)), "each width in channels must be .*got 0"),
         (lambda: Convolutional((8, 8), n_channels=0), "n_channels must be .*got 0"),
-        (lambda: Convolutional((8, 8), kernel=2, stride=3), "kernel must be .*3.*got 2"),
+        (lambda: Convolutional((8, 8), kernel=2, stride=3), "kernel .* the stride, 3.*got 2"),
         (
             lambda: Convolutional((8, 8), activation="elu"),
             "activation must be .*'elu'",

@@ -28,6 +28,7 @@ from scipy.special import log_expit, logit, rel_entr
 from scipy.stats import norm
 from traceability import NUMBER, claims
 
+from figures import _probe
 from nanoae import (
     VAE,
     AdversarialAutoencoder,
@@ -37,6 +38,7 @@ from nanoae import (
     GaussianNoise,
     LinearAutoencoder,
     LinearVAE,
+    MaskedAutoencoder,
     MaskingNoise,
     SaltAndPepper,
     SparseAutoencoder,
@@ -61,6 +63,7 @@ from nanoae.exceptions import ConvergenceWarning
 from nanoae.losses import LIKELIHOODS, LOSSES
 from nanoae.models import adversarial, beta, contractive, sparse, vae
 from nanoae.models import deep as deep_models
+from nanoae.models import masked as masked_models
 from nanoae.models.vae import LatentGaussian
 from nanoae.network import (
     ACTIVATIONS,
@@ -71,6 +74,7 @@ from nanoae.network import (
     Dictionary,
     Dropout,
     Embedding,
+    FillingDecoder,
     FullyConnected,
     LayerNorm,
     MaxPool,
@@ -79,9 +83,12 @@ from nanoae.network import (
     SelfAttention,
     SequenceLayer,
     Sequential,
+    ToPatches,
     TransposedConvolution,
+    VisibleEncoder,
     attention,
 )
+from nanoae.network import masked as network_masked
 from nanoae.network import windows as windows_module
 from nanoae.network.activations import sigmoid
 from nanoae.network.windows import Windows
@@ -866,6 +873,116 @@ def gradient_times_input_is_kept(claim):
     g = np.arange(1.0, 5.0).reshape(1, 1, 2, 2)
     error = abs(np.sum(layer.backward(g) * x) - np.sum(g * y))
     holds(claim, "⟨∂L/∂x, x⟩ less ⟨∂L/∂y, y⟩ where all are equal", error, 0)
+
+
+def masked_networks():
+    """An encoder and a decoder of six patches, and for three samples four that are visible.
+
+    Their order is none that undoes itself: a swap would hide which way it is gone back.
+    """
+    rng = np.random.default_rng(0)
+    encoder = VisibleEncoder(6, 2, 8, n_blocks=1, n_heads=2)
+    decoder = FillingDecoder(6, 8, 4, 2, n_blocks=1, n_heads=2)
+    decoder.parameters = Parameters({"encoder": encoder, "decoder": decoder})
+    decoder.parameters.values[...] = rng.standard_normal(decoder.parameters.values.shape)
+    visible = np.array([[2, 0, 3, 5], [4, 2, 1, 0], [5, 3, 0, 1]])
+    missing = np.array([[k not in row for k in range(6)] for row in visible])
+    return encoder, decoder, rng.standard_normal((3, 6, 2)), visible, missing
+
+
+def visible_patches_are_no_target(claim):
+    patch_loss = masked_models.masked_squared_error
+    rng = np.random.default_rng(1)
+    x_hat, x, missing = rng.random((3, 4, 1)), rng.random((3, 4, 1)), rng.random((3, 4)) < 0.5
+    missing[:, 0] = True
+    before, gradient = patch_loss(x_hat, x, missing)
+    after, _ = patch_loss(x_hat, np.where(missing[..., None], x, x + 1), missing)
+    holds(claim, "change of the loss by what is visible", abs(after - before), 0)
+    holds(claim, "gradient at what is visible", np.abs(gradient[~missing]).max(), 0)
+
+
+def samples_count_alike_whatever_they_miss(claim):
+    """One that misses 1 patch of 16, and one that misses 15."""
+    x_hat, x = np.random.default_rng(0).standard_normal((2, 2, 16, 3))
+    missing = np.arange(16) < np.array([[1], [15]])
+    both, _ = masked_models.masked_squared_error(x_hat, x, missing)
+    alone = [
+        np.mean(np.sum((x_hat - x)[i][missing[i]] ** 2, axis=1)) for i in range(2)
+    ]  # the mean over its missing patches
+    holds(claim, "relative error of the loss of two", abs(both / np.mean(alone) - 1), 1e-12)
+
+
+def order_of_visible_patches_does_not_matter(claim):
+    encoder, decoder, x, visible, _ = masked_networks()
+    turned = np.roll(visible, 1, axis=1)
+    first, second = (decoder(encoder(x, order), order) for order in (visible, turned))
+    holds(claim, "change by the order of what is visible", np.abs(first - second).max(), 1e-10)
+
+
+def missing_patches_are_told_apart(claim):
+    encoder, decoder, x, visible, missing = masked_networks()
+    x_hat = decoder(encoder(x, visible), visible)
+    spread = min(np.ptp(one[gone], axis=0).max() for one, gone in zip(x_hat, missing, strict=True))
+    holds(claim, "missing patches of a sample that are alike", float(spread < 1e-6), 0)
+
+
+def missing_patches_tell_nothing(claim):
+    encoder, decoder, x, visible, missing = masked_networks()
+    hidden = np.where(missing[..., None], 77.0, x)
+    first, second = (decoder(encoder(one, visible), visible) for one in (x, hidden))
+    holds(claim, "change by what is missing", np.abs(first - second).max(), 0)
+
+
+def filling_gradient_is_right(claim):
+    """By differences, at the mask token: two patches of each of three samples are it."""
+    encoder, decoder, x, visible, _ = masked_networks()
+    h = encoder(x, visible)
+    grad_y = np.random.default_rng(1).standard_normal((3, 6, 2))
+    decoder.forward(h, None, visible)
+    decoder.backward(grad_y)
+    found, numeric = decoder.grad_mask_token.copy(), []
+    for j in range(4):
+        values = []
+        for step in (1e-5, -1e-5):
+            decoder.mask_token[j] += step
+            values.append(np.sum(decoder(h, visible) * grad_y))
+            decoder.mask_token[j] -= step
+        numeric.append((values[0] - values[1]) / 2e-5)
+    # differences of second order: 1e-10 of truncation, and rounding over the step
+    error = np.abs(found - numeric).max() / np.abs(numeric).max()
+    holds(claim, "relative error of the mask token's gradient", error, 1e-7)
+
+
+def masks_are_drawn_anew(claim):
+    """Places are missing as often as they should, in pairs of samples and of steps, too."""
+    model = MaskedAutoencoder(mask_ratio=0.5, width=4, decoder_width=4, random_state=0)
+    model.initialise(np.random.default_rng(0).random((5, 8)))
+    rng = np.random.default_rng(0)
+    draws = np.array([model._draw_masks(30, rng)[0] for _ in range(40)])
+    flat = draws.reshape(-1, 8).astype(float)
+    agrees(claim, "how often a patch is missing", flat, 0.5)
+    pairs = (draws[:, 1:] & draws[:, :-1]).reshape(-1, 8).astype(float)
+    agrees(claim, "how often it is in two samples of a batch", pairs, 0.25)
+    steps = (draws[1:] & draws[:-1]).reshape(-1, 8).astype(float)
+    agrees(claim, "how often it is at two steps", steps, 0.25)
+
+
+def patches_are_those_of_the_picture(claim):
+    """Of a picture that is neither square nor symmetric; and back."""
+    image = np.arange(24.0).reshape(4, 6)
+    cut = ToPatches((4, 6), 2)
+    patches = cut(image.reshape(1, -1))
+    right = [image[i : i + 2, j : j + 2].ravel() for i in (0, 2) for j in (0, 2, 4)]
+    holds(claim, "error of patches", np.abs(patches[0] - right).max(), 0)
+    back = cut.inverse(patches).reshape(4, 6)
+    holds(claim, "error of the picture again", np.abs(back - image).max(), 0)
+
+
+def samples_held_out_have_no_say_in_the_scale(claim):
+    rng = np.random.default_rng(0)
+    train, test = rng.standard_normal((20, 3)), rng.standard_normal((20, 3))
+    scaled_so = [_probe.standardised(train, one)[0] for one in (test, 100 * test + 7)]
+    holds(claim, "change of the features learned on", np.abs(scaled_so[0] - scaled_so[1]).max(), 0)
 
 
 # --- in use ---
@@ -2699,6 +2816,161 @@ def first_step_written_first(patch):
         "decoded",
         lambda model, h, n_steps: right(model, h, n_steps)[:, ::-1],
     )
+
+
+# --- masked autoencoders ---
+
+
+def loss_becomes(patch, share_of):
+    """A masked loss in which each patch counts as ``share_of(missing)`` says."""
+
+    def loss(x_hat, x, missing, weights=None):
+        share = share_of(missing)[..., None]
+        return np.sum(share * (x_hat - x) ** 2), 2 * share * (x_hat - x)
+
+    patch.setattr(masked_models, "masked_squared_error", loss)
+
+
+@breaks("12.8", visible_patches_are_no_target)
+def visible_patches_in_the_masked_loss(patch):
+    """The mean over all patches: most of it is then a copy, which one linear map starves by."""
+    loss_becomes(patch, lambda missing: np.full(missing.shape, 1 / missing.size))
+
+
+@breaks("12.8", samples_count_alike_whatever_they_miss)
+def masked_loss_divided_by_all_patches(patch):
+    """(loss · mask).mean(): right up to a factor where all miss equally many, and only there."""
+    loss_becomes(patch, lambda missing: missing / missing.size)
+
+
+@breaks("12.8", samples_count_alike_whatever_they_miss)
+def one_mean_over_the_missing_patches_of_the_batch(patch):
+    """(loss · mask).sum() / mask.sum(), as it is often written: samples weigh by their gaps."""
+    loss_becomes(patch, lambda missing: missing / missing.sum())
+
+
+@breaks("12.7d", order_of_visible_patches_does_not_matter)
+def unshuffled_with_the_order_itself(patch):
+    """tokens[order] for tokens[argsort(order)]: what stands at a place is of another patch."""
+
+    def filled(decoder, known, places):
+        if places is None:
+            return known
+        n, N = len(known), decoder.shape_in[0]
+        visible = places - N * np.arange(n)[:, None]
+        missing = [[k for k in range(N) if k not in row] for row in visible]
+        order = np.hstack([visible, np.array(missing, int)])
+        mask_tokens = np.broadcast_to(decoder.mask_token, (n, N, len(decoder.mask_token)))
+        tokens = np.concatenate([known, mask_tokens[:, visible.shape[1] :]], axis=1)
+        return np.take_along_axis(tokens, order[..., None], axis=1)
+
+    patch.setattr(FillingDecoder, "_filled", filled)
+
+
+@breaks("12.7d", order_of_visible_patches_does_not_matter)
+def positions_of_the_list_of_visible_patches(patch):
+    """Added after the others were dropped, 0 to v − 1: a place in a list is none in a picture."""
+
+    def call(encoder, x, visible=None):
+        dense, positions = encoder.embedding.layers
+        y = dense(x)
+        if visible is not None:
+            y = np.take_along_axis(y, visible[..., None], axis=1)
+        return encoder.blocks(y + positions.vectors[: y.shape[1]])
+
+    patch.setattr(VisibleEncoder, "__call__", call)
+
+
+@breaks("12.7c", missing_patches_are_told_apart)
+def no_positions_in_the_decoder(patch):
+    """Mask tokens that nothing tells apart: one answer for all that is missing of a sample."""
+    right = FillingDecoder.__call__
+
+    def call(decoder, h, visible=None):
+        decoder.positions.vectors.fill(0)
+        return right(decoder, h, visible)
+
+    patch.setattr(FillingDecoder, "__call__", call)
+
+
+@breaks("12.7a", missing_patches_tell_nothing)
+def patches_dropped_after_the_encoder(patch):
+    """Attention has been to all of them by then: the answer is in what is kept."""
+
+    def call(encoder, x, visible=None):
+        y = encoder.blocks(encoder.embedding(x))
+        return y if visible is None else np.take_along_axis(y, visible[..., None], axis=1)
+
+    patch.setattr(VisibleEncoder, "__call__", call)
+
+
+@breaks("12.7b", filling_gradient_is_right)
+def mask_token_gradient_of_the_last_place(patch):
+    """Assigned where it should be added: all other places at which it stands teach it nothing."""
+    right = FillingDecoder.backward
+
+    def backward(decoder, grad_y, *, input_gradient=True):
+        result = right(decoder, grad_y, input_gradient=input_gradient)
+        grad = decoder.positions.backward(
+            decoder.blocks.backward(decoder.readout.backward(grad_y))
+        ).reshape(-1, 4)
+        last = max(set(range(len(grad))) - set(decoder.places.ravel()))
+        decoder.grad_mask_token[...] = grad[last]
+        return result
+
+    patch.setattr(FillingDecoder, "backward", backward)
+
+
+@breaks("a mask of its own for each", masks_are_drawn_anew)
+def one_mask_of_patches_for_the_whole_batch(patch):
+    """A single permutation, for all samples of a step."""
+    right = MaskedAutoencoder._draw_masks
+
+    def draw(model, n, rng):
+        return tuple(np.repeat(part, n, axis=0) for part in right(model, 1, rng))
+
+    patch.setattr(MaskedAutoencoder, "_draw_masks", draw)
+
+
+@breaks("a mask of its own for each", masks_are_drawn_anew)
+def the_same_masks_at_every_step(patch):
+    """A generator made anew of the same seed: each row of a batch has its mask for ever."""
+    right = MaskedAutoencoder._draw_masks
+    patch.setattr(MaskedAutoencoder, "_draw_masks", lambda model, n, rng: right(model, n, None))
+
+
+@breaks("cut as they lie", patches_are_those_of_the_picture)
+def patches_cut_with_axes_exchanged(patch):
+    """Height for width: of a square picture the patches of its transpose, and nobody sees it."""
+    right = network_masked._cut
+
+    def cut(size, patch_size, n_channels):
+        return right(tuple(reversed(size)), patch_size, n_channels)
+
+    patch.setattr(network_masked, "_cut", cut)
+
+
+@breaks("cut as they lie", patches_are_those_of_the_picture)
+def patches_by_a_reshape_alone(patch):
+    """(N, p) of the row as it is: strips of lines, not squares; the way back hides it."""
+    right = network_masked._cut
+
+    def cut(size, patch_size, n_channels):
+        cut_so, _ = right(size, patch_size, n_channels)
+        return cut_so, tuple(range(len(cut_so)))
+
+    patch.setattr(network_masked, "_cut", cut)
+
+
+@breaks("scaled by the training samples", samples_held_out_have_no_say_in_the_scale)
+def probe_scaled_with_the_test_samples(patch):
+    """One scaler for everything: what is to be unseen has been looked at."""
+
+    def standardised(train, *others):
+        both = np.vstack([train, *others])
+        return [(part - both.mean(axis=0)) / both.std(axis=0) for part in (train, *others)]
+
+    patch.setattr(_probe, "standardised", standardised)
 
 
 # --- in use ---

@@ -16,6 +16,7 @@ from nanoae.network import (
     Dense,
     Dictionary,
     Dropout,
+    FillingDecoder,
     Flatten,
     FromImages,
     LastRead,
@@ -31,10 +32,12 @@ from nanoae.network import (
     SelfAttention,
     Sequential,
     ToImages,
+    ToPatches,
     Transformer,
     TransformerBlock,
     TransposedConvolution,
     Upsample,
+    VisibleEncoder,
 )
 
 
@@ -114,6 +117,9 @@ SEQUENCE_LAYERS = {
     "repeat": lambda: Repeat(4, 3),
     "flatten": lambda: Flatten((4, 3)),
     "recurrent encoder": lambda: Recurrent(2, width=3).encoder(8, 2),
+    "patches": lambda: ToPatches((2, 4), 2, 3),
+    "visible": lambda: VisibleEncoder(3, 2, 4, n_blocks=1, n_heads=2),
+    "filling": lambda: FillingDecoder(3, 4, 2, 5, n_blocks=1, n_heads=1),
     "transformer decoder": lambda: Transformer(2, 4, n_blocks=1).decoder(3, 8),
 }
 every_layer = pytest.mark.parametrize("name", LAYERS)

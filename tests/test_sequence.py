@@ -172,6 +172,43 @@ def test_a_batch_is_the_sum_of_its_sequences(name, seed):
     verify("11.3", difference(parameters.gradient, total), ROUNDING)
 
 
+@pytest.mark.equation("11.3")
+@pytest.mark.parametrize("network", ["recurrent", "transformer"])
+def test_a_whole_network_alone_and_with_room(network):
+    """Three steps in room for six, and in room for three, at the same weights."""
+    architecture, more = {
+        "recurrent": (Recurrent, {}), "transformer": (Transformer, {"n_blocks": 1, "n_heads": 2}),
+    }[network]  # fmt: skip
+    rng = np.random.default_rng(0)
+    X = [*rng.standard_normal((4, 3, 2))]
+    models = [
+        Autoencoder(2, architecture=architecture(2, 4, n_steps=n_steps, **more), random_state=0)
+        for n_steps in (6, 3)
+    ]
+    rows = [model.initialise(X) for model in models]
+    (roomy, tight), (wide, _) = models, rows
+    for name in tight.layout_.names:  # a transformer's first three positions
+        values = tight.layout_[name][0]
+        values[...] = roomy.layout_[name][0][: len(values)]
+    verify("11.3", difference(roomy.transform(X), tight.transform(X)), ROUNDING)
+    losses, gradients = zip(
+        *(m.loss_and_gradient(x) for m, x in zip(models, rows, strict=True)), strict=True
+    )
+    x_hat, alone = (model.inverse_transform(roomy.transform(X)) for model in models)
+    if network == "recurrent":
+        verify("11.3", difference(x_hat[:, :3], alone), ROUNDING)
+        verify("11.3", difference(losses[0], losses[1]), ROUNDING)
+        verify("11.3", difference(gradients[0], gradients[1]), ROUNDING)
+    else:  # what it writes attends to what is behind the end
+        assert difference(x_hat[:, :3], alone) > 0.01
+        read, written = (
+            roomy.layout_[name][1] for name in roomy.layout_.names if "vectors" in name
+        )
+        assert not read[3:].any()  # positions that no sequence has stay as they were drawn
+        assert np.abs(written[3:]).max() > 1e-4
+    assert np.isnan(wide[:, 6:]).all()
+
+
 @pytest.mark.equation("11.3a")
 @pytest.mark.parametrize("name", MASKED)
 def test_what_padding_holds_changes_no_bit(name):
@@ -291,6 +328,11 @@ def test_a_linear_gradient_at_a_lag_is_a_power(seed):
     assert not parameters.values[-k:].any()
     _, J = jacobian(layer, np.zeros((300, k)))
     verify("11.5a", np.abs(np.linalg.norm(J, 2, axis=(1, 2)) - 1).max(), 1e-12)
+    gated = GRU(2, 1, k)
+    parameters = Parameters({"layer": gated})
+    gated.initialise(rng)
+    for U in np.split(gated.recurrent_weight, 3, axis=1):  # each of its three is drawn so, too
+        verify("11.5a", np.abs(U.T @ U - np.eye(k)).max(), 1e-12)
 
 
 @pytest.mark.equation("11.5b")
@@ -306,6 +348,12 @@ def test_a_tanh_gradient_is_bounded_by_norms_and_slopes(seed, size):
     first = np.max(1 - states[0] ** 2)
     bound = theory.lag_bound(layer.recurrent_weight, states[1:]) * first
     verify("11.5b", np.linalg.norm(J[0], 2) / bound, 1 + 1e-9)
+    # where all units do the same it is an equality
+    layer.recurrent_weight[...], layer.bias[...] = size * np.eye(k), 0.1
+    states, J = jacobian(layer, np.repeat(rng.standard_normal((n_steps, 1)), k, axis=1))
+    first = np.max(1 - states[0] ** 2)
+    bound = theory.lag_bound(layer.recurrent_weight, states[1:]) * first
+    verify("11.5b", abs(np.linalg.norm(J[0], 2) / bound - 1), 1e-9)
 
 
 @pytest.mark.equation("11.5c")
@@ -442,8 +490,12 @@ def test_attention_knows_no_order_but_what_it_is_told(make):
     positions, _ = drawn(lambda: Positions(6, 4), rng)
     with_positions = difference(layer(positions(x[:, order])), layer(positions(x))[:, order])
     assert with_positions > 0.01
+    mask = some_mask(rng, 2, 6)
+    permuted = layer(x[:, order], mask[:, order])
+    verify("11.7", difference(permuted, layer(x, mask)[:, order]), ROUNDING)
     causal, _ = drawn(lambda: make(6, 4, 2, causal=True), rng)
     y = causal.forward(x)
+    assert difference(causal(x[:, order]), y[:, order]) > 0.01
     for i in range(5):
         grad_y = np.zeros_like(y)
         grad_y[:, i] = rng.standard_normal(4)
@@ -453,6 +505,17 @@ def test_attention_knows_no_order_but_what_it_is_told(make):
         other = x.copy()
         other[:, i + 1 :] = 99
         verify("11.7a", np.abs(causal(other)[:, : i + 1] - y[:, : i + 1]).max(), 0)
+
+
+def test_a_transformer_tells_amy_from_may():
+    model = Autoencoder(
+        2, architecture=Transformer(width=8, n_blocks=1, n_heads=2, vocabulary_size=3),
+        loss="categorical", random_state=0,
+    )  # fmt: skip
+    amy, may = [0, 1, 2], [1, 0, 2]
+    model.initialise([amy, may])
+    codes = model.transform([amy, may])
+    assert np.abs(codes[0] - codes[1]).max() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -597,6 +660,10 @@ def test_narrower_it_does_not():
     for k in (1, 2, 3):
         truncated = theory.linear_recurrent_autoencoder(X, k).loss(X)
         assert 1.0001 < truncated / theory.linear_recurrent_bound(X, k) < 1.02
+        if k != 2:
+            figures = {1: (10.526, 10.520), 3: (3.234, 3.215)}[k]
+            both = truncated, theory.linear_recurrent_bound(X, k)
+            assert both == pytest.approx(figures, abs=5e-4)
 
 
 @pytest.mark.equation("11.10c")
@@ -669,6 +736,9 @@ def test_no_encoder_beats_pca_with_a_linear_decoder(architecture):
         loss = -fitted(model, X).score(X)
         verify("11.11", least / loss, 1 + 1e-12)
         assert loss < 3 * least  # and it is not for want of training
+        size = 8
+        white = np.sqrt(size) * np.r_[np.eye(size), -np.eye(size)]  # covariance exactly I
+        verify("11.11", abs(theory.linear_autoencoder_optimum(white, k)[0] - (size - k)), 1e-12)
 
 
 def fitted(model, X):
@@ -677,6 +747,35 @@ def fitted(model, X):
 
 
 @pytest.mark.equation("11.11a")
+@given(seed=SEEDS, wider=st.integers(0, 2))
+@settings(max_examples=20)
+def test_a_linear_recurrent_autoencoder_can_be_pca(seed, wider):
+    """The shift register that reads, and the blocks that move up as it writes."""
+    rng = np.random.default_rng(seed)
+    n_steps, d = rng.integers([2, 1], [5, 3])
+    k, size = 2, n_steps * d
+    X = rng.standard_normal((12, n_steps, d)).cumsum(axis=1) + 1
+    table = X.reshape(12, size)
+    least, axes = theory.linear_autoencoder_optimum(table, min(k, size))
+    architecture = Recurrent(int(d), width=int(size) + wider, cell="linear")
+    model = Autoencoder(min(k, size), architecture=architecture, random_state=0)
+    model.initialise(X)
+    model.parameters_.fill(0)
+    reader, _, to_code = model.encoder_.layers
+    writer, to_step = model.decoder_.layers[1:3]
+    mean = table.mean(axis=0)
+    reader.weight[:, :d] = np.eye(d)
+    reader.recurrent_weight[:size, :size] = np.eye(size, k=d)
+    to_code.weight[:size], to_code.bias[...] = axes, -mean @ axes
+    writer.recurrent_weight[:size, :size] = np.eye(size, k=-d)
+    for given_row, row in ((axes.T, writer.weight), (mean[None], writer.bias[None])):
+        row[:, :size] = given_row
+        row[:, d:size] -= given_row[:, :-d]  # what is to be written, less what was
+    to_step.weight[:d] = np.eye(d)
+    verify("11.11a", abs(-model.score(X) - least), 1e-13 * np.sum(table**2))
+
+
+@pytest.mark.equation("11.11b")
 @pytest.mark.many
 @pytest.mark.parametrize("seed", range(6))
 def test_a_wide_linear_recurrent_autoencoder_finds_pca(seed):
@@ -689,7 +788,7 @@ def test_a_wide_linear_recurrent_autoencoder_finds_pca(seed):
         tol=1e-7, random_state=seed,
     ).fit(X)  # fmt: skip
     # a gradient 1e-7 times that of the start leaves about the square of it, times a condition
-    verify("11.11a", abs(model.loss_ / least - 1), 1e-9)
+    verify("11.11b", abs(model.loss_ / least - 1), 1e-9)
     codes = model.inverse_transform(np.vstack([np.zeros(2), np.eye(2)])).reshape(3, -1)
     spanned = (codes[1:] - codes[0]).T
     assert theory.largest_principal_angle(spanned, axes) < 1e-3

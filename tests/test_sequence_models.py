@@ -22,7 +22,15 @@ from nanoae import (
     gradient_check,
 )
 from nanoae.losses import LOSSES
-from nanoae.network import Dense, Recurrent, SelfAttention, Sequential, Transformer
+from nanoae.network import (
+    Convolutional,
+    Dense,
+    FullyConnected,
+    Recurrent,
+    SelfAttention,
+    Sequential,
+    Transformer,
+)
 from nanoae.sequences import Sequences
 
 LENGTHS = (5, 2, 4, 5, 1, 3, 5, 4)
@@ -138,6 +146,8 @@ def test_samples_come_back_in_the_form_in_which_they_were_handed_in(name):
         again = model.reconstruct(folded)
         assert again.shape == folded.shape and np.array_equal(np.isnan(again), np.isnan(folded))
         padded = again.reshape(n, -1)
+        between = model.interpolate(folded[0], folded[1], 4)
+        np.testing.assert_allclose(between, model.interpolate(X[0], X[1], 4), rtol=1e-5)
     np.testing.assert_array_equal(model.reconstruct(rows), padded)
     for x_hat, row, x in zip(back, padded, X, strict=True):
         np.testing.assert_array_equal(x_hat.ravel(), row[: x.size])
@@ -261,8 +271,22 @@ def test_the_mean_to_be_beaten_is_that_of_each_step_over_those_that_have_it():
     model.initialise(rows)
     null = np.nansum((rows - np.nanmean(rows, axis=0)) ** 2) / len(rows)
     assert model._null_loss() == pytest.approx(null, rel=1e-12)
+    vae = new("vae", noise_variance=0.3)
+    vae.initialise(rows)
+    n_values = np.mean(np.sum(~np.isnan(rows), axis=1))
+    right = 0.5 * (n_values * np.log(2 * np.pi * 0.3) + null / 0.3)
+    assert vae._null_loss() == pytest.approx(right, rel=1e-12)
     with pytest.warns(ConvergenceWarning, match="is no better than to answer"):
         new("gru", learning_rate=1e-9).fit(STEPS)
+
+
+@pytest.mark.parametrize("name", ["gru", "vae"])
+def test_the_mean_to_be_beaten_counts_a_weight_of_two_as_two(name):
+    twice = new(name, max_iter=1).fit([*STEPS, *STEPS[:3]])
+    weighted = new(name, max_iter=1).fit(STEPS, sample_weight=[2] * 3 + [1] * 5)
+    assert weighted._n_values == pytest.approx(twice._n_values, rel=1e-12)
+    np.testing.assert_allclose(weighted._moments.mean, twice._moments.mean, rtol=1e-12)
+    assert weighted._moments.variance == pytest.approx(twice._moments.variance, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["tokens", "vae, tokens"])
@@ -316,6 +340,11 @@ BAD = {
     "words": ([np.array([["a"] * 3]), np.ones((2, 3))], "sequence 0 is of <U1"),
     "one dimension": (np.ones(3), "must be 2-D"),
     "four": (np.ones((2, 2, 2, 3)), r"its sequence 0|must be 2-D"),
+    "a gap at the end of one": ([np.ones((3, 3)), np.r_[np.ones((1, 3)), [[np.nan] * 3]]],
+                                "NaN in its sequence 1, first at step 1; impute"),
+    "steps of unequal length": ([[[1, 2, 3], [4]], np.ones((2, 3))], "its sequence 0 differ in"),
+    "an empty list": ([[], np.ones((2, 3))], r"sequence 0 is of the shape \(0,\)"),
+    "masked": ([np.ma.masked_equal(np.ones((2, 3)), 1), np.ones((2, 3))], "has masked values"),
     "no list": ([], "must be 2-D|0 feature"),
     "None": (None, "must be 2-D"),
 }  # fmt: skip
@@ -338,6 +367,32 @@ def test_what_is_no_set_of_sequences_is_one_sentence_and_changes_nothing(kind):
     assert pickle.dumps(model) == before
 
 
+def test_a_list_says_where_its_sequences_end_and_an_array_of_objects_is_a_list():
+    model = new("tokens").fit(TOKENS)
+    with pytest.raises(ValueError, match="NaN in its sequence 1, first at step 2"):
+        model.transform([np.array([0, 1]), np.array([3, 4, np.nan])])
+    row = rows_of("tokens")[1]  # as wide as the table, so it is a row of it
+    assert np.array_equal(model.transform([row, row]), model.transform([TOKENS[1]] * 2))
+    for name in ("gru", "tokens"):
+        model, X = new(name).fit(data_of(name)), data_of(name)
+        objects = np.empty(len(X), object)
+        objects[:] = X
+        assert np.array_equal(model.transform(objects), model.transform(X))
+        assert [x.shape for x in model.reconstruct(objects)] == [x.shape for x in X]
+
+
+def test_an_architecture_without_its_brackets_is_said_to_be_none():
+    for architecture in (Recurrent, Transformer, Convolutional, FullyConnected):
+        with pytest.raises(TypeError, match="architecture must be None or an Architecture"):
+            Autoencoder(2, architecture=architecture).fit(np.ones((3, 4)))
+
+
+def test_tokens_have_no_jacobian():
+    with pytest.raises(TypeError, match=r"takes tokens, .* no Jacobian"):
+        new("tokens").fit(TOKENS).jacobian(TOKENS)
+    assert new("gru").fit(STEPS).jacobian(STEPS[:1]).shape == (1, 2, 15)
+
+
 @pytest.mark.parametrize("bad", [6, -1, 1.5])
 def test_what_is_no_token_is_said_where_it_stands(bad):
     words = [TOKENS[0], np.array([1.0, bad])]
@@ -358,6 +413,7 @@ def test_longer_sequences_need_room():
     roomy = new("gru", architecture=Recurrent(3, width=4, n_steps=7)).fit(STEPS)
     assert roomy.n_features_in_ == 21 and roomy.transform(longer).shape == (1, 2)
     assert roomy.reconstruct(STEPS)[1].shape == (2, 3)
+    assert roomy.reconstruct(np.ones((4, 2, 3))).shape == (4, 2, 3)
     assert roomy.inverse_transform(np.zeros((1, 2))).shape == (1, 7, 3)
 
 
@@ -368,7 +424,7 @@ def test_other_models_go_on_refusing_gaps_and_lists(model):
     rows = rows_of("gru")
     with pytest.raises(ValueError, match="contains NaN or infinity, first at row 1, column 6"):
         model.fit(rows)
-    with pytest.raises(ValueError, match="its rows differ in length"):
+    with pytest.raises(ValueError, match=r"its rows differ in length.*architecture=Recurrent"):
         model.fit(STEPS)
     model.fit(rows[[0, 3, 6]])
     with pytest.raises(ValueError, match="contains NaN or infinity"):
@@ -384,7 +440,7 @@ def test_other_models_go_on_refusing_gaps_and_lists(model):
         (lambda: Recurrent(vocabulary_size=1), "vocabulary_size must be at least 2"),
         (
             lambda: Recurrent(2, vocabulary_size=5),
-            "features_per_step of tokens must be from 1 to 1",
+            "features_per_step must be 1 with a vocabulary_size",
         ),
         (lambda: Recurrent(n_steps=0), "n_steps must be at least 1"),
         (lambda: Transformer(width=6, n_heads=4), "multiple of n_heads; got 6 and 4"),

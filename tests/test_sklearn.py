@@ -25,6 +25,7 @@ from nanoae import (
     Autoencoder,
     LinearAutoencoder,
     LinearVAE,
+    MaskedAutoencoder,
     SparseAutoencoder,
     SparseCoding,
     TiedAutoencoder,
@@ -49,21 +50,30 @@ TAKES_NO_WEIGHTS = dict.fromkeys(
     ),
     "it takes no weights, and says so",
 )  # fmt: skip
+NOISE_OF_THEIR_OWN = {
+    f"{OF_WEIGHTS}_equivalence_on_dense_data": "rows that are repeated have noise of their own "
+    "each, so the two are the same on average alone"
+}
 EXPECTED_TO_FAIL = {
     SparseCoding: TAKES_NO_WEIGHTS,
-    VAE: {
-        f"{OF_WEIGHTS}_equivalence_on_dense_data": "rows that are repeated have noise of their "
-        "own each, so the two are the same on average alone"
-    },
+    VAE: NOISE_OF_THEIR_OWN,
+    MaskedAutoencoder: NOISE_OF_THEIR_OWN,
 }
 
 
 # the checks set warnings off themselves, some on purpose, and switch them as they need
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("model_class", CLASSES)
-def test_scikit_learns_own_checks(model_class):
-    expected = EXPECTED_TO_FAIL.get(model_class, {})
-    results = check_estimator(model_class(), on_fail=None, expected_failed_checks=expected)
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(model_class() for model_class in CLASSES),
+        MaskedAutoencoder(width=4, n_blocks=1, decoder_width=4, n_heads=1, max_iter=3),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_scikit_learns_own_checks(model):
+    expected = EXPECTED_TO_FAIL.get(type(model), {})
+    results = check_estimator(model, on_fail=None, expected_failed_checks=expected)
     assert len(results) > 40
     faults = [f"{r['check_name']}: {r['exception']}" for r in results if r["status"] == "failed"]
     assert not faults, "\n".join(faults)

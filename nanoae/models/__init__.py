@@ -6,6 +6,7 @@ from nanoae.models.beta import LinearVAE
 from nanoae.models.contractive import ContractiveAutoencoder
 from nanoae.models.linear import LinearAutoencoder
 from nanoae.models.load import load
+from nanoae.models.masked import MaskedAutoencoder
 from nanoae.models.sparse import LearnedISTA, SparseAutoencoder, SparseCoding
 from nanoae.models.tied import TiedAutoencoder
 from nanoae.models.vae import VAE
@@ -18,6 +19,7 @@ __all__ = [
     "LearnedISTA",
     "LinearAutoencoder",
     "LinearVAE",
+    "MaskedAutoencoder",
     "SparseAutoencoder",
     "SparseCoding",
     "TiedAutoencoder",

@@ -17,7 +17,7 @@ from nanoae.arrays import Array, Moments, map_rows
 from nanoae.exceptions import ConvergenceWarning, NotFittedError
 from nanoae.losses import LOSSES, Loss
 from nanoae.models.hyperparameters import check_fields, real
-from nanoae.network import Layer, Parameters
+from nanoae.network import Architecture, Layer, Parameters
 from nanoae.network.jacobian import jacobian
 from nanoae.persistence import Checkpoint, generator, write
 from nanoae.sequences import Sequences
@@ -504,8 +504,19 @@ class BaseAutoencoder:
                     f"input_features should have length equal to the number of features, {n}; "
                     f"got {len(names)}."
                 )
-        prefix, (k,) = type(self).__name__.lower(), self.decoder_.shape_in
-        return np.array([f"{prefix}{j}" for j in range(k)], dtype=object)
+        prefix = type(self).__name__.lower()
+        return np.array([f"{prefix}{j}" for j in range(self._code_width)], dtype=object)
+
+    @property
+    def _code_width(self) -> int:
+        """Columns of what `transform` returns."""
+        return int(self.decoder_.shape_in[0])
+
+    @property
+    def _to_codes(self) -> Layer:
+        """The network from samples to these."""
+        encoder: Layer = self.encoder_
+        return encoder
 
     @property
     def layout_(self) -> Parameters:
@@ -593,30 +604,38 @@ class BaseAutoencoder:
     def reconstruct(self, X: ArrayLike) -> Any:
         """Samples after their way through the code and back; sequences as long as they were."""
         rows, sequences = self._check_samples(X), self._sequences()
-        x_hat = self._decode(self._transform(rows))
+        x_hat = self._rebuild(rows)
         return x_hat if sequences is None else sequences.like(x_hat, rows, X)
+
+    def _rebuild(self, X: Array) -> Array:
+        """Samples that are checked, rebuilt from what the model makes of them."""
+        return self._decode(self._transform(X))
 
     def interpolate(self, start: ArrayLike, end: ArrayLike, n_steps: int = 8) -> Array:
         """Decoded points of the straight line between the codes of two samples.
 
         Parameters
         ----------
-        start, end : array-like of shape (n_features,)
+        start, end : array-like of shape (n_features,), or a sequence each
         n_steps : int, default 8
             Points, both ends included.
 
         Returns
         -------
-        ndarray of shape (n_steps, n_features)
+        ndarray of shape (n_steps, n_features), or as `inverse_transform` has sequences
         """
         check_integer("n_steps", n_steps, 2)
         ends: Any = [start, end]
+        if all(isinstance(x, np.ndarray) and x.ndim == 2 for x in ends) and (
+            np.shape(start) == np.shape(end)
+        ):
+            ends = np.stack(ends)  # of an array of sequences, so NaN may be behind their ends
         first, last = self._transform(self._check_samples(ends, named=False))
         part = np.linspace(0, 1, n_steps, dtype=first.dtype)[:, None]
         return self.inverse_transform((1 - part) * first + part * last)
 
     def reconstruction_error(self, X: ArrayLike, *, per_feature: bool = False) -> Array:
-        """One value a sample: ``‖x − x̂‖²``, or −log p(x|x̂) in nats under "bernoulli".
+        """One value a sample: ``‖x − x̂‖²``, or −log p(x|x̂) in nats under the other two losses.
 
         High where the model has seen nothing like it.
 
@@ -679,10 +698,10 @@ class BaseAutoencoder:
                 f"this {type(self).__name__} takes tokens, of which there are no small moves and "
                 "so no Jacobian; sequences of numbers have one."
             )
-        offset, (k,) = self._offset, self.decoder_.shape_in
+        offset, k = self._offset, self._code_width
 
         def of_block(x: Array) -> Array:
-            J = jacobian(self.encoder_, x if offset is None else x - offset, k)
+            J = jacobian(self._to_codes, x if offset is None else x - offset, k)
             return np.linalg.svd(J, compute_uv=False) if singular_values else J
 
         width = max(self._width, k * self.n_features_in_)
@@ -722,10 +741,13 @@ class BaseAutoencoder:
                 "before using it."
             )
 
-    def _check_samples(self, X: ArrayLike, *, minimum: int = 1, named: bool = True) -> Array:
+    def _check_samples(
+        self, X: ArrayLike, *, minimum: int = 1, named: bool = True, gaps: bool = False
+    ) -> Array:
         """Samples to train on (``minimum=2``), or else for the fitted model, in its dtype.
 
-        Columns of these are held against those of the fit, unless they cannot have names.
+        Columns of these are held against those of the fit, unless they cannot have names. With
+        ``gaps`` they may have NaN.
         """
         training = minimum > 1
         if not training:
@@ -735,13 +757,14 @@ class BaseAutoencoder:
         return check_samples(
             X, minimum=minimum, n_features=None if training else self.n_features_in_,
             model=type(self).__name__, dtype=None if training else self._dtype,
-            sequences=self._sequences(training),
+            sequences=self._sequences(training), gaps=gaps,
         )  # fmt: skip
 
     def _sequences(self, training: bool = False) -> Sequences | None:
         """How sequences stand in rows, if the networks, present or to be trained, take them."""
         params = self.get_params() if training else self._fitted_params
-        return getattr(params.get("architecture"), "sequences", None)
+        architecture = params.get("architecture")
+        return architecture.sequences if isinstance(architecture, Architecture) else None
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
         """Samples to train on, if the loss is finite for all of them."""
@@ -824,10 +847,9 @@ class BaseAutoencoder:
         model = cls()
         model.__setstate__(state)
         with np.errstate(all="ignore"):
-            codes = model._transform(np.zeros((1, n_features)))
-            works = np.isfinite(model.inverse_transform(codes)).all()
+            works = np.isfinite(model._rebuild(np.zeros((1, n_features)))).all()
         if not (works and np.isfinite(model.parameters_).all()):
-            raise ValueError("its numbers are not finite")
+            raise ValueError("its numbers are NaN or infinite, or lead to such")
         for memory in state["_training_state"].get("optimizer", {}).values():
             if np.shape(memory) not in ((), model.parameters_.shape):
                 raise ValueError("the optimizer's state does not fit")

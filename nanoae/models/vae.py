@@ -139,7 +139,7 @@ class LatentGaussian(BaseAutoencoder):
         return mu.copy(), log_var.copy()
 
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> Array:
-        """New data: codes drawn from the prior, decoded to the means of p(x|z).
+        """New data: codes of the prior, decoded to the means of p(x|z), or its likeliest tokens.
 
         With an integer for ``random_state``, here or in the constructor, every call gives the same
         samples. To draw on, hand over a generator: ``rng = np.random.default_rng(0)`` once, then
@@ -154,6 +154,7 @@ class LatentGaussian(BaseAutoencoder):
         Returns
         -------
         ndarray of shape (n_samples, d)
+            Sequences are (n_samples, T, p), or tokens (n_samples, T).
         """
         self._check_fitted()
         check_integer("n_samples", n_samples, 1)
@@ -179,7 +180,7 @@ class LatentGaussian(BaseAutoencoder):
         rate : float
             ``KL(q(z|x) ‖ p(z))``, nats per sample.
         distortion : float
-            ``E_q ‖x − x̂‖²`` per sample or, Bernoulli, ``E_q[−log p(x|z)]`` in nats.
+            ``E_q ‖x − x̂‖²`` per sample; if not Gaussian, ``E_q[−log p(x|z)]`` in nats.
 
         Raises
         ------
@@ -327,8 +328,8 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
     """Variational autoencoder (Kingma & Welling 2014), β-VAE for β ≠ 1 (Higgins et al. 2017).
 
     Prior ``p(z) = N(0, I)``, encoder ``q(z|x) = N(μ(x), diag σ²(x))``, decoder ``p(x|z)``
-    Gaussian or Bernoulli. Minimises ``E_q[−log p(x|z)] + β KL(q(z|x) ‖ p(z))``, in nats per
-    sample, constants included: at β = 1 the negative ELBO (5.1a).
+    Gaussian, Bernoulli or categorical. Minimises ``E_q[−log p(x|z)] + β KL(q(z|x) ‖ p(z))``, in
+    nats per sample, constants included: at β = 1 the negative ELBO (5.1a).
 
     Attributes
     ----------

@@ -15,6 +15,7 @@ from nanoae.network.dictionary import Dictionary
 from nanoae.network.dropout import Dropout
 from nanoae.network.layer import Layer
 from nanoae.network.lista import LISTA
+from nanoae.network.masked import FillingDecoder, ToPatches, VisibleEncoder
 from nanoae.network.mlp import MLP, FullyConnected, Sequential
 from nanoae.network.parameters import Parameters
 from nanoae.network.pooling import AveragePool, MaxPool, Upsample
@@ -33,9 +34,9 @@ from nanoae.network.transposed import Transposed
 
 __all__ = [
     "ACTIVATIONS", "GRU", "LISTA", "MLP", "RNN", "Architecture", "AveragePool", "Convolution",
-    "Convolutional", "Dense", "Dictionary", "Dropout", "Embedding", "Flatten", "FromImages",
-    "FullyConnected", "LastRead", "Layer", "LayerNorm", "MaxPool", "MeanOverSteps", "OnSequences",
-    "Parameters", "Positions", "Recurrent", "Repeat", "Reshape", "SelfAttention", "SequenceLayer",
-    "Sequential", "ToImages", "Transformer", "TransformerBlock", "Transposed",
-    "TransposedConvolution", "Upsample",
+    "Convolutional", "Dense", "Dictionary", "Dropout", "Embedding", "FillingDecoder", "Flatten",
+    "FromImages", "FullyConnected", "LastRead", "Layer", "LayerNorm", "MaxPool", "MeanOverSteps",
+    "OnSequences", "Parameters", "Positions", "Recurrent", "Repeat", "Reshape", "SelfAttention",
+    "SequenceLayer", "Sequential", "ToImages", "ToPatches", "Transformer", "TransformerBlock",
+    "Transposed", "TransposedConvolution", "Upsample", "VisibleEncoder",
 ]  # fmt: skip

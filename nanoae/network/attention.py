@@ -153,6 +153,7 @@ class SelfAttention(SequenceLayer):
     Parameters
     ----------
     n_steps, width : int
+        The steps are as many as there may be: of fewer it is the attention of these.
     n_heads : int, default 1
         Each works on ``d = width / n_heads`` features.
     causal : bool, default False
@@ -220,7 +221,7 @@ class SelfAttention(SequenceLayer):
         return self.output.forward(self._merged(self.heads, x.shape), rng)
 
     def _attend(self, x: Array, mask: Array | None) -> tuple[Array, Array, Array]:
-        n_steps, width = self.shape_in
+        n_steps, width = x.shape[-2:]
         rows = (x.reshape(-1, width) @ self.weight).reshape(-1, n_steps, 3 * width)
         rows[..., :width] += self.bias
         parts = rows.reshape(-1, n_steps, 3, self.n_heads, self.head_width)
@@ -240,7 +241,7 @@ class SelfAttention(SequenceLayer):
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Any:
         """From the outputs to the scores ``S``, and from these to queries and keys (11.6)."""
-        n_steps, width = self.shape_in
+        n_steps, width = self.x.shape[-2:]
         by_step = (-1, n_steps, self.n_heads, self.head_width)
         grad_merged = self.output.backward(grad_y)
         grad_O = np.ascontiguousarray(grad_merged.reshape(by_step).swapaxes(1, 2))
@@ -335,7 +336,7 @@ class Transformer(SequenceArchitecture):
     The encoder makes a vector of each step, adds that of its position, and sends all of them
     through blocks, in which steps look at each other; a dense layer makes the code of their mean.
     The decoder hands a vector made of the code to every position, and sends them through as many
-    blocks; a dense layer makes a step of each.
+    blocks; a dense layer makes a step of each. It knows no ends: all T steps look at each other.
 
     Samples are those of `Recurrent`.
 
@@ -348,7 +349,9 @@ class Transformer(SequenceArchitecture):
     vocabulary_size : int, optional
         Steps are tokens, whole numbers from 0 to this, exclusive. With ``loss="categorical"``.
     n_steps : int, optional
-        T, if sequences are to come that are longer than those of the training.
+        T, if sequences are to come that are longer than those of the training. The encoder's
+        vectors of positions that no sequence of the training had stay as they were drawn, so codes
+        of longer ones are partly noise: rather train on some of that length.
     n_blocks : int, default 2
         In each network.
     n_heads : int, default 4

@@ -330,12 +330,14 @@ class Convolutional(Architecture):
         Of the encoder's hidden layers; the decoder has them in reverse. Each layer divides the
         size by ``stride``, rounded up.
     n_channels : int, default 1
-        Of the data: 3 for colour images.
+        Of the data: 3 for colour images, whose colours come last. Of an (n, c, H, W) array X make
+        ``np.moveaxis(X, 1, -1).reshape(len(X), -1)``. A ``shape`` of (3, 32, 32) is a volume.
     kernel : int, default 3
         Width of the kernels along every axis, not below ``stride``.
     stride : int, default 2
     circular : bool, default False
-        Whether what lies beyond a border is the other end of the sample, and not 0.
+        Whether what lies beyond a border is the other end of the sample, and not 0. Codes move
+        along with the data only if the strides divide the size all the way (10.4).
     activation : {"identity", "relu", "tanh", "sigmoid", "softplus"}, default "relu"
         Of the hidden layers.
     dense : bool, default True
@@ -378,7 +380,12 @@ class Convolutional(Architecture):
         check_layer_sizes("channels", self.channels)
         check_integer("n_channels", self.n_channels, 1)
         check_integer("stride", self.stride, 1)
-        check_integer("kernel", self.kernel, self.stride)
+        check_integer("kernel", self.kernel, 1)
+        if self.kernel < self.stride:
+            raise ValueError(
+                f"kernel must be at least the stride, {self.stride}, or places between windows "
+                f"are not seen; got {self.kernel}."
+            )
         check_bool("circular", self.circular)
         check_choice("activation", self.activation, tuple(ACTIVATIONS))
         check_bool("dense", self.dense)

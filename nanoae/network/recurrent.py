@@ -353,7 +353,8 @@ class Recurrent(SequenceArchitecture):
     vocabulary_size : int, optional
         Steps are tokens, whole numbers from 0 to this, exclusive. With ``loss="categorical"``.
     n_steps : int, optional
-        T, if sequences are to come that are longer than those of the training.
+        T, if sequences are to come that are longer than those of the training. Every step has the
+        same weights, so there is nothing that such steps would lack.
     cell : {"gru", "tanh", "linear"}, default "gru"
 
     Examples

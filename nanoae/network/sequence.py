@@ -295,7 +295,11 @@ class SequenceArchitecture(Architecture):
         check_integer("width", self.width, 1)
         if self.vocabulary_size is not None:
             check_integer("vocabulary_size", self.vocabulary_size, 2)
-            check_integer("features_per_step of tokens", self.features_per_step, 1, 1)
+            if self.features_per_step != 1:
+                raise ValueError(
+                    "features_per_step must be 1 with a vocabulary_size: a step is a token; got "
+                    f"{self.features_per_step}."
+                )
         if self.n_steps is not None:
             check_integer("n_steps", self.n_steps, 1)
 

@@ -177,14 +177,14 @@ def linear_recurrent_bound(X: Array, n_components: int, *, from_states: str = "e
 
 
 def shift_register_loss(n_steps: int, n_features: int, n_kept: int) -> float:
-    """Least loss on white inputs: the state keeps the last ``n_kept`` steps, p (11.10c).
+    """Least loss on white inputs: the state keeps the last ``n_kept`` steps, τ (11.10c).
 
-    ``d (T − p)(T − p + 1) / 2``, from every state, with the padding counted.
+    ``d (T − τ)(T − τ + 1) / 2``, from every state, with the padding counted.
 
     Parameters
     ----------
     n_steps, n_features, n_kept : int
-        T, d and ``p = k / d``.
+        T, d and ``τ = k / d``.
 
     Returns
     -------
@@ -233,7 +233,7 @@ def attention_recall_error(sharpness: ArrayLike, n_steps: int, n_features: int) 
     """Squared error a step when attention copies white steps by their position (11.12).
 
     With orthonormal position keys and scores of β at the step itself, 0 at all others,
-    ``d (1 − p)² T / (T − 1)`` with ``p = e^β / (e^β + T − 1)``.
+    ``d q² T / (T − 1)`` with ``q = (T − 1) / (e^β + T − 1)``, what the others are given.
 
     Parameters
     ----------
@@ -255,5 +255,5 @@ def attention_recall_error(sharpness: ArrayLike, n_steps: int, n_features: int) 
     [0.75, 0.000523, 0.0]
     """
     others = (n_steps - 1) * np.exp(-np.asarray(sharpness, dtype=np.float64))
-    missed = others / (1 + others)  # 1 − p
-    return n_features * missed**2 * n_steps / (n_steps - 1)
+    q = others / (1 + others)
+    return n_features * q**2 * n_steps / (n_steps - 1)
