@@ -13,7 +13,7 @@ import pytest  # noqa: E402
 from effort import scale, spread  # noqa: E402
 from hypothesis import Phase, settings  # noqa: E402
 from mine import Mine  # noqa: E402
-from theory_report import RECORDS  # noqa: E402
+from theory_report import RECORDS, note  # noqa: E402
 from traceability import claims, order  # noqa: E402
 
 # as many examples as each test asks for, always the same ones
@@ -103,8 +103,20 @@ def pytest_runtest_call(item):
 
 
 def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # of xdist: one process of several
+        session.config.workeroutput["records"] = [
+            (number, record.error, record.bound, record.cases)
+            for number, record in RECORDS.items()
+        ]
     if 0 in session.config.mine.calls.values() and session.exitstatus == 0:
         session.exitstatus = 1  # nothing failed, because nothing was tried
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """What one of several processes has verified goes into the report of all."""
+    for number, *record in getattr(node, "workeroutput", {}).get("records", ()):
+        note(number, *record)
 
 
 def pytest_terminal_summary(terminalreporter, config):

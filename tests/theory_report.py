@@ -17,6 +17,14 @@ class Record:
 RECORDS: dict[str, Record] = {}
 
 
+def note(number: str, error: float, bound: float, cases: int = 1) -> None:
+    """Note how well a claim held; of several bounds, the tightest fit is shown."""
+    record = RECORDS.setdefault(number, Record(error, bound))
+    record.cases += cases
+    if not error * (record.bound or 1) <= record.error * (bound or 1):
+        record.error, record.bound = error, bound
+
+
 def verify(number: str, error: float, bound: float) -> None:
     """Assert that a claim holds to within ``bound``, and note how well.
 
@@ -28,9 +36,5 @@ def verify(number: str, error: float, bound: float) -> None:
         The claim holds if ``error <= bound``.
     """
     error, bound = float(error), float(bound)
-    record = RECORDS.setdefault(number, Record(error, bound))
-    record.cases += 1
-    # several tests may check one equation under different bounds: show the tightest fit
-    if not error * (record.bound or 1) <= record.error * (bound or 1):
-        record.error, record.bound = error, bound
+    note(number, error, bound)
     assert error <= bound, f"({number}) is off by {error:.3g}, more than {bound:.3g}"
