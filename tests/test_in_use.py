@@ -14,7 +14,15 @@ from scipy.optimize import minimize_scalar
 from test_column_names import Frame
 from theory_report import verify
 
-from nanoae import VAE, Autoencoder, LinearAutoencoder, LinearVAE, datasets, theory
+from nanoae import (
+    VAE,
+    Autoencoder,
+    LinearAutoencoder,
+    LinearVAE,
+    MaskedAutoencoder,
+    datasets,
+    theory,
+)
 
 SEEDS = st.integers(0, 10**6)
 # a share that is off by more than this many standard errors: once in 1.7 million, and the seeds
@@ -724,6 +732,26 @@ def test_a_deep_network_finds_nothing_more_in_a_hundred_quarters():
     for max_iter in (200, 400):
         model = Autoencoder(3, hidden_layer_sizes=(16,), max_iter=max_iter, random_state=0)
         verify("14.9c", by_pca / model.fit(train).reconstruction_error(later).mean(), 1)
+
+
+@pytest.mark.slow
+def test_gaps_in_the_table_are_filled_in_no_worse_than_by_means():
+    X = datasets.load_economy().X
+    seen = X[:150]
+    Z = (X - seen.mean(axis=0)) / seen.std(axis=0)
+    seen, later = Z[:150], Z[150:]
+    hidden = np.random.default_rng(0).random(later.shape) < 0.2
+    model = MaskedAutoencoder(
+        mask_ratio=0.2, max_iter=300, learning_rate=3e-3, batch_size=32, random_state=0
+    ).fit(seen)
+    filled = model.reconstruct(np.where(hidden, np.nan, later))
+    assert (filled[~hidden] == later[~hidden]).all()
+    by_means = np.mean(later[hidden] ** 2)
+    Sigma, regressed = np.cov(seen.T, bias=True), later.copy()
+    for row, h in zip(regressed, hidden, strict=True):
+        row[h] = Sigma[np.ix_(h, ~h)] @ np.linalg.solve(Sigma[np.ix_(~h, ~h)], row[~h])
+    errors = [np.mean((guess - later)[hidden] ** 2) for guess in (regressed, filled)]
+    np.testing.assert_allclose([by_means, *errors], [0.87, 0.85, 0.82], atol=0.02)
 
 
 def test_names_of_columns_lead_to_the_series_that_is_unusual():
