@@ -206,16 +206,17 @@ class NoisyData:
         second = np.einsum("mn,ni,nj->mij", w, self.X, self.X)
         return (second - mean[:, :, None] * mean[:, None, :]) / self.scale**2
 
-    def nodes(self, spacing: float = 0.17) -> tuple[Array, Array, Array]:
+    def nodes(self, spacing: float = 0.1) -> tuple[Array, Array, Array]:
         """Points for the expectation over sample and noise, exact to rounding for a smooth r.
 
         By the trapezoid rule in each direction, which errs exponentially little in 1/spacing for
         functions that are analytic near the real axis, as the best denoiser is to a distance of
-        πσ²/(the samples' distance).
+        πσ²/(the samples' distance). Where that is small, so is the density: for samples gσ apart
+        the error is of the order of exp(−g²/8 − 2π²/(g spacing)), below 1e-13 for every g.
 
         Parameters
         ----------
-        spacing : float, default 0.17
+        spacing : float, default 0.1
             In units of σ.
 
         Returns
