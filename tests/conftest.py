@@ -12,7 +12,7 @@ for library in ("OPENBLAS", "OMP", "MKL"):
 import pytest  # noqa: E402
 from effort import scale, spread  # noqa: E402
 from hypothesis import Phase, settings  # noqa: E402
-from mine import Mine  # noqa: E402
+from mine import Mine, ours  # noqa: E402
 from theory_report import RECORDS, note  # noqa: E402
 from traceability import claims, order  # noqa: E402
 
@@ -42,7 +42,12 @@ def pytest_configure(config):
     if config.getoption("--mine"):  # before any test imports them
         if config.getoption("numprocesses", None):
             raise pytest.UsageError("--mine counts calls in one process: leave out -n.")
-        config.mine.put_in_place(config.getoption("--mine"))
+        try:
+            config.mine.put_in_place(config.getoption("--mine"))
+        except pytest.UsageError as error:
+            names = ", ".join(ours(_wanted(config) or ""))
+            of = f"\nOf ({_wanted(config)}) ours are: {names}." if names else ""
+            raise pytest.UsageError(f"{error}{of}") from None
         settings.load_profile("mine")
     config.addinivalue_line("markers", "equation(number): checks a numbered claim of the text")
     config.addinivalue_line("markers", "many: a light run tries some of the cases")
@@ -122,7 +127,9 @@ def pytest_testnodedown(node):
 def pytest_terminal_summary(terminalreporter, config):
     if config.mine.calls:
         terminalreporter.section("yours")
-        for line in config.mine.lines(RECORDS):
+        stats = terminalreporter.stats
+        failed = len(stats.get("failed", ())) + len(stats.get("error", ()))
+        for line in config.mine.lines(RECORDS, failed):
             terminalreporter.line(line)
     if not RECORDS:
         return

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from theory_report import Record
+from traceability import citations
 
 import nanoae
 
@@ -55,8 +56,11 @@ class Mine:
 
         return counted
 
-    def lines(self, records: dict[str, Record]) -> list[str]:
-        """What was called how often, and which claims fail, for the end of a run."""
+    def lines(self, records: dict[str, Record], failed: int = 0) -> list[str]:
+        """What was called how often, and which claims fail, for the end of a run.
+
+        A test may have ``failed`` with an error before it measured anything.
+        """
         called = [
             f"{name}: yours was called {n} times"
             if n
@@ -68,7 +72,16 @@ class Mine:
             for number, record in sorted(records.items())
             if not record.error <= record.bound
         ]
+        if failed and not off:
+            tests = "1 test fails" if failed == 1 else f"{failed} tests fail"
+            off = [f"{tests} with yours, though no claim was measured to be off: see E above"]
         return called + (off or ["no claim that was tried fails with yours"])
+
+
+def ours(number: str) -> list[str]:
+    """What the package has of an equation, by the names that ``--mine`` takes."""
+    names = {name for n, _, name, _ in citations() if n == number and name}
+    return sorted(n.replace(".", "__") for n in names if not n.rpartition(".")[2].startswith("_"))
 
 
 @functools.cache

@@ -603,7 +603,15 @@ def test_every_mistake_that_fits_an_exercise_comes_out_named(name):
         ("3.1", lambda W, S: None, "is None: a return is missing"),
         ("3.1", lambda W, S: np.zeros((1, 1)) @ S, "raises ValueError: matmul"),
         ("3.1b", lambda W, S: W @ S + 1, r"% of it is none of the terms W Σ"),
-        ("5.2a", lambda mu, v: mu, r"returns 1 array\(s\), should return"),
+        ("5.2a", lambda mu, v: mu, "returns 1 array, should return 2, as a tuple: "),
+        ("3.1", lambda W, S: (W, W), "returns 2 arrays, should return 1: ∂L/∂W"),
+        ("1.3", lambda x_hat, x: 2 * (x_hat - x) / n, r"n is \d here: take it from"),  # noqa: F821
+        ("1.4b", lambda a, x: (a - x) / len(x), "the logit for its σ. is there 1 times"),
+        (
+            "1.4b",
+            lambda a, x: ((1 - x) / expit(-a) - x / expit(a)) / len(x),
+            "by the probability, not by the logit. is there 1 times",
+        ),
         (
             "5.2a",
             lambda mu, v: (mu, (np.exp(v) - 1) / 2 / len(mu)),
@@ -615,6 +623,13 @@ def test_every_mistake_that_fits_an_exercise_comes_out_named(name):
 def test_what_is_said_of_other_answers(number, function, said):
     verdict = grade(number, function)
     assert verdict.state == "wrong" and re.search(said, verdict.text), verdict.text
+
+
+def test_a_list_of_arrays_is_as_good_as_a_tuple():
+    def both(W, b, decay):
+        return [2 * decay * W, np.zeros_like(b)]
+
+    assert grade("1.9", both).state == "right"
 
 
 def test_an_answer_that_changes_its_arguments_harms_nobody():
@@ -703,7 +718,7 @@ def test_a_wrong_answer_is_explained(solved, capsys, monkeypatch):
     assert "the encoder's use, is missing, should be 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wrong", [["99"], ["3.9"], ["hunt", "99"], ["hunt", "x"], ["x"]])
+@pytest.mark.parametrize("wrong", [["99"], ["12"], ["3.9"], ["hunt", "99"], ["hunt", "x"], ["x"]])
 def test_what_there_is_not_is_one_sentence(wrong, capsys):
     with pytest.raises(SystemExit) as stop:
         runner.main(wrong)

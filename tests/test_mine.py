@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import conftest
 import numpy as np
 import pytest
-from mine import Mine, modules, replace
+from mine import Mine, modules, ours, replace
 from theory_report import Record
 from traceability import citations, marks
 
@@ -128,6 +128,17 @@ def test_the_end_of_a_run_says_what_failed():
     assert mine.lines({"3.1": right})[-1] == "no claim that was tried fails with yours"
     lines = mine.lines({"3.1": right, "3.1c": wrong, "3.2": nan})
     assert [line.split()[0] for line in lines] == ["f:", "(3.1c)", "(3.2)"]
+    assert mine.lines({"3.1": right}, failed=1)[-1].startswith("1 test fails with yours")
+
+
+def test_a_wrong_name_is_told_what_there_is_of_the_equation(tmp_path):
+    assert ours("3.1") == ["TiedAutoencoder__loss_and_gradient", "tied_gradient"]
+    path = tmp_path / "my.py"
+    path.write_text("def gradient(W, Sigma):\n    pass\n", "utf-8")
+    options = {"--mine": str(path), "--equation": "(3.1)", "numprocesses": None}
+    config = SimpleNamespace(getoption=lambda name, default=None: options.get(name, default))
+    with pytest.raises(pytest.UsageError, match=r"Of \(3.1\) ours are: .*, tied_gradient\."):
+        conftest.pytest_configure(config)
 
 
 def test_every_public_function_that_cites_an_equation_can_be_replaced():

@@ -54,8 +54,9 @@ def _go_through(which: list[str], wants_hint: bool, wants_list: bool) -> int:
         number = which[0].strip("()")
         names = [f"chapter{number.split('.')[0].zfill(2)}"]
         if names[0] not in CHAPTERS:
+            there_are = ", ".join(str(int(name.removeprefix("chapter"))) for name in CHAPTERS)
             raise ValueError(
-                f"there is no chapter for {which[0]!r}; they are 1 to {len(CHAPTERS)}."
+                f"there are no exercises for {which[0]!r}; there are for the chapters {there_are}."
             )
         if "." in number:
             find(number)
@@ -111,12 +112,14 @@ def _hunt(number: str = "1", guess: str | None = None) -> int:
     for suspect in suspects():
         print(f"  {suspect}")
     print(f"""
-Look at it in Python: every place of `gradient_check`, one layer after another, other data.
+Look at it in Python. `gradient_check` shows the worst place alone, and it is another one with
+other parameters: which layers and columns are wrong, which never? Then change the data, the model.
 
     from derivations.exercises import hunt
     from nanoae import gradient_check
     model, X = hunt({number})
-    print(gradient_check(model, X))
+    for seed in range(10):
+        print(gradient_check(model, X, random_state=seed))
 
 Found? python -m derivations.exercises hunt {number} "what it is\"""")
     return 0

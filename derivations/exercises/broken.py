@@ -174,7 +174,10 @@ BROKEN = {
         forget_what_dropout_asks_of_the_encoder,
     ),
     "KL without mu": (VAE(2, hidden_layer_sizes=(3,), activation="tanh"), break_kl(0, 1)),
-    "KL without half": (VAE(2, hidden_layer_sizes=(3,), activation="tanh"), break_kl(1, 2)),
+    "KL without half by log_var": (
+        VAE(2, hidden_layer_sizes=(3,), activation="tanh"),
+        break_kl(1, 2),
+    ),
     "noise not learned": (
         VAE(2, hidden_layer_sizes=(3,), activation="tanh", noise_variance="learned"),
         freeze_noise,

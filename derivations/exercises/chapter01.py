@@ -93,7 +93,9 @@ def decay_gradients(W, b, decay):
 
 @answer("1.4b")
 def bernoulli_gradient(a, x):
-    """∂L/∂a of the cross-entropy, a mean over samples; a are logits, x the data in [0, 1].
+    """∂L/∂a of L = (1/n) Σ [−x log σ(a) − (1 − x) log(1 − σ(a))], the cross-entropy.
+
+    Σ is over samples and features; a are logits, x the data in [0, 1].
 
     a (n, d), x (n, d) → ∂L/∂a (n, d)
     """

@@ -160,11 +160,20 @@ def grade(number: str, function: Callable) -> Verdict:
         except NotImplementedError:
             return Verdict("not written", f"({task.number}) not yet written")
         except Exception as error:  # whatever it is, it is the reader's to see
-            return _wrong(task, f"raises {type(error).__name__}: {error}", _shapes(task, problem))
+            return _wrong(
+                task,
+                f"raises {type(error).__name__}: {error}",
+                *_size_of_that_name(error, problem),
+                _shapes(task, problem),
+            )
+        if len(task.names) > 1 and isinstance(mine, list):
+            mine = tuple(mine)
         mine = mine if isinstance(mine, tuple) else (mine,)
         if len(mine) != len(task.names):
+            count = "1 array" if len(mine) == 1 else f"{len(mine)} arrays"
+            should = f"{len(task.names)}, as a tuple" if len(task.names) > 1 else "1"
             names = ", ".join(task.names)
-            return _wrong(task, f"returns {len(mine)} array(s), should return {names}")
+            return _wrong(task, f"returns {count}, should return {should}: {names}")
         answers.append(mine)
     findings = []
     for i, name in enumerate(task.names):
@@ -194,6 +203,14 @@ def _shapes(task: Exercise, problem: Problem) -> str:
         for name, a in zip(names, problem.arguments, strict=True)
     ]
     return f"here the arguments are {', '.join(shown)}"
+
+
+def _size_of_that_name(error: Exception, problem: Problem) -> list[str]:
+    """Where a size is to be had from, if it was taken for a variable."""
+    name = getattr(error, "name", None)
+    if not isinstance(error, NameError) or name not in problem.sizes:
+        return []
+    return [f"{name} is {problem.sizes[name]} here: take it from the shape of an argument"]
 
 
 def _where(task: Exercise, problem: Problem, array: np.ndarray) -> str:

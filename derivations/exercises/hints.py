@@ -31,7 +31,7 @@ def hint(number: str) -> str:
     lead = next((part.strip() for part in reversed(parts) if len(part.split()) > 15), "")
     lead = re.sub(r'^<a id=".*?"></a>\*\*.*$', "", lead, flags=re.MULTILINE).strip()
     hints = [
-        f"To exercise {which} of the chapter, on paper: {help_}"
+        f"To exercise {which} of the chapter, another question about this, on paper: {help_}"
         for which, help_ in paper_hints(text, number)
     ]
     place = f"derivations/{chapter(number).name}, at ({number})"

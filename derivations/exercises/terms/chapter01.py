@@ -140,6 +140,11 @@ exercise(
         "x/n": (x / len(x), -1),
         "σ(a) σ'(a)/n (one σ' too many)": (sigmoid(a) ** 2 * sigmoid(-a) / len(x), 0),
         "x σ'(a)/n (one σ' too many)": (x * sigmoid(a) * sigmoid(-a) / len(x), 0),
+        "a/n (the logit for its σ)": (a / len(x), 0),
+        "(σ(a) − x)/σ'(a)/n (by the probability, not by the logit)": (
+            (sigmoid(a) - x) / (sigmoid(a) * sigmoid(-a)) / len(x),
+            0,
+        ),
     },
 )
 
