@@ -1,4 +1,4 @@
-"""Workload 7: the convolutional autoencoder, ours and PyTorch's, each in a process of its own.
+"""Workload 8: the convolutional autoencoder, ours and PyTorch's, each in a process of its own.
 
 In one process the threads of two libraries wait for each other, and either may look two or three
 times slower or faster than it is. So each contestant is a process that takes its turn when told,
@@ -31,7 +31,7 @@ def reference() -> Autoencoder:
 
 
 def convolution(X: np.ndarray, rounds: int) -> list[Row]:
-    """Workload 7."""
+    """Workload 8."""
     X, rows = X[:ROWS], []
     if X.shape[1] == 784:
         with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ def convolution(X: np.ndarray, rounds: int) -> list[Row]:
             timings = alternate(contestants, rounds)
             for process in processes.values():
                 process.end()
-        rows = compare("7 convolution", timings, 1, {"PyTorch": 1.4})
+        rows = compare("8 convolution", timings, 1, {"PyTorch": 1.4})
     return [*rows, memory()]
 
 
@@ -149,7 +149,7 @@ def memory() -> Row:
     patches = max(layer.width for layer in layers) * model.batch_size * X.itemsize
     largest = max(model.growth[2:])
     return Row(
-        "7 convolution", "largest allocation in a step / patches of a layer", largest / patches,
+        "8 convolution", "largest allocation in a step / patches of a layer", largest / patches,
         1.5, f"{largest:,} bytes; the largest layer's patches have {patches:,}",
     )  # fmt: skip
 

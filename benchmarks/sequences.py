@@ -14,11 +14,11 @@ from nanoae.network import Parameters, Recurrent, TransformerBlock
 
 BATCH, STEPS = 128, 28
 GRU_WIDTH, TOKENS, WIDTH, HEADS = 64, 64, 64, 4
-WORKLOADS = {"GRU autoencoder, 28 steps of 28": 1.2, "transformer block, 64 tokens of 64": 2.2}
+WORKLOADS = {"9 GRU, 28 steps of 28": 1.2, "9 transformer block, 64 tokens of 64": 2.2}
 
 
 def sequences(images: np.ndarray, rounds: int) -> list[Row]:
-    """Workload 7: rows of images as steps through a GRU autoencoder, and a block of attention."""
+    """Workload 9: rows of images as steps through a GRU autoencoder, and a block of attention."""
     rows = []
     for (name, limit), contestants in zip(
         WORKLOADS.items(), (recurrent(images[:BATCH]), block()), strict=True
