@@ -651,6 +651,15 @@ ANSWERS = {
     ),
     "11.6c": masked_softmax,
     "11.8": layer_norm_gradient,
+    "12.1b": lambda S: np.array(
+        [
+            S[j, j] - S[j, r] @ np.linalg.solve(S[np.ix_(r, r)], S[r, j])
+            for j in range(len(S))
+            for r in [np.delete(np.arange(len(S)), j)]
+        ]
+    ),
+    "12.1": lambda S, v, m, x: (np.linalg.pinv(S[np.ix_(v, v)]) @ S[np.ix_(v, m)]).T @ x,
+    "12.8": lambda x_hat, x, missing: losses.masked_squared_error(x_hat, x, missing)[1],
     "13.1": lambda p, q: (
         gradient(lambda a: np.mean(np.log(1 + np.exp(-a))), p),
         gradient(lambda a: np.mean(np.log(1 + np.exp(a))), q),

@@ -173,6 +173,20 @@ def overlapping(x, w, g, stride):
 
 
 MADE = {  # mistake: exercise, answer, what must be said of it
+    # what is missing
+    "masked_loss_divided_by_all_patches": (
+        "12.8",
+        lambda x_hat, x, missing: 2 * missing[..., None] * (x_hat - x) / missing.size,
+        r"\(n N\) where missing",
+    ),
+    "one_mean_over_the_missing_patches_of_the_batch": (
+        "12.8",
+        lambda x_hat, x, missing: 2 * missing[..., None] * (x_hat - x) / missing.sum(),
+        r"Σ\|M_i\| where missing",
+    ),
+    "visible_patches_in_the_masked_loss": (
+        "12.8", lambda x_hat, x, missing: 2 * (x_hat - x) / missing.size, "where visible"
+    ),
     # gradients of layers
     "tanh_derivative_without_its_square": ("1.2a", lambda y: 1 - y, "y is there -1 times"),
     "sigmoid_derivative_of_its_own_output": (
@@ -553,14 +567,12 @@ NO_EXERCISE = {  # no formula is wrong there, but something that is done around 
         "slope_penalised_at_the_codes slope_penalty_without_its_half "
         "gradient_of_a_square_without_its_two uniform_prior prior_drawn_once"
     ),
-    "masked networks, which have no exercises yet": (
-        "visible_patches_in_the_masked_loss masked_loss_divided_by_all_patches "
-        "one_mean_over_the_missing_patches_of_the_batch unshuffled_with_the_order_itself "
-        "positions_of_the_list_of_visible_patches no_positions_in_the_decoder "
-        "patches_dropped_after_the_encoder mask_token_gradient_of_the_last_place "
-        "one_mask_of_patches_for_the_whole_batch the_same_masks_at_every_step "
-        "patches_cut_with_axes_exchanged patches_by_a_reshape_alone "
-        "probe_scaled_with_the_test_samples"
+    "masked networks: where patches and masks go": (
+        "unshuffled_with_the_order_itself positions_of_the_list_of_visible_patches "
+        "no_positions_in_the_decoder patches_dropped_after_the_encoder "
+        "mask_token_gradient_of_the_last_place one_mask_of_patches_for_the_whole_batch "
+        "the_same_masks_at_every_step patches_cut_with_axes_exchanged "
+        "patches_by_a_reshape_alone probe_scaled_with_the_test_samples"
     ),
     "what is chosen by what": "width_chosen_by_the_likelihood_of_training",
     "several channels, heads or layers, which no exercise has": (
@@ -718,7 +730,7 @@ def test_a_wrong_answer_is_explained(solved, capsys, monkeypatch):
     assert "the encoder's use, is missing, should be 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wrong", [["99"], ["12"], ["3.9"], ["hunt", "99"], ["hunt", "x"], ["x"]])
+@pytest.mark.parametrize("wrong", [["99"], ["15"], ["3.9"], ["hunt", "99"], ["hunt", "x"], ["x"]])
 def test_what_there_is_not_is_one_sentence(wrong, capsys):
     with pytest.raises(SystemExit) as stop:
         runner.main(wrong)

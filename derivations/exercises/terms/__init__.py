@@ -12,6 +12,7 @@ from derivations.exercises.terms import (  # noqa: F401  each enters its exercis
     chapter09,
     chapter10,
     chapter11,
+    chapter12,
     chapter13,
     chapter14,
 )
