@@ -21,6 +21,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = plot.figure_parser(
         __doc__.splitlines()[0], Path(__file__).with_suffix(".png"), data=False
     )
+    parser.add_argument(
+        "--images", type=Path, metavar="PATH",
+        help="square images to draw beside the digits, in patches of 4x4 (a third is unseen)",
+    )  # fmt: skip
     args = parser.parse_args(argv)
     X, _ = datasets.load_digits()
     order = np.random.default_rng(0).permutation(len(X))
@@ -39,17 +43,25 @@ def main(argv: list[str] | None = None) -> None:
         zip(SHARES, digits[2], *lines.values(), strict=True),
     )
     plot.print_table(("missing", "digits 4x4"), zip(SHARES[3::4], digits[4], strict=True))
-    plot.save(draw(digits, lines), args.out)
+    images, side = None, 0
+    if args.images is not None:
+        X = datasets.load(args.images)
+        X = (X / X.max())[np.random.default_rng(0).permutation(len(X))]
+        seen, side = 2 * len(X) // 3, round(X.shape[1] ** 0.5)
+        images = [linear_rest(X[:seen], X[seen:], 4, share, 5) for share in SHARES[3::4]]
+        plot.print_table(("missing", "images 4x4"), zip(SHARES[3::4], images, strict=True))
+    plot.save(draw(digits, lines, images, side), args.out)
 
 
 def linear_rest(train, test, patch_size, share, n_masks):
     """Part of the variance of missing patches that the best linear prediction leaves, unseen."""
-    cut = ToPatches((8, 8), patch_size)
-    patch = np.empty(64, dtype=int)  # of each pixel
-    for j, pixels in enumerate(cut(np.arange(64.0)[None])[0].astype(int)):
+    d = train.shape[1]
+    cut = ToPatches((round(d**0.5), round(d**0.5)), patch_size)
+    patch = np.empty(d, dtype=int)  # of each pixel
+    for j, pixels in enumerate(cut(np.arange(float(d))[None])[0].astype(int)):
         patch[pixels] = j
     mean = train.mean(axis=0)
-    S = np.cov(train, rowvar=False, bias=True) + 1e-3 * np.eye(64)  # pixels that are always 0
+    S = np.cov(train, rowvar=False, bias=True) + 1e-3 * np.eye(d)  # pixels that are always 0
     rng, N = np.random.default_rng(1), cut.shape_out[0]
     left = total = 0.0
     for _ in range(n_masks):
@@ -61,7 +73,7 @@ def linear_rest(train, test, patch_size, share, n_masks):
     return left / total
 
 
-def draw(digits, lines):
+def draw(digits, lines, images, side):
     plot.use_style()
     import matplotlib.pyplot as plt
 
@@ -84,6 +96,12 @@ def draw(digits, lines):
         "digits, 4×4 patches", (SHARES[3], digits[4][0]), xytext=(0, 10),
         textcoords="offset points", color=plot.ORANGE, ha="center",
     )  # fmt: skip
+    if images is not None:
+        axes.plot(SHARES[3::4], images, "D", color=plot.PURPLE)
+        axes.annotate(
+            f"images of {side}×{side},\n4×4 patches", (SHARES[11], images[2]), xytext=(8, -16),
+            textcoords="offset points", color=plot.PURPLE,
+        )  # fmt: skip
     axes.set(
         xlabel="part of the patches, or steps, that is missing",
         ylabel="part of its variance that is left",
