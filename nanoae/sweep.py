@@ -13,7 +13,7 @@ from nanoae.arrays import Array
 from nanoae.models import VAE
 from nanoae.models.vae import LatentGaussian
 from nanoae.training import progress_bar
-from nanoae.validation import check_real, check_samples
+from nanoae.validation import check_real
 
 
 class BetaSweep(NamedTuple):
@@ -102,7 +102,7 @@ def beta_sweep(
     if not isinstance(model, LatentGaussian):
         raise TypeError(f"model must be a VAE, such as VAE(n_components=2); got {model!r}.")
     # the copies see X itself, for the names of its columns
-    check_samples(X, minimum=2, sequences=model._sequences(training=True))
+    model._check_samples(X, minimum=2)
     params = model.get_params()
     if isinstance(params["random_state"], np.random.Generator):
         # one seed for all: a shared generator would make the results depend on the order

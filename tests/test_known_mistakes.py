@@ -2283,8 +2283,8 @@ def loss_against_the_corrupted_samples(patch):
     """fit(noisy, noisy): an autoencoder of noisy data, that shrinks nothing."""
     right = LinearAutoencoder._with_noise
 
-    def with_noise(model, X, weights):
-        x_tilde, _, weights = right(model, X, weights)
+    def with_noise(model, X, corruption, weights):
+        x_tilde, _, weights = right(model, X, corruption, weights)
         return x_tilde, x_tilde, weights
 
     patch.setattr(LinearAutoencoder, "_with_noise", with_noise)

@@ -187,7 +187,7 @@ class AdversarialAutoencoder(Autoencoder):
             is the last, it is that of the discriminator's loss (13.1f).
         """
         rng = check_random_state(self.random_state) if rng is None else rng
-        x_tilde = self._corrupt(X, rng)  # x itself, if there is no corruption
+        x_tilde = X if self.corruption is None else self._corrupt(X, rng)
         z = self.encoder_.forward(x_tilde, rng)
         x_hat = self.decoder_.forward(z, rng)
         error, grad_x_hat = self._loss.value(x_hat, X, weights)

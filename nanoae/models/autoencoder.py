@@ -74,7 +74,7 @@ class Autoencoder(NetworkAutoencoder):
         gradient : ndarray of shape (n_parameters,)
             The live vector: it is overwritten by the next call.
         """
-        x_tilde = self._corrupt(X, rng)  # x itself, if there is no corruption
+        x_tilde = X if self.corruption is None else self._corrupt(X, rng)
         h = self.encoder_.forward(x_tilde, rng)  # h = f(x̃)
         x_hat = self.decoder_.forward(h, rng)  # x̂ = g(h), or the logits of x̂
         loss, grad_x_hat = self._loss.value(x_hat, X, weights)

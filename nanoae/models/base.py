@@ -73,6 +73,7 @@ class BaseAutoencoder:
     (True, Shrunk(hidden_layer_sizes=(), shrinkage=0.5))
     """
 
+    architecture: Architecture | None = None  # of the models that have a choice
     n_components: int
     max_iter: int | None
     random_state: Any
@@ -374,7 +375,7 @@ class BaseAutoencoder:
         check_column_names(X_validation, names, type(self).__name__)
         X = check_samples(
             X_validation, n_features=n_features, name="X_validation", model=type(self).__name__,
-            sequences=self._sequences(training=True),
+            sequences=self.architecture.sequences if self.architecture else None,
         )  # fmt: skip
         return self._check_range(X, "X_validation")
 
@@ -387,7 +388,9 @@ class BaseAutoencoder:
     ) -> None:
         self.n_features_in_, self._feature_names = X.shape[1], names
         self._fitted_params, self._training_state = self.get_params(), {}
-        self._n_values, sequences = X.shape[1], self._sequences(training=True)
+        self._n_values, sequences = X.shape[1], None
+        if self.architecture is not None:
+            sequences = self.architecture.sequences
         if sequences is None:
             self._moments = Moments.of_nothing(X.shape[1], with_factor=self._keeps_covariance)
             self._moments.add(X, weights)
@@ -749,22 +752,24 @@ class BaseAutoencoder:
         Columns of these are held against those of the fit, unless they cannot have names. With
         ``gaps`` they may have NaN.
         """
-        training = minimum > 1
+        training, sequences = minimum > 1, None
         if not training:
             self._check_fitted()
             if named:
                 check_column_names(X, self._feature_names, type(self).__name__)
+            sequences = self._sequences()
+        elif isinstance(self.architecture, Architecture):  # which nobody has looked at yet
+            sequences = self.architecture.sequences
         return check_samples(
             X, minimum=minimum, n_features=None if training else self.n_features_in_,
             model=type(self).__name__, dtype=None if training else self._dtype,
-            sequences=self._sequences(training), gaps=gaps,
+            sequences=sequences, gaps=gaps,
         )  # fmt: skip
 
-    def _sequences(self, training: bool = False) -> Sequences | None:
-        """How sequences stand in rows, if the networks, present or to be trained, take them."""
-        params = self.get_params() if training else self._fitted_params
-        architecture = params.get("architecture")
-        return architecture.sequences if isinstance(architecture, Architecture) else None
+    def _sequences(self) -> Sequences | None:
+        """How sequences stand in the rows that the networks take, if they take any."""
+        architecture: Architecture | None = self._fitted_params.get("architecture")
+        return architecture.sequences if architecture else None
 
     def _check_range(self, X: Array, name: str = "X") -> Array:
         """Samples to train on, if the loss is finite for all of them."""

@@ -249,9 +249,7 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
 
     _drops_code = True
 
-    @property
-    def _loss_name(self) -> str:
-        return self.loss
+    _loss_field = "loss"  # which of the fields names it
 
     @property
     def _architecture(self) -> Architecture:
@@ -267,7 +265,7 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
         distance = np.linalg.norm(self._moments.mean) / np.sqrt(self._moments.variance or np.inf)
         if (
             verdict or distance <= 10
-            or self._loss.needs_unit_interval or self._loss_name == "categorical"
+            or self._loss.needs_unit_interval or getattr(self, self._loss_field) == "categorical"
         ):  # fmt: skip
             return verdict
         return (
@@ -291,12 +289,14 @@ class NetworkAutoencoder(Denoising, WeightDecay, DeepAutoencoder):
                 )
         if self.architecture is not None:
             self._make_networks(n_features)  # it may refuse, and the model is still as it was
-        sequences = self._architecture.sequences
+        sequences, loss = None, getattr(self, self._loss_field)
+        if self.architecture is not None:
+            sequences = self.architecture.sequences
         has_tokens = sequences is not None and sequences.n_tokens is not None
-        if has_tokens != (self._loss_name == "categorical"):
+        if has_tokens != (loss == "categorical"):
             raise ValueError(
                 "an architecture with a vocabulary_size and the loss 'categorical' need each "
-                f"other; got architecture={self.architecture!r} and {self._loss_name!r}."
+                f"other; got architecture={self.architecture!r} and {loss!r}."
             )
         if has_tokens and self.corruption is not None:
             raise ValueError(

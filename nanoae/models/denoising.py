@@ -47,8 +47,7 @@ class Denoising(BaseAutoencoder):
 
     def _corrupt(self, X: Array, rng: np.random.Generator | None) -> Array:
         """What the encoder is given in place of a batch (less the offset, if there is one)."""
-        if self.corruption is None:
-            return X
+        assert self.corruption is not None
         rng = check_random_state(self.random_state) if rng is None else rng
         offset = self._offset
         # what happens to samples happens to them as they are

@@ -143,33 +143,36 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
         gradient : ndarray of shape (2 d k,)
             The live vector: it is overwritten by the next call.
         """
-        x_tilde, X, weights = self._with_noise(X, weights)
+        x_tilde = X
+        if self.corruption is not None:
+            x_tilde, X, weights = self._with_noise(X, self.corruption, weights)
         h = self.encoder_.forward(x_tilde)  # h = W_e x̃
         x_hat = self.decoder_.forward(h)  # x̂ = W_d h
         loss, grad_x_hat = squared_error(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)  # and ∂L/∂W_d (2.1a)
-        loss += self._drop_units(h, grad_h, weights)
+        if self.dropout:
+            loss += self._drop_units(h, grad_h, weights)
         self.encoder_.backward(grad_h, input_gradient=False)  # ∂L/∂W_e (2.1b)
         return loss + self._decay_weights(), self._parameters.gradient
 
-    def _with_noise(self, X: Array, weights: Array | None) -> tuple[Array, Array, Array | None]:
+    def _with_noise(
+        self, X: Array, corruption: Corruption, weights: Array | None
+    ) -> tuple[Array, Array, Array]:
         """Inputs, targets and weights of rows whose loss is that expected of corrupted samples.
 
         A linear map sees noise through its covariance N alone, and that is diagonal: so the noise
         is one more row for each feature, e_j, of the weight N_jj, and with 0 for its target (7.7).
         """
-        if self.corruption is None:
-            return X, X, weights
         n, d = X.shape
         variance = np.mean(weighted(X * X, weights), axis=0)
         noise = np.broadcast_to(
-            self.corruption.noise_variance(self.mean_.real.astype(X.dtype), variance), d
+            corruption.noise_variance(self.mean_.real.astype(X.dtype), variance), d
         )
         if not np.all(noise >= 0):
             raise ValueError(
                 f"corruption must have a noise_variance of at least 0; got {noise.min():g} of "
-                f"{self.corruption!r}."
+                f"{corruption!r}."
             )
         of_samples = np.ones(n, X.dtype) if weights is None else weights
         return (
@@ -183,8 +186,6 @@ class LinearAutoencoder(Centred, Denoising, WeightDecay):
 
         Adds its derivatives, by the decoder to that one's gradient, and by h to ``grad_h`` (8.1a).
         """
-        if not self.dropout:
-            return 0.0
         nu = self.dropout / (1 - self.dropout)  # the variance of an entry of a mask
         decoder = self.decoder_.layers[0]
         h_weighted = weighted(h, weights)

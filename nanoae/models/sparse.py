@@ -168,7 +168,7 @@ class SparseAutoencoder(_DictionaryModel, Denoising, DeepAutoencoder):
         gradient : ndarray of shape (n_parameters,)
             The live vector: it is overwritten by the next call.
         """
-        x_tilde = self._corrupt(X, rng)  # x itself, if there is no corruption
+        x_tilde = X if self.corruption is None else self._corrupt(X, rng)
         h = self.encoder_.forward(x_tilde)  # h = S(W_e x̃, θ), or σ(W_e x̃ + b)
         x_hat = self.decoder_.forward(h, rng)  # x̂ = D h
         error, grad_x_hat = squared_error(x_hat, X, weights)

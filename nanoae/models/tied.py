@@ -80,13 +80,16 @@ class TiedAutoencoder(LinearAutoencoder):
         gradient : ndarray of shape (d k,)
             The live vector: it is overwritten by the next call.
         """
-        x_tilde, X, weights = self._with_noise(X, weights)
+        x_tilde = X
+        if self.corruption is not None:
+            x_tilde, X, weights = self._with_noise(X, self.corruption, weights)
         h = self.encoder_.forward(x_tilde)  # h = W x̃
         x_hat = self.decoder_.forward(h)  # x̂ = Wᵀ h
         loss, grad_x_hat = squared_error(x_hat, X, weights)
 
         grad_h = self.decoder_.backward(grad_x_hat)
-        loss += self._drop_units(h, grad_h, weights)
+        if self.dropout:
+            loss += self._drop_units(h, grad_h, weights)
         self.encoder_.backward(grad_h, input_gradient=False)
         # W is used twice, so its gradient is the sum of both uses' (3.1a): what it is owed as
         # encoder (3.1b) and, transposed, as decoder (3.1c), together (3.1)

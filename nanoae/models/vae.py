@@ -74,6 +74,7 @@ class LatentGaussian(BaseAutoencoder):
     _grad_log_noise_variance: Array
 
     _outputs_per_component = 2
+    _loss_field = "likelihood"
     _bound = ("_likelihood", "_loss", "_log_noise_variance", "_grad_log_noise_variance")
 
     def _build(self, n_features: int, dtype: DTypeLike) -> None:
@@ -88,7 +89,7 @@ class LatentGaussian(BaseAutoencoder):
             views[0][...] = self._log_variance_of_features
         self._log_noise_variance, self._grad_log_noise_variance = views
         self._likelihood = LIKELIHOODS[self.likelihood]
-        if self._sequences(training=True) is not None:
+        if self.architecture is not None and self.architecture.sequences is not None:
             self._likelihood = likelihood_skipping_gaps(self.likelihood)
         self._loss = self._likelihood.distortion
 
@@ -128,10 +129,6 @@ class LatentGaussian(BaseAutoencoder):
     def noise_variance_(self) -> float:
         """σ² of the Gaussian likelihood."""
         return float(np.exp(self._log_noise_variance))
-
-    @property
-    def _loss_name(self) -> str:
-        return self.likelihood
 
     def encode(self, X: ArrayLike) -> tuple[Array, Array]:
         """Mean and log-variance of q(z|x) for samples ``(n, d)``: two arrays ``(n, k)``."""
@@ -418,7 +415,7 @@ class VAE(LatentGaussian, NetworkAutoencoder):  # type: ignore[misc]
         """
         rng = check_random_state(self.random_state) if rng is None else rng
         beta = self._beta_factor * self.beta
-        x_tilde = self._corrupt(X, rng)  # x itself, if there is no corruption
+        x_tilde = X if self.corruption is None else self._corrupt(X, rng)
         mu, log_var = np.split(self.encoder_.forward(x_tilde, rng), 2, axis=1)
         log_var = np.clip(log_var, -LIMIT, LIMIT)
         eps = standard_normal(rng, mu.shape, X.dtype)
