@@ -13,6 +13,18 @@ from numpy.typing import DTypeLike, NDArray
 Array: TypeAlias = NDArray[Any]
 
 
+def zeros(n: int, dtype: DTypeLike) -> Array:
+    """Zeros ``(n,)`` that begin where a line of the processor's cache does.
+
+    What it takes at once, 64 bytes at most, then never lies in two lines: NumPy's own large arrays
+    begin 16 bytes after a line, and sums of them take a quarter longer.
+    """
+    n_bytes = n * np.dtype(dtype).itemsize
+    memory = np.zeros(n_bytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + n_bytes].view(dtype)
+
+
 def blocks(X: Array, dtype: DTypeLike, *, width: int = 1) -> Iterator[Array]:
     """The rows of ``X`` (n, d) in blocks of 2¹⁸ numbers, in C order and of this dtype.
 

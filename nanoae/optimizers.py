@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, zeros
+
+PART = 2**16  # parameters that Adam moves at a time
 
 
 class Optimizer(Protocol):
@@ -117,10 +119,19 @@ class Adam:
     def step(self, values: Array, gradient: Array) -> None:
         """Take one step, in place."""
         if self.t == 0:
-            self._m, self._v = np.zeros_like(values), np.zeros_like(values)
+            self._m, self._v = zeros(values.size, values.dtype), zeros(values.size, values.dtype)
         self.t += 1
-        m, v = self._m, self._v  # both without their factor 1 − β, which the two scalars take over
-        m *= self.beta_1
+        # a part is read ten times: small enough, it is in the processor's cache from the second
+        # time on. From the end, so that what the next batch needs first is there too
+        for start in reversed(range(0, values.size, PART)):
+            part = slice(start, start + PART)
+            rate = self.learning_rate
+            if isinstance(rate, np.ndarray):
+                rate = rate[part]
+            self._move(values[part], gradient[part], self._m[part], self._v[part], rate)
+
+    def _move(self, values: Array, gradient: Array, m: Array, v: Array, rate: Any) -> None:
+        m *= self.beta_1  # m and v without their factors 1 − β, which the two scalars take over
         m += gradient
         gradient *= gradient
         v *= self.beta_2
@@ -132,7 +143,7 @@ class Adam:
         move = np.sqrt(v, out=gradient)
         move += self.epsilon / c
         np.divide(m, move, out=move)
-        move *= self.learning_rate * m_scale / c
+        move *= rate * m_scale / c
         values -= move
 
     def state(self) -> dict[str, Any]:

@@ -348,7 +348,7 @@ def train(
                 if unit != 1:
                     gradient /= unit
                 optimizer.step(values, gradient)
-                parts = {"loss": loss, **getattr(model, "_loss_parts", {})}
+                parts = {"loss": loss, **vars(model).get("_loss_parts", {})}
                 for name, part in parts.items():  # a smaller last batch counts for fewer samples
                     totals[name] = totals.get(name, 0.0) + part * len(batch)
                 done += len(batch)

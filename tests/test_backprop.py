@@ -1181,7 +1181,7 @@ def test_parameters_are_one_vector_and_all_else_views():
     for vector in (parameters.values, parameters.gradient):
         assert vector.ndim == 1
         assert vector.flags.c_contiguous
-        assert vector.flags.owndata
+        assert vector.ctypes.data % 64 == 0  # where a line of the cache begins
     layers = [*model.encoder_.layers, *model.decoder_.layers]
     size = 1  # the noise
     for layer in layers:

@@ -16,7 +16,7 @@ from theory_report import verify
 from nanoae import theory
 from nanoae.exceptions import TrainingDiverged
 from nanoae.lbfgs import LBFGS
-from nanoae.optimizers import SGD, Adam
+from nanoae.optimizers import PART, SGD, Adam
 
 RNG = np.random.default_rng(0)
 
@@ -33,7 +33,15 @@ def sgd_by_the_book(theta, gradients, eta, mu=0.0):
 
 
 def adam_by_the_book(
-    theta, gradients, eta, beta_1, beta_2, epsilon, *, correct_bias=True, epsilon_in_root=False
+    theta,
+    gradients,
+    learning_rate,
+    beta_1,
+    beta_2,
+    epsilon,
+    *,
+    correct_bias=True,
+    epsilon_in_root=False,
 ):
     m = v = 0 * theta
     for t, g in enumerate(gradients, start=1):
@@ -42,7 +50,7 @@ def adam_by_the_book(
         m_hat = m / (1 - beta_1**t) if correct_bias else m
         v_hat = v / (1 - beta_2**t) if correct_bias else v
         root = np.sqrt(v_hat + epsilon) if epsilon_in_root else np.sqrt(v_hat) + epsilon
-        theta = theta - eta * m_hat / root
+        theta = theta - learning_rate * m_hat / root
     return theta
 
 
@@ -73,6 +81,24 @@ def test_momentum_is_the_textbook_recursion():
 def test_adam_is_the_textbook_recursion():
     expected = adam_by_the_book(START, GRADIENTS, *ADAM.values())
     np.testing.assert_allclose(run(Adam(**ADAM)), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "rate", [0.02, np.repeat([0.02, 0.3], [PART, PART + 3])], ids=["one", "each"]
+)
+def test_adam_moves_a_long_vector_part_by_part_as_it_moves_a_short_one(rate):
+    n_copies = (2 * PART + 3) // len(START) + 1
+    rates = np.broadcast_to(rate, 2 * PART + 3)
+    values = np.tile(START, n_copies)[: len(rates)]
+    optimizer = Adam(**{**ADAM, "learning_rate": rate})
+    for gradient in GRADIENTS:
+        optimizer.step(values, np.tile(gradient, n_copies)[: len(rates)])
+    for place in (0, PART - 1, PART, 2 * PART - 1, 2 * PART, len(rates) - 1):  # ends of the parts
+        i = place % len(START)
+        expected = adam_by_the_book(
+            START[i], GRADIENTS[:, i], **{**ADAM, "learning_rate": rates[place]}
+        )
+        assert values[place] == pytest.approx(expected, rel=0, abs=1e-12)
 
 
 @pytest.mark.parametrize("mistake", [{"correct_bias": False}, {"epsilon_in_root": True}])

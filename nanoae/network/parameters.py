@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, zeros
 
 if TYPE_CHECKING:
     from nanoae.network.layer import Layer
@@ -62,8 +62,7 @@ class Parameters:
         self.names = list(shapes)
         self._shapes = list(shapes.values())
         self._starts = np.cumsum([0, *(math.prod(shape) for shape in self._shapes)])
-        self.values = np.zeros(self._starts[-1], dtype)
-        self.gradient = np.zeros_like(self.values)
+        self.values, self.gradient = (zeros(int(self._starts[-1]), dtype) for _ in range(2))
         self.layers = []
         for name, part in parts.items():
             if not isinstance(part, tuple):
