@@ -65,6 +65,15 @@ def weighted(rows: Array, weights: Array | None) -> Array:
     return rows if weights is None else rows * weights[:, None]
 
 
+def rows_times(x: Array, W: Array) -> Array:
+    """``x @ W`` for x (…, n_in) and one W (n_in, n_out), as a single product.
+
+    Of a stack of matrices NumPy makes a product each, of few rows: two or three times as slow.
+    """
+    rows = x.reshape(-1, x.shape[-1]) @ W
+    return rows.reshape(*x.shape[:-1], W.shape[1])
+
+
 @dataclass
 class Moments:
     """Number, mean and scatter of all rows that have gone by, in float64 whatever they are.

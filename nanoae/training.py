@@ -370,9 +370,9 @@ def _keep_freed_memory() -> None:
     """Spare a step the system's memory: its arrays are those of the step before.
 
     The C library gives freed memory back to the system if it is more than twice the largest array
-    that it has seen freed. So it is shown one of 8 MB, which nobody writes to.
+    that it has seen freed. So it is shown one of 20 MB, which nobody writes to.
     """
-    np.empty(2**20)
+    np.empty(20 * 2**17)
 
 
 def train_full_batch(

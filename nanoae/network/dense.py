@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nanoae.arrays import Array
+from nanoae.arrays import Array, rows_times
 from nanoae.network.activations import ACTIVATIONS
 from nanoae.network.layer import Layer, Shape
 
@@ -74,7 +74,7 @@ class Dense(Layer):
 
     def __call__(self, x: Array) -> Array:
         """Outputs ``(…, n_out)`` for inputs ``(…, n_in)``."""
-        a = x @ self.weight
+        a = rows_times(x, self.weight)
         if self.bias is not None:
             a += self.bias
         return self.activation.value(a)
@@ -118,7 +118,8 @@ class Dense(Layer):
         np.matmul(x.T, rows, out=self.grad_weight)  # ∂L/∂W = xᵀ ∂L/∂a (1.1a)
         if self.grad_bias is not None:
             rows.sum(axis=0, out=self.grad_bias)  # ∂L/∂b = Σ_r ∂L/∂a (1.1b)
-        return grad_a @ self.weight.T if input_gradient else None  # ∂L/∂x = ∂L/∂a Wᵀ (1.1c)
+        # ∂L/∂x = ∂L/∂a Wᵀ (1.1c)
+        return rows_times(grad_a, self.weight.T) if input_gradient else None
 
 
 def draw(

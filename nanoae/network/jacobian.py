@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanoae.arrays import Array, weighted
+from nanoae.arrays import Array, rows_times, weighted
 from nanoae.network.dense import Dense
 from nanoae.network.dropout import Dropout
 from nanoae.network.layer import Layer
@@ -220,9 +220,9 @@ def _by_rows(layers: list[Dense], rows: Array) -> tuple[float, list[Share]]:
     for layer in reversed(upper):
         sloped = rows * layer.slope[:, None]
         kept.append((layer, rows, sloped))
-        rows = sloped @ layer.weight.T
+        rows = rows_times(sloped, layer.weight.T)
     sloped = rows * first.slope[:, None]
-    products = sloped @ (first.weight.T @ first.weight)
+    products = rows_times(sloped, first.weight.T @ first.weight)
     omega = np.sum(products * sloped)
 
     grad_sloped, flat = 2 * products, sloped.reshape(-1, first.n_out)
@@ -231,7 +231,7 @@ def _by_rows(layers: list[Dense], rows: Array) -> tuple[float, list[Share]]:
     grad_rows = grad_sloped * first.slope[:, None]
     for layer, rows, sloped in reversed(kept):
         grad_weight = np.tensordot(grad_rows, sloped, axes=((0, 1), (0, 1)))
-        grad_sloped = grad_rows @ layer.weight
+        grad_sloped = rows_times(grad_rows, layer.weight)
         shares.append(Share(grad_weight, np.sum(grad_sloped * rows, axis=1) * layer.curvature))
         grad_rows = grad_sloped * layer.slope[:, None]
     return omega, shares
