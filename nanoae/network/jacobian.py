@@ -227,12 +227,14 @@ def _by_rows(layers: list[Dense], rows: Array) -> tuple[float, list[Share]]:
 
     grad_sloped, flat = 2 * products, sloped.reshape(-1, first.n_out)
     grad_weight = 2 * first.weight @ (flat.T @ flat)
-    shares = [Share(grad_weight, np.sum(grad_sloped * rows, axis=1) * first.curvature)]
+    shares = [Share(grad_weight, np.einsum("nma,nma->na", grad_sloped, rows) * first.curvature)]
     grad_rows = grad_sloped * first.slope[:, None]
     for layer, rows, sloped in reversed(kept):
         grad_weight = np.tensordot(grad_rows, sloped, axes=((0, 1), (0, 1)))
         grad_sloped = rows_times(grad_rows, layer.weight)
-        shares.append(Share(grad_weight, np.sum(grad_sloped * rows, axis=1) * layer.curvature))
+        shares.append(
+            Share(grad_weight, np.einsum("nma,nma->na", grad_sloped, rows) * layer.curvature)
+        )
         grad_rows = grad_sloped * layer.slope[:, None]
     return omega, shares
 
