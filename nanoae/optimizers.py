@@ -121,30 +121,27 @@ class Adam:
         if self.t == 0:
             self._m, self._v = zeros(values.size, values.dtype), zeros(values.size, values.dtype)
         self.t += 1
+        # √v̂ + ε = (√v + ε/c) c with v̂ = c² v, and likewise m̂
+        m_scale = (1 - self.beta_1) / (1 - self.beta_1**self.t)
+        c = ((1 - self.beta_2) / (1 - self.beta_2**self.t)) ** 0.5
+        rates = np.asarray(self.learning_rate * m_scale / c, values.dtype)
+        rates = np.broadcast_to(rates, values.shape)
         # a part is read ten times: small enough, it is in the processor's cache from the second
         # time on. From the end, so that what the next batch needs first is there too
         for start in reversed(range(0, values.size, PART)):
             part = slice(start, start + PART)
-            rate = self.learning_rate
-            if isinstance(rate, np.ndarray):
-                rate = rate[part]
-            self._move(values[part], gradient[part], self._m[part], self._v[part], rate)
+            theta, g, m, v = values[part], gradient[part], self._m[part], self._v[part]
+            m *= self.beta_1  # both without their factor 1 − β, which the two scalars take over
+            m += g
+            g *= g
+            v *= self.beta_2
+            v += g
 
-    def _move(self, values: Array, gradient: Array, m: Array, v: Array, rate: Any) -> None:
-        m *= self.beta_1  # m and v without their factors 1 − β, which the two scalars take over
-        m += gradient
-        gradient *= gradient
-        v *= self.beta_2
-        v += gradient
-
-        # √v̂ + ε = (√v + ε/c) c with v̂ = c² v, and likewise m̂
-        m_scale = (1 - self.beta_1) / (1 - self.beta_1**self.t)
-        c = ((1 - self.beta_2) / (1 - self.beta_2**self.t)) ** 0.5
-        move = np.sqrt(v, out=gradient)
-        move += self.epsilon / c
-        np.divide(m, move, out=move)
-        move *= rate * m_scale / c
-        values -= move
+            move = np.sqrt(v, out=g)
+            move += self.epsilon / c
+            np.divide(m, move, out=move)
+            move *= rates[part]
+            theta -= move
 
     def state(self) -> dict[str, Any]:
         """Both moments, and the number of steps."""

@@ -317,7 +317,9 @@ def train(
         The loss is no longer finite; the parameters of the last epoch (with rows held out: of the
         best one) are put back, as they are after any other error or an interrupt.
     """
-    _keep_freed_memory()
+    # The C library gives freed memory back to the system if it is more than twice the largest array
+    # that it has seen freed. Shown one of 20 MB, it keeps the arrays of a step for the next.
+    np.empty(20 * 2**17)
     values, rows = monitor.values, np.arange(len(X))
     unseen, held_out, unseen_weights = X_validation, rows, None
     if unseen is not None:
@@ -364,15 +366,6 @@ def train(
                 raise monitor.diverged("epoch", UNSCALED)
             monitor.note(**losses, is_final=is_final)
             monitor.save(optimizer=optimizer.state(), rng=rng.bit_generator.state)
-
-
-def _keep_freed_memory() -> None:
-    """Spare a step the system's memory: its arrays are those of the step before.
-
-    The C library gives freed memory back to the system if it is more than twice the largest array
-    that it has seen freed. So it is shown one of 20 MB, which nobody writes to.
-    """
-    np.empty(20 * 2**17)
 
 
 def train_full_batch(

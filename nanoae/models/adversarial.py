@@ -23,6 +23,7 @@ from nanoae.models.hyperparameters import anything, choice, documented, real
 from nanoae.network import Layer
 from nanoae.network.discriminator import Discriminator
 from nanoae.optimizers import SGD, Adam, Optimizer
+from nanoae.training import Monitor
 from nanoae.validation import (
     check_choice,
     check_integer,
@@ -267,9 +268,13 @@ class AdversarialAutoencoder(Autoencoder):
             "discriminator": (of_discriminator, slice(-n, None)),
         }
 
-    def _optimizer(self) -> Optimizer:
-        if self._game is None:
-            return super()._optimizer()
+    def _train(self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any) -> None:
+        if self._game is not None:
+            options["optimizer"] = self._optimizer_of_both()
+        super()._train(X, rng, monitor, **options)
+
+    def _optimizer_of_both(self) -> Optimizer:
+        """One for both players, each with its own learning rate."""
         rate = np.full_like(self.parameters_, self.learning_rate)
         if self.discriminator_learning_rate is not None:
             rate[self.objectives()["discriminator"][1]] = self.discriminator_learning_rate

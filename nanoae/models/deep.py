@@ -128,6 +128,7 @@ class DeepAutoencoder(BaseAutoencoder):
         self, X: Array, rng: np.random.Generator, monitor: Monitor,
         *, is_part: bool = False, begin_epoch: Callable[[int], bool] | None = None,
         weights: Array | None = None, X_validation: Array | None = None,
+        optimizer: Optimizer | None = None,
     ) -> None:  # fmt: skip
         if self.solver == "lbfgs":
             max_iter = 5000 if self.max_iter is None else self.max_iter
@@ -150,7 +151,9 @@ class DeepAutoencoder(BaseAutoencoder):
                 steps = math.ceil(len(X) / self.batch_size)  # an epoch
                 monitor.n_iter_no_change = max(self.n_iter_no_change, math.ceil(200 / steps))
             held_out = self.validation_fraction if self.early_stopping else 0.0
-        optimizer = self._optimizer()
+        if optimizer is None:
+            rate, is_sgd = self.learning_rate, self.solver == "sgd"
+            optimizer = SGD(rate, self.momentum) if is_sgd else Adam(rate)
         if "optimizer" in self._training_state:
             optimizer.restore(self._training_state["optimizer"])
         try:
@@ -161,12 +164,6 @@ class DeepAutoencoder(BaseAutoencoder):
             )  # fmt: skip
         finally:
             self._training_state = {"optimizer": optimizer.state(), "rng": rng.bit_generator.state}
-
-    def _optimizer(self) -> Optimizer:
-        """That of the solver, before its first step."""
-        if self.solver == "sgd":
-            return SGD(self.learning_rate, self.momentum)
-        return Adam(self.learning_rate)
 
     def _partial_fit(
         self, X: Array, rng: np.random.Generator, monitor: Monitor, **options: Any
