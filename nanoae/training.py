@@ -317,8 +317,8 @@ def train(
         The loss is no longer finite; the parameters of the last epoch (with rows held out: of the
         best one) are put back, as they are after any other error or an interrupt.
     """
-    # The C library gives freed memory back to the system if it is more than twice the largest array
-    # that it has seen freed. Shown one of 20 MB, it keeps the arrays of a step for the next.
+    # The C library gives freed memory back to the system if it is more than twice the largest
+    # array that it has seen freed. Shown one of 20 MB, it keeps the arrays of a step for the next.
     np.empty(20 * 2**17)
     values, rows = monitor.values, np.arange(len(X))
     unseen, held_out, unseen_weights = X_validation, rows, None
