@@ -101,6 +101,21 @@ def test_adam_moves_a_long_vector_part_by_part_as_it_moves_a_short_one(rate):
         assert values[place] == pytest.approx(expected, rel=0, abs=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", [lambda: SGD(1e-3, momentum=0.9), lambda: Adam()])
+def test_what_has_no_gradient_any_more_is_forgotten_before_it_is_below_normal(make, dtype):
+    """Numbers below the smallest normal one made the 30th epoch on MNIST two thirds longer."""
+    optimizer, values = make(), np.ones(3, dtype)
+    optimizer.step(values, np.array([1, 1e-3, -1e3], dtype))
+    smallest, least = np.finfo(dtype).tiny, []
+    for _ in range(round(math.log(smallest) / math.log(0.9)) + 300):
+        optimizer.step(values, np.array([0, 0, 0], dtype))
+        memory = np.abs(next(iter(optimizer.state().values())))
+        least.append(memory[memory > 0].min(initial=1))
+    assert smallest <= min(least) < 1e5 * smallest  # it came near, and no nearer
+    assert not memory.any()
+
+
 @pytest.mark.parametrize("mistake", [{"correct_bias": False}, {"epsilon_in_root": True}])
 def test_adam_is_told_from_its_usual_misreadings(mistake):
     wrong = adam_by_the_book(START, GRADIENTS, *ADAM.values(), **mistake)
