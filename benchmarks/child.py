@@ -25,21 +25,26 @@ def main() -> None:
     parser.add_argument("--by-parts", action="store_true")
     args = parser.parse_args()
     answers, sys.stdout = sys.stdout, sys.stderr  # where libraries may print what they like
+
+    def say(**what: object) -> None:
+        print(json.dumps(what, default=float), file=answers, flush=True)
+
     try:
         stopwatch = Stopwatch()
         if args.by_parts:
             watch_all(stopwatch)
         contestant = COMPARISONS[args.title].contestant(args.name, np.load(args.images))
         train = stopwatch("the rest", contestant.train)
-        reply = {
+        questions = {
             "train": lambda: timed(train)[0],
             "tell": contestant.tell,
             "parts": stopwatch.read,
         }
         for line in sys.stdin:
-            print(json.dumps(reply[line.strip()](), default=float), file=answers, flush=True)
+            say(answer=questions[line.strip()]())
     except Exception as error:
-        sys.exit(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        say(death=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

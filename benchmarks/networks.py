@@ -120,7 +120,7 @@ def in_sklearn(model: Autoencoder, X: np.ndarray, passes: int) -> Contestant:
     from sklearn.neural_network import MLPRegressor
 
     hidden = tuple(model.architecture.hidden_layer_sizes)
-    scale = 2 * X.shape[1]  # its loss is so much smaller than ours
+    scale = 2  # what its gradient is to be multiplied by for ours: its loss has a factor of ½
     peer = MLPRegressor(
         hidden_layer_sizes=(*hidden, model.n_components, *hidden[::-1]), alpha=0,
         learning_rate_init=model.learning_rate, batch_size=model.batch_size, shuffle=False,

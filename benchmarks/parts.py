@@ -128,12 +128,8 @@ def profile(comparisons: Sequence[Comparison], path: Path) -> str:
             lines.append((comparison.title, "", side.death))
             continue
         whole = sum(parts.values())
-        shares = {part: own / whole for part, own in parts.items()}
-        largest = sorted(shares, key=shares.get, reverse=True)
-        lines.append(
-            (
-                comparison.title, f"{1000 * whole / PASSES / comparison.passes:.3g}",
-                ", ".join(f"{part} {shares[part]:.0%}" for part in largest if shares[part] >= 0.005),
-            )
-        )  # fmt: skip
+        shares = sorted(((own / whole, part) for part, own in parts.items()), reverse=True)
+        ms = 1000 * whole / PASSES / comparison.passes
+        largest = ", ".join(f"{part} {share:.0%}" for share, part in shares if share >= 0.005)
+        lines.append((comparison.title, f"{ms:.3g}", largest))
     return markdown(("workload", "ms a pass", "parts"), lines)

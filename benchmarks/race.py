@@ -11,10 +11,9 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,25 +32,25 @@ class Side:
         self, title: str, name: str, path: Path, *, threads: int = THREADS, by_parts: bool = False
     ) -> None:
         command = [sys.executable, "-m", "benchmarks.child", title, name, str(path)]
-        self.name, self.death, self._errors = name, "", tempfile.TemporaryFile("w+")
+        self.name, self.death = name, ""
         self._process = subprocess.Popen(
             [*command, *(["--by-parts"] if by_parts else [])],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=os.environ | {"OPENBLAS_NUM_THREADS": str(threads)},
         )  # fmt: skip
 
     def ask(self, what: str):
         """The answer, or None from one that has died."""
-        try:
+        with suppress(BrokenPipeError):
             self._process.stdin.write(f"{what}\n")
             self._process.stdin.flush()
-            return json.loads(self._process.stdout.readline())
-        except (BrokenPipeError, json.JSONDecodeError):
-            status = self._process.wait()
-            self._errors.seek(0)
-            *_, last = ["without a word", *self._errors.read().splitlines()]
-            self.death = f"{self.name} ended with status {status}: {last}"
-            return None
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {}
+        if line and "death" not in answer:
+            return answer["answer"]
+        reason = answer.get("death") or f"status {self._process.wait()}"
+        self.death = self.death or f"{self.name} has ended early: {reason}"
+        return None
 
     def turn(self) -> float:
         """Seconds that it took; NaN if it has died."""
@@ -68,7 +67,6 @@ class Side:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
-        self._errors.close()
 
 
 def race(title: str, names: Sequence[str], path: Path, rounds: int) -> dict[str, Timing]:
