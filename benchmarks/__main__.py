@@ -53,8 +53,9 @@ def main() -> None:
         if args.suite:
             rows.append(suite())
         parts = [report(rows)]
-        if args.profile:
-            parts.append(profile([each for name in args.only for each in CONTESTS[name]], path))
+        contests = [contest for name in args.only for contest in CONTESTS[name]]
+        if args.profile and contests:
+            parts.append(profile(contests, path))
         if args.busy:
             parts.append(beside_busy_processes(path, args.rounds))
     text = "\n\n".join(["# Benchmarks", conditions(args), *parts]) + "\n"
@@ -72,7 +73,9 @@ def conditions(args: argparse.Namespace) -> str:
             versions.append(f"no {package}")
     return (
         f"Medians of {args.rounds} rounds, {datetime.date.today()}. Ratios are of times, ours "
-        "over theirs, in the same\nround. Void: the loss at the end differs by more than 1 %.\n"
+        "over theirs, in the same round.\nEvery contestant is a process of its own, and they take "
+        "turns: the same initial weights, batches and\nnoise. Void: not the same work, its first "
+        "gradient differs or its loss at the end by more than 1 %, or\nnot there.\n"
         f"Python {platform.python_version()}, {', '.join(versions)}; NumPy's BLAS is "
         f"{blas['name']} {blas['version']}.\n{os.cpu_count()} CPUs, {THREADS} threads for all; "
         f"images: {args.data or 'synthetic'}."

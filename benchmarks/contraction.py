@@ -19,16 +19,17 @@ KINDS = {
 }
 
 
-def contestant(name: str, X: np.ndarray) -> Contestant:
+def contestant(kind: str, name: str, X: np.ndarray) -> Contestant:
     if name == "plain":
         return Contestant(partial(Autoencoder(20, **SHARED).partial_fit, X))
-    return Contestant(partial(ContractiveAutoencoder(20, **SHARED, **KINDS[name]).partial_fit, X))
+    return Contestant(partial(ContractiveAutoencoder(20, **SHARED, **KINDS[kind]).partial_fit, X))
 
 
 # a step with the penalty may take four without; with all rows it is to be known
 COMPARISONS = [
     Comparison(
-        f"7 contraction, {name}", contestant, {"plain": None if "all" in name else 4}, first=name
+        f"7 contraction, {kind}", partial(contestant, kind),
+        {"plain": None if "all" in kind else 4}, first="penalty",
     )
-    for name in KINDS
-]
+    for kind in KINDS
+]  # fmt: skip

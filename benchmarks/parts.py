@@ -130,6 +130,6 @@ def profile(comparisons: Sequence[Comparison], path: Path) -> str:
         whole = sum(parts.values())
         shares = sorted(((own / whole, part) for part, own in parts.items()), reverse=True)
         ms = 1000 * whole / PASSES / comparison.passes
-        largest = ", ".join(f"{part} {share:.0%}" for share, part in shares if share >= 0.005)
+        largest = ", ".join(f"{part} {share:.0%}" for share, part in shares if share >= 0.01)
         lines.append((comparison.title, f"{ms:.3g}", largest))
     return markdown(("workload", "ms a pass", "parts"), lines)
