@@ -19,7 +19,7 @@ from benchmarks.workloads import COMPARISONS
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("title", choices=COMPARISONS)
+    parser.add_argument("title")
     parser.add_argument("name")
     parser.add_argument("images")
     parser.add_argument("--by-parts", action="store_true")

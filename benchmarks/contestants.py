@@ -13,15 +13,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Contestant
+from nanoae import datasets
 
+PEERS = {  # and how each differs from the first
+    "PyTorch": {},
+    "PyTorch, fused Adam": {"fused": True},
+    "PyTorch, compiled, fused Adam": {"fused": True, "compiled": True},
+}
 JUDGED = 1000  # rows
 
 
 def images(path: str | None, n: int = 10_000) -> np.ndarray:
     """Rows in [0, 1], float32: those of a file, or 784 noisy pixels that depend on 10 numbers."""
     if path is not None:
-        from nanoae import datasets
-
         return datasets.load(path)[:n].astype(np.float32)
     rng = np.random.default_rng(0)
     logits = rng.standard_normal((n, 10)) @ rng.standard_normal((10, 784))
@@ -46,16 +50,14 @@ def loss(model: Any, X: np.ndarray) -> float:
 def trained(
     name: str, model: Any, X: np.ndarray, in_pytorch: Callable[[Any], Any], *, passes: int = 1
 ) -> Contestant:
-    """Whoever of that name trains the model: "nanoae" or "PyTorch", which may be "compiled" or
-    have "fused Adam". ``in_pytorch`` makes a `Peer` of our model."""
+    """Whoever of that name trains the model; ``in_pytorch`` makes a `Peer` of it."""
     if name == "nanoae":
         return ours(model, X, passes=passes)
+    kind = PEERS[name]
     twin, rng = started(model, X)
     peer = in_pytorch(twin)
-    if "compiled" in name:
-        peer.compile()
+    peer.prepare(**kind)
     peer.check(X[: model.batch_size])
-    peer.prepare(fused="fused" in name)
 
     def tell() -> dict[str, float]:
         peer.hand_back()

@@ -76,10 +76,10 @@ class Peer:
             for pair in pairs:
                 pair.as_ours(pair.theirs).copy_(torch.from_numpy(pair.ours))
 
-    def compile(self) -> None:
-        self.loss = torch.compile(self.loss, dynamic=False)
-
-    def prepare(self, *, fused: bool) -> None:
+    def prepare(self, *, fused: bool = False, compiled: bool = False) -> None:
+        """Choose among the ways that PyTorch has."""
+        if compiled:
+            self.loss = torch.compile(self.loss, dynamic=False)
         self.optimizer = torch.optim.Adam(
             self.parameters, self.model.learning_rate, (self.beta_1, 0.999), fused=fused or None
         )
