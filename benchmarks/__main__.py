@@ -75,7 +75,7 @@ def conditions(args: argparse.Namespace) -> str:
         f"Medians of {args.rounds} rounds, {datetime.date.today()}. Ratios are of times, ours "
         "over theirs, in the same round.\nEvery contestant is a process of its own, and they take "
         "turns: the same initial weights, batches and\nnoise. Void: not the same work, its first "
-        "gradient differs or its loss at the end by more than 1 %, or\nnot there.\n"
+        "gradient differs or its loss at the end by more than 1 %, or\nnot there. A pass of workload 9 is one batch, without Adam.\n"
         f"Python {platform.python_version()}, {', '.join(versions)}; NumPy's BLAS is "
         f"{blas['name']} {blas['version']}.\n{os.cpu_count()} CPUs, {THREADS} threads for all; "
         f"images: {args.data or 'synthetic'}."
