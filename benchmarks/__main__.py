@@ -6,33 +6,19 @@ import argparse
 import datetime
 import os
 import platform
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import THREADS
-from benchmarks.contraction import contraction
-from benchmarks.convolution import convolution
-from benchmarks.linear import linear
+from benchmarks.busy import beside_busy_processes
+from benchmarks.contestants import images
 from benchmarks.measure import report
-from benchmarks.networks import autoencoder, images, small, vae
 from benchmarks.parts import profile
-from benchmarks.resources import resources, suite
-from benchmarks.sequences import sequences
-from benchmarks.sweep import sweep
-
-WORKLOADS = {
-    "vae": vae,
-    "autoencoder": autoencoder,
-    "small": small,
-    "linear": linear,
-    "sweep": sweep,
-    "sequences": sequences,
-    "resources": resources,
-    "contraction": contraction,
-    "convolution": convolution,
-}
+from benchmarks.resources import suite
+from benchmarks.workloads import CONTESTS, WORKLOADS
 
 
 def main() -> None:
@@ -43,7 +29,9 @@ def main() -> None:
     parser.add_argument("--data", metavar="PATH", help="images in [0, 1] for the large networks")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("RESULTS.md"),
                         metavar="PATH", help="where to write (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--profile", action="store_true", help="workload 1 by parts, as well")
+    parser.add_argument("--profile", action="store_true", help="each by its parts, as well")
+    parser.add_argument("--busy", action="store_true",
+                        help="workload 1 beside busy processes, as well")  # fmt: skip
     parser.add_argument("--suite", action="store_true", help="time the tests, as well")
     args = parser.parse_args()
     if args.rounds < 1:
@@ -53,16 +41,24 @@ def main() -> None:
         X = images(args.data)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    rows = []
-    for name in args.only:
-        found = WORKLOADS[name](X, args.rounds)
-        print(report(found), flush=True)
-        rows += found
-    if args.suite:
-        rows.append(suite())
-    text = f"# Benchmarks\n\n{conditions(args)}\n\n{report(rows)}\n"
-    if args.profile:
-        text += f"\n{profile(X)}\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "X.npy")
+        np.save(path, X)
+        rows = []
+        for name in args.only:
+            for workload in WORKLOADS[name]:
+                found = workload(path, args.rounds)
+                print(report(found), flush=True)
+                rows += found
+        if args.suite:
+            rows.append(suite())
+        parts = [report(rows)]
+        contests = [contest for name in args.only for contest in CONTESTS[name]]
+        if args.profile and contests:
+            parts.append(profile(contests, path))
+        if args.busy:
+            parts.append(beside_busy_processes(path, args.rounds))
+    text = "\n\n".join(["# Benchmarks", conditions(args), *parts]) + "\n"
     args.out.write_text(text, encoding="utf-8")
     print(f"\n{text}\nwrote {args.out}")
 
@@ -77,7 +73,9 @@ def conditions(args: argparse.Namespace) -> str:
             versions.append(f"no {package}")
     return (
         f"Medians of {args.rounds} rounds, {datetime.date.today()}. Ratios are of times, ours "
-        "over theirs, in the same\nround. Void: the loss at the end differs by more than 1 %.\n"
+        "over theirs, in the same round.\nEvery contestant is a process of its own, and they take "
+        "turns: the same initial weights, batches and\nnoise. Void: not the same work, its first "
+        "gradient differs or its loss at the end by more than 1 %, or\nnot there. A pass of workload 9 is one batch, without Adam.\n"
         f"Python {platform.python_version()}, {', '.join(versions)}; NumPy's BLAS is "
         f"{blas['name']} {blas['version']}.\n{os.cpu_count()} CPUs, {THREADS} threads for all; "
         f"images: {args.data or 'synthetic'}."

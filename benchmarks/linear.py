@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import Contestant, Row, alternate, timed
+from benchmarks.measure import Contestant, Row, compare, timed
+from benchmarks.race import Comparison, race
 from nanoae import LinearAutoencoder, theory
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -35,31 +36,47 @@ def samples(n: int) -> tuple[np.ndarray, np.ndarray]:
     return X, components[:, :CODE]
 
 
-def linear(_: np.ndarray, rounds: int) -> list[Row]:
-    rows, training = [], []
-    for n in SIZES:
-        X, subspace = samples(n)
-        model = InTwoParts(CODE, random_state=0)
-        contestants = [Contestant("nanoae", partial(model.fit, X))]
-        if find_spec("sklearn"):
-            from sklearn.decomposition import PCA
+def contestant(n: int, name: str, _: np.ndarray) -> Contestant:
+    X, subspace = samples(n)
+    if name != "nanoae":
+        from sklearn.decomposition import PCA
 
-            contestants.append(Contestant("PCA", partial(PCA(CODE).fit, X)))
-        timings = alternate(contestants, min(rounds, 2) if n == SIZES[-1] else rounds)
-        angle = theory.largest_principal_angle(model.decoder_weight_, subspace)
-        whole = timings["nanoae"].seconds
-        training.append(np.median(model.training_seconds[1:]))  # the first turn does not count
-        rows.append(
-            Row(
-                "4 linear", f"angle to PCA at n = {n:,} (rad)", angle, ANGLE,
-                f"fit {np.median(whole):.3g} s, of which training {training[-1]:.3g} s in "
-                f"{model.n_iter_} iterations",
+        return Contestant(partial(PCA(CODE).fit, X))
+    model = InTwoParts(CODE, random_state=0)
+
+    def tell() -> dict[str, float]:
+        return {
+            "angle": theory.largest_principal_angle(model.decoder_weight_, subspace),
+            "training": np.median(model.training_seconds[1:]),  # the first turn does not count
+            "iterations": model.n_iter_,
+        }
+
+    return Contestant(partial(model.fit, X), tell)
+
+
+COMPARISONS = [
+    Comparison(
+        f"4 linear, n = {n:,}", partial(contestant, n),
+        {"scikit-learn's PCA": 5 if n == SIZES[-1] else None},
+    )
+    for n in SIZES
+]  # fmt: skip
+
+
+def linear(path: Path, rounds: int) -> list[Row]:
+    rows, training = [], []
+    for comparison in COMPARISONS:
+        title = comparison.title
+        timings = race(title, ["nanoae", *comparison.limits], path, rounds)
+        ours = timings["nanoae"]
+        if not ours.death:
+            training.append(ours.told["training"])
+            details = (
+                f"training {training[-1]:.3g} s of it, in {ours.told['iterations']:.0f} iterations"
             )
-        )  # fmt: skip
-    slope = np.polyfit(np.log(SIZES), np.log(training), 1)[0]
-    rows.append(Row("4 linear", "slope of log training time in log n", slope, 0.1))
-    if "PCA" in timings:
-        ratio, pca = np.median(whole / timings["PCA"].seconds), np.median(timings["PCA"].seconds)
-        measure = f"nanoae / scikit-learn's PCA at n = {SIZES[-1]:,}"
-        rows.append(Row("4 linear", measure, ratio, 5, f"{np.median(whole):.3g} and {pca:.3g} s"))
+            rows.append(Row(title, "angle to PCA (rad)", ours.told["angle"], ANGLE, details))
+        rows += compare(title, timings, comparison.limits, 1)
+    if len(training) == len(SIZES):
+        slope = np.polyfit(np.log(SIZES), np.log(training), 1)[0]
+        rows.append(Row("4 linear", "slope of log training time in log n", slope, 0.1))
     return rows

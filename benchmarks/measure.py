@@ -1,9 +1,9 @@
-"""How things are timed and compared, and how the results are written down."""
+"""What is timed, how times are compared, and how the results are written down."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,18 +12,21 @@ SAME_LOSS = 0.01  # peers whose loss at the end differs by more have not done th
 
 
 class Contestant(NamedTuple):
-    """One that takes part: ``train`` is timed, and goes on from where its last call ended."""
+    """One that takes part: a turn of ``train`` is timed, and goes on from where the last ended.
 
-    name: str
+    ``tell`` has what there is to tell after the last one: under "loss", what peers must agree on.
+    """
+
     train: Callable[[], object]
-    loss: Callable[[], float] | None = None
+    tell: Callable[[], dict[str, float]] = dict
 
 
 class Timing(NamedTuple):
-    """Seconds ``(rounds,)``, and the loss at the end of all rounds."""
+    """Seconds ``(rounds,)``, what the contestant had to tell, and why it ended if it did early."""
 
     seconds: np.ndarray
-    loss: float | None
+    told: dict[str, float]
+    death: str = ""
 
 
 class Row(NamedTuple):
@@ -51,24 +54,20 @@ def timed(function: Callable[[], object]) -> tuple[float, object]:
     return time.perf_counter() - start, result
 
 
-def alternate(contestants: Sequence[Contestant], rounds: int) -> dict[str, Timing]:
-    """Let them run in turn, A B A B ..., after one turn each that is not timed."""
-    for contestant in contestants:
-        contestant.train()
-    seconds = [[timed(contestant.train)[0] for contestant in contestants] for _ in range(rounds)]
-    return {
-        contestant.name: Timing(column, contestant.loss and contestant.loss())
-        for contestant, column in zip(contestants, np.transpose(seconds), strict=True)
-    }
-
-
 def compare(
-    workload: str, timings: dict[str, Timing], passes: int, limits: dict[str, float]
+    workload: str,
+    timings: Mapping[str, Timing],
+    limits: Mapping[str, float | None],
+    passes: int,
 ) -> list[Row]:
     """The first contestant against each of the others: the median of the rounds' ratios."""
     (our_name, ours), *others = timings.items()
     rows = []
     for name, theirs in others:
+        measure, limit = f"{our_name} / {name}", limits[name]
+        if death := ours.death or theirs.death:
+            rows.append(Row(workload, measure, np.nan, limit, death, void=True))
+            continue
         ratios = ours.seconds / theirs.seconds
         our_ms, their_ms = (1000 * np.median(t.seconds) / passes for t in (ours, theirs))
         details = (
@@ -76,11 +75,11 @@ def compare(
             f"ratios {np.min(ratios):.2f} to {np.max(ratios):.2f}"
         )
         same = True
-        if ours.loss is not None and theirs.loss is not None:
-            details += f"; loss at the end {ours.loss:.5g} and {theirs.loss:.5g}"
-            same = abs(theirs.loss / ours.loss - 1) <= SAME_LOSS
-        measure = f"{our_name} / {name}"
-        rows.append(Row(workload, measure, np.median(ratios), limits.get(name), details, not same))
+        if "loss" in ours.told and "loss" in theirs.told:
+            our_loss, their_loss = ours.told["loss"], theirs.told["loss"]
+            details += f"; loss at the end {our_loss:.5g} and {their_loss:.5g}"
+            same = abs(their_loss / our_loss - 1) <= SAME_LOSS
+        rows.append(Row(workload, measure, np.median(ratios), limit, details, not same))
     return rows
 
 
@@ -100,7 +99,7 @@ def report(rows: Iterable[Row]) -> str:
         ("workload", "measure", "value", "at most", "", "details"),
         (
             (
-                row.workload, row.measure, f"{row.value:.3g}",
+                row.workload, row.measure, "" if np.isnan(row.value) else f"{row.value:.3g}",
                 "" if row.limit is None else f"{row.limit:g}", row.verdict, row.details,
             )
             for row in rows

@@ -1,37 +1,20 @@
-"""Workloads 1 to 3: deep autoencoders trained by Adam, from the same initial weights, on the same
-batches.
-
-All losses at the end are measured by our own code, with each contestant's weights put into one of
-our models. So it does not matter how a framework scales its loss, nor how it draws its weights.
-"""
+"""Workloads 1 to 3: fully connected networks trained by Adam."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from importlib.util import find_spec
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Contestant, Row, alternate, compare
+from benchmarks.contestants import loss, started, trained
+from benchmarks.measure import Contestant
+from benchmarks.race import Comparison
 from nanoae import VAE, Autoencoder, datasets
+from nanoae.arrays import standard_normal
 from nanoae.models.deep import DeepAutoencoder
 from nanoae.network import Dense, FullyConnected, Sequential
-
-Weights = list[np.ndarray]  # weight (n_in, n_out) and bias of every layer, in turn
-Order = Callable[[], np.ndarray]  # of the rows, in the next pass
-
-
-def images(path: str | None, n: int = 10_000) -> np.ndarray:
-    """Rows in [0, 1], float32: those of a file, or 784 noisy pixels that depend on 10 numbers."""
-    if path is not None:
-        return datasets.load(path)[:n].astype(np.float32)
-    rng = np.random.default_rng(0)
-    logits = rng.standard_normal((n, 10)) @ rng.standard_normal((10, 784))
-    noise = 0.1 * rng.standard_normal((n, 784))
-    return np.clip(1 / (1 + np.exp(-logits)) + noise, 0, 1).astype(np.float32)
 
 
 class Code(Dense):
@@ -58,146 +41,139 @@ def reference_vae() -> VAE:
     )
 
 
-def vae(X: np.ndarray, rounds: int) -> list[Row]:
-    """Workload 1: the reference VAE."""
+def vae(name: str, X: np.ndarray) -> Contestant:
     model = reference_vae()
-    contestants = [
-        ours(model, X),
-        *(torch_peers(model, X, compiled=True) if find_spec("torch") else ()),
-        matrix_products(model, X),
-    ]
-    limits = {"PyTorch": 0.7, "PyTorch, fused Adam": 1.05, "matrix products": 2.7}
-    return compare("1 VAE", alternate(contestants, rounds), 1, limits)
+    return floor(model, X) if name == "matrix products" else trained(name, model, X, torch_vae)
 
 
-def autoencoder(X: np.ndarray, rounds: int) -> list[Row]:
-    """Workload 2: the deterministic autoencoder."""
+def autoencoder(name: str, X: np.ndarray) -> Contestant:
     model = Autoencoder(20, architecture=CodeThroughReLU((400,)), random_state=0)
-    contestants = [
-        ours(model, X),
-        *(torch_peers(model, X) if find_spec("torch") else ()),
-        *(sklearn_peer(model, X) if find_spec("sklearn") else ()),
-    ]
-    limits = {"scikit-learn": 0.45, "PyTorch": 0.7}
-    return compare("2 autoencoder", alternate(contestants, rounds), 1, limits)
+    return perceptron(name, model, X, passes=1)
 
 
-def small(_: np.ndarray, rounds: int) -> list[Row]:
-    """Workload 3: the same, small, on the digits; ten passes a turn."""
+def small(name: str, _: np.ndarray) -> Contestant:
     X = datasets.load_digits().X.astype(np.float32)
     model = Autoencoder(8, architecture=CodeThroughReLU((32,)), batch_size=64, random_state=0)
-    contestants = [
-        ours(model, X, passes=10),
-        *(torch_peers(model, X, passes=10) if find_spec("torch") else ()),
-        *(sklearn_peer(model, X, passes=10) if find_spec("sklearn") else ()),
+    return perceptron(name, model, X, passes=10)
+
+
+VAES = Comparison(
+    "1 VAE", vae,
+    {
+        "PyTorch": 0.7, "PyTorch, fused Adam": 1.0, "PyTorch, compiled, fused Adam": 1.1,
+        "matrix products": 1.75,
+    },
+)  # fmt: skip
+AUTOENCODERS = Comparison(
+    "2 autoencoder", autoencoder,
+    {"PyTorch": 0.7, "PyTorch, fused Adam": None, "scikit-learn": 0.45},
+)  # fmt: skip
+SMALL = Comparison(
+    "3 small", small,
+    {"PyTorch": 0.3, "PyTorch, fused Adam": None, "scikit-learn": 0.5}, passes=10,
+)  # fmt: skip
+
+
+def torch_vae(model: VAE):
+    from benchmarks.torch_peer import Peer, affine
+    from benchmarks.vae_against_pytorch import Peer as ReferenceVAE
+
+    network, k = ReferenceVAE(model.n_features_in_), model.n_components
+    (hidden, code), (from_code, output) = model.encoder_.layers, model.decoder_.layers
+    pairs = [
+        *affine(network.hidden, hidden),
+        *affine(network.mu, code, slice(k)),  # two there, side by side in one layer of ours
+        *affine(network.log_var, code, slice(k, None)),
+        *affine(network.decoder[0], from_code),
+        *affine(network.decoder[2], output),
     ]
-    limits = {"scikit-learn": 0.5, "PyTorch": 0.3}
-    return compare("3 small", alternate(contestants, rounds), 10, limits)
+    return Peer(
+        model,
+        lambda x, eps: network.negative_elbo(x, eps) / len(x),
+        pairs,
+        lambda rng, n: [standard_normal(rng, (n, k), np.float32)],
+    )
 
 
-# --- contestants ---------------------------------------------------------------------------
+def perceptron(name: str, model: Autoencoder, X: np.ndarray, passes: int) -> Contestant:
+    if name == "scikit-learn":
+        return in_sklearn(model, X, passes)
+    return trained(name, model, X, torch_perceptron, passes=passes)
 
 
-def started(model: DeepAutoencoder, X: np.ndarray) -> tuple[DeepAutoencoder, Order]:
-    """Another one like it with the weights that it will start from, and its orders of the rows.
+def torch_perceptron(model: Autoencoder):
+    from torch import nn
 
-    Orders are the very same only while the model draws nothing else: a VAE draws noise.
-    """
-    other = type(model)(**model.get_params())
-    rng = np.random.default_rng(model.random_state)
-    other.set_params(random_state=rng).initialise(X)
-    return other, partial(rng.permutation, len(X))
+    from benchmarks.torch_peer import Peer, affine
 
-
-def weights(model: DeepAutoencoder) -> Weights:
-    layers = (*model.encoder_.layers, *model.decoder_.layers)
-    return [array for layer in layers if layer.shapes for array in (layer.weight, layer.bias)]
-
-
-def loss(model: DeepAutoencoder, X: np.ndarray) -> float:
-    """Over all rows; a VAE's with the same noise for all contestants."""
-    return -model.elbo(X) if isinstance(model, VAE) else -model.score(X)
+    layers = [*model.encoder_.layers, *model.decoder_.layers]
+    linears = [nn.Linear(layer.n_in, layer.n_out) for layer in layers]
+    network = nn.Sequential(*[part for linear in linears for part in (linear, nn.ReLU())][:-1])
+    return Peer(
+        model,
+        lambda x: nn.functional.mse_loss(network(x), x, reduction="sum") / len(x),
+        [pair for both in zip(linears, layers, strict=True) for pair in affine(*both)],
+    )
 
 
-def loss_with(model: DeepAutoencoder, X: np.ndarray, trained: Weights) -> float:
-    """The loss of another's weights."""
-    model, _ = started(model, X)
-    for array, value in zip(weights(model), trained, strict=True):
-        array[...] = value
-    return loss(model, X)
-
-
-def ours(model: DeepAutoencoder, X: np.ndarray, *, passes: int = 1) -> Contestant:
-    def train() -> None:
-        for _ in range(passes):
-            model.partial_fit(X)
-
-    return Contestant("nanoae", train, partial(loss, model, X))
-
-
-def torch_peers(
-    model: DeepAutoencoder, X: np.ndarray, *, passes: int = 1, compiled: bool = False
-) -> Iterator[Contestant]:
-    from benchmarks.torch_networks import NotAvailable, Peer
-
-    kinds = {"PyTorch": {}, "PyTorch, fused Adam": {"fused": True}}
-    if compiled:
-        kinds["PyTorch, compiled, fused Adam"] = {"fused": True, "compiled": True}
-    for name, kind in kinds.items():
-        start, order = started(model, X)
-        try:
-            peer = Peer(X, weights(start), order, isinstance(model, VAE), model.batch_size, **kind)
-        except NotAvailable as reason:
-            print(f"{name}: not available ({reason})")
-            continue
-        yield Contestant(
-            name,
-            partial(peer.train, passes),
-            lambda peer=peer: loss_with(model, X, peer.weights()),
-        )
-
-
-def sklearn_peer(model: Autoencoder, X: np.ndarray, *, passes: int = 1) -> Iterator[Contestant]:
+def in_sklearn(model: Autoencoder, X: np.ndarray, passes: int) -> Contestant:
     from sklearn.neural_network import MLPRegressor
 
     hidden = tuple(model.architecture.hidden_layer_sizes)
+    scale = 2  # what its gradient is to be multiplied by for ours: its loss has a factor of ½
     peer = MLPRegressor(
         hidden_layer_sizes=(*hidden, model.n_components, *hidden[::-1]), alpha=0,
         learning_rate_init=model.learning_rate, batch_size=model.batch_size, shuffle=False,
-        epsilon=1e-8 / (2 * X.shape[1]), random_state=0,  # its loss is so much smaller than ours
+        epsilon=1e-8 / scale, random_state=0,
     )  # fmt: skip
+    twin, rng = started(model, X)
     few = X[: model.batch_size]
     peer.partial_fit(few, few)  # so that it has weights
-    del peer._optimizer  # Adam starts anew
-    start, order = started(model, X)
-    theirs = [*peer.coefs_, *peer.intercepts_]
-    for array, value in zip(theirs, weights(start)[::2] + weights(start)[1::2], strict=True):
-        array[...] = value
+    layers = [*twin.encoder_.layers, *twin.decoder_.layers]
 
     class InOurOrder(np.random.RandomState):
         def shuffle(self, indices):
-            indices[...] = order()
+            indices[...] = rng.permutation(len(X))
 
+    def start() -> None:
+        del peer._optimizer  # Adam begins anew
+        for theirs, layer in zip(
+            zip(peer.coefs_, peer.intercepts_, strict=True), layers, strict=True
+        ):
+            theirs[0][...], theirs[1][...] = layer.weight, layer.bias
+
+    start()
+    peer.partial_fit(few, few)
+    twin.loss_and_gradient(few)
+    moments = peer._optimizer.ms[: len(layers)]  # (1 − β₁) times the gradients by the weights
+    for moment, layer in zip(moments, layers, strict=True):
+        error = np.linalg.norm(10 * scale * moment - layer.grad_weight)
+        if not error <= 1e-3 * np.linalg.norm(layer.grad_weight):
+            raise ValueError("the gradient of the first batch differs from ours")
+    start()
     peer.set_params(shuffle=True, random_state=InOurOrder())
 
     def train() -> None:
         for _ in range(passes):
             peer.partial_fit(X, X)  # one pass, by the code of its fit
 
-    def trained() -> float:
-        pairs = zip(peer.coefs_, peer.intercepts_, strict=True)
-        return loss_with(model, X, [array for pair in pairs for array in pair])
+    def tell() -> dict[str, float]:
+        for theirs, layer in zip(
+            zip(peer.coefs_, peer.intercepts_, strict=True), layers, strict=True
+        ):
+            layer.weight[...], layer.bias[...] = theirs
+        return {"loss": loss(twin, X)}
 
-    yield Contestant("scikit-learn", train, trained)
+    return Contestant(train, tell)
 
 
-def matrix_products(model: DeepAutoencoder, X: np.ndarray) -> Contestant:
-    """The floor: the matrix products of every step, and nothing else."""
-    rng = np.random.default_rng(0)
-    layers = []
-    for weight in weights(started(model, X)[0])[::2]:
-        x, y = (rng.random((model.batch_size, n), dtype=np.float32) for n in weight.shape)
-        layers.append((weight, x, y, np.empty_like(weight), np.empty_like(x)))
+def floor(model: DeepAutoencoder, X: np.ndarray) -> Contestant:
+    """The matrix products of every step, and nothing else."""
+    rng, layers = np.random.default_rng(0), []
+    twin: Any = started(model, X)[0]
+    for layer in (*twin.encoder_.layers, *twin.decoder_.layers):
+        x, y = (rng.random((model.batch_size, n), dtype=np.float32) for n in layer.weight.shape)
+        layers.append((layer.weight, x, y, np.empty_like(layer.weight), np.empty_like(x)))
 
     def train() -> None:
         for start in range(0, len(X), model.batch_size):
@@ -209,4 +185,4 @@ def matrix_products(model: DeepAutoencoder, X: np.ndarray) -> Contestant:
                 if weight is not layers[0][0]:
                     np.matmul(y[:rows], weight.T, out=grad_x[:rows])
 
-    return Contestant("matrix products", train)
+    return Contestant(train)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import tracemalloc
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks.measure import Row, timed
 from benchmarks.networks import reference_vae
-from nanoae import VAE
 
 IMPORT = """
 import time, numpy
@@ -37,24 +37,20 @@ print(peak() - before)
 """
 
 
-def resources(X: np.ndarray, rounds: int) -> list[Row]:
+def resources(path: Path, rounds: int) -> list[Row]:
     seconds = np.median([float(_run(IMPORT)) for _ in range(max(rounds, 3))])
     rows = [Row("6 resources", "import nanoae after numpy (s)", seconds, 0.15)]
     if Path("/proc/self/status").exists():
-        with tempfile.TemporaryDirectory() as folder:
-            np.save(Path(folder, "X.npy"), X)
-            megabytes = float(_run(MEMORY, str(Path(folder, "X.npy"))))
+        megabytes = float(_run(MEMORY, str(path)))
         rows.append(
             Row("6 resources", "peak memory of workload 1 over its data (MB)", megabytes, 60)
         )
-    model = Watched(**{**reference_vae().get_params(), "max_iter": 3})
-    tracemalloc.start()
-    model.fit(X)
-    tracemalloc.stop()
+    X, model = np.load(path), reference_vae()
+    growth = growth_of_steps(model, X, max_iter=3)
     n_steps = -(-len(X) // model.batch_size)
     # from the second pass on; where a new pass begins, the loop makes its one batch array
-    between_passes = model.growth[n_steps::n_steps]
-    largest = max(g for i, g in enumerate(model.growth) if i > n_steps and i % n_steps)
+    between_passes = growth[n_steps::n_steps]
+    largest = max(g for i, g in enumerate(growth) if i > n_steps and i % n_steps)
     batch = model.batch_size * X[0].nbytes
     rows.append(
         Row(
@@ -72,15 +68,24 @@ def suite() -> Row:
     return Row("6 resources", "tests (s)", seconds, None, done.stdout.splitlines()[-1])
 
 
-class Watched(VAE):
-    """Notes the peak of what is allocated and let go between one call of the loss and the next."""
+def growth_of_steps(model: Any, X: np.ndarray, *, max_iter: int) -> list[int]:
+    """Of a fit, the peak of what is allocated between one call of the loss and the next, beyond
+    what there was before."""
+    growth, before, loss_and_gradient = [], 0, type(model).loss_and_gradient
 
-    def loss_and_gradient(self, X, rng=None):
+    def watched(*args):
+        nonlocal before
         now, peak = tracemalloc.get_traced_memory()
-        self.growth = [*vars(self).get("growth", ()), peak - vars(self).get("before", now)]
-        self.before = now
+        growth.append(peak - before if growth else 0)
+        before = now
         tracemalloc.reset_peak()
-        return super().loss_and_gradient(X, rng)
+        return loss_and_gradient(*args)
+
+    with patch.object(type(model), "loss_and_gradient", watched):
+        tracemalloc.start()
+        model.set_params(max_iter=max_iter).fit(X)
+        tracemalloc.stop()
+    return growth
 
 
 def _run(code: str, *args: str) -> str:

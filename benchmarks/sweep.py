@@ -17,8 +17,8 @@ from figures.beta_tradeoff import BETAS, NOISE_VARIANCE
 from nanoae import VAE, beta_sweep, datasets
 
 
-def sweep(_: np.ndarray, rounds: int) -> list[Row]:
-    """Once each: they take seconds."""
+def sweep(path: Path, rounds: int) -> list[Row]:
+    """Once each: they take seconds, and no images."""
     X = datasets.load_digits().X.astype(np.float32)
     # the figure's own nonlinear model
     model = VAE(

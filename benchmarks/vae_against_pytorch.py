@@ -34,11 +34,11 @@ class Peer(nn.Module):
             nn.Linear(CODE, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, n_features)
         )
 
-    def negative_elbo(self, x: torch.Tensor) -> torch.Tensor:
+    def negative_elbo(self, x: torch.Tensor, eps: torch.Tensor | None = None) -> torch.Tensor:
         """Summed over the batch, one draw of z a sample."""
         h = torch.relu(self.hidden(x))
         mu, log_var = self.mu(h), self.log_var(h)
-        z = mu + torch.exp(log_var / 2) * torch.randn_like(mu)
+        z = mu + torch.exp(log_var / 2) * (torch.randn_like(mu) if eps is None else eps)
         logits = self.decoder(z)
         nll = nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         return nll - 0.5 * torch.sum(1 + log_var - mu**2 - log_var.exp())
