@@ -79,7 +79,8 @@ def test_scikit_learns_own_checks(model):
     assert not faults, "\n".join(faults)
     not_passed = {r["check_name"]: r["status"] for r in results if r["status"] != "passed"}
     skipped = {name for name, status in not_passed.items() if status == "skipped"}
-    assert not_passed.keys() - skipped == expected.keys() - skipped
+    ran = {r["check_name"] for r in results}  # other versions have other checks
+    assert not_passed.keys() - skipped == (expected.keys() & ran) - skipped
     # the first is for those who have asked SciPy for other kinds of arrays by an environment
     # variable, the second for those who have pandas
     assert not_passed.keys() - expected.keys() <= {
