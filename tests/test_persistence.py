@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import math
 import pickle
 import random
 import signal
@@ -376,6 +377,44 @@ def test_no_mutated_file_of_twenty_thousand_does_anything_else(tmp_path):
     check()
     print(f"{len(loaded)} mutated files: {sum(loaded)} loaded as they were, the others refused")
     assert len(loaded) >= 10_000 and sum(loaded) < len(loaded) / 4
+
+
+def places(tree, above=()):
+    """The way to each value of a tree of dicts and lists."""
+    parts = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in parts:
+        yield (*above, key)
+        if isinstance(value, (dict, list)):
+            yield from places(value, (*above, key))
+
+
+@st.composite
+def rewritten(draw):
+    """A file without a scratch, in which one value of the header is another."""
+    arrays = dict(np.load(io.BytesIO(draw(st.sampled_from(FILES))[0])))
+    header = json.loads(arrays.pop("nanoae").tobytes())
+    *way, last = draw(st.sampled_from([*places(header)]))
+    part = header
+    for key in way:
+        part = part[key]
+    others = [None, True, -1, 0, 7, 2.5, math.nan, "x", [], {}, {"tuple": [3]}, {"array": "x"}]
+    part[last] = draw(st.sampled_from(others))
+    buffer = io.BytesIO()
+    np.savez(buffer, nanoae=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    return buffer.getvalue()
+
+
+@given(rewritten())
+@settings(max_examples=400)
+def test_a_value_that_was_changed_by_hand_is_taken_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "rewritten.npz"
+    path.write_bytes(content)
+    try:
+        model = nanoae.load(path)
+    except ValueError as refusal:
+        assert str(path) in str(refusal)
+    else:
+        assert np.isfinite(model.parameters_).all()
 
 
 # --- files of the first version ------------------------------------------------------------------
