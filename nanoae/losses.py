@@ -400,7 +400,7 @@ def categorical_nll(logits: Array, x: Array, weights: Array | None = None) -> tu
     >>> import numpy as np
     >>> from nanoae import losses
     >>> loss, grad_logits = losses.categorical_nll(np.array([[[0.0, np.log(3)]]]), np.array([[0]]))
-    >>> round(float(loss), 4), grad_logits.tolist()  # log 4
+    >>> round(float(loss), 4), grad_logits.round(4).tolist()  # log 4
     (1.3863, [[[-0.75, 0.75]]])
     """
     nll = categorical_nll_per_feature(logits, x)

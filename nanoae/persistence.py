@@ -195,6 +195,13 @@ def _fingerprint(array: Array) -> str:
     return f"an array of shape {array.shape}, {array.dtype}, checksum {checksum:08x}"
 
 
+def _in_words(value: Any, name: str) -> str:
+    """A hyper-parameter, with what tells its arrays from others."""
+    arrays: dict[str, Array] = {}
+    text = json.dumps(_flatten(value, name, arrays))
+    return ", ".join([text, *(_fingerprint(np.atleast_1d(array)) for array in arrays.values())])
+
+
 class Checkpoint:
     """A file from which a training goes on, should it not come to its end.
 
@@ -254,7 +261,7 @@ class Checkpoint:
             The file belongs to another run, or is no checkpoint.
         """
         settings = {
-            name: json.dumps(_flatten(value, name, {}))
+            name: _in_words(value, name)
             for name, value in model.items()
             if name not in ("max_iter", "verbose")
         }

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import trapezoid
 from scipy.linalg import solve_banded
 from scipy.special import expit, softmax
 from theory_report import verify
@@ -900,7 +901,7 @@ def test_exercise_all_noise_levels_know_the_entropy():
     log_scales = np.linspace(math.log(0.02), math.log(300), 400)
     losses = [theory.NoisyData(X, math.exp(s)).least_loss() for s in log_scales]
     # dγ = −2 σ⁻² d log σ; beyond the ends lie e^{-1/(2·0.02²)} and, as L* → Var x, Var/2·300²
-    integral = np.trapezoid(losses / np.exp(2 * log_scales), log_scales)
+    integral = trapezoid(losses / np.exp(2 * log_scales), log_scales)
     assert integral == pytest.approx(math.log(3), abs=1e-4)
 
 

@@ -806,6 +806,16 @@ def test_half_precision_and_rounded_numbers():
     assert diagnose_vae(mu=b["m"], log_var=b["v"], kl=printed).verdict == "not recognised"
 
 
+@pytest.mark.parametrize(("power", "verdict"), [(1, "right"), (2, "wrong")])
+def test_a_function_may_make_doubles_of_what_it_summed_in_single_precision(power, verdict):
+    def kl(mu, log_var):
+        terms = kl_terms({"m": mu.astype(np.float32), "v": log_var.astype(np.float32)})
+        return float(terms.sum()) / len(mu) ** power
+
+    assert diagnose_vae(kl=kl).verdict == verdict
+    assert diagnose_vae(kl=kl, rtol=1e-12).verdict == "not recognised"  # as was asked for
+
+
 def test_codes_that_carry_nothing_have_no_scale():
     b = make_batch(20, 3, 16, np.random.default_rng(27))
     found = diagnose_vae(mu=0 * b["m"], log_var=0 * b["v"], kl=0.0)

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,80 @@ def test_models_and_theory_never_meet_in_the_package():
     for path in PACKAGE.glob("*.py"):
         if path.name != "__init__.py":
             assert "nanoae.theory" not in imports(path), path
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    module_of(path): path
+    for folder in ("nanoae", "derivations", "figures", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+}
+
+
+def needs(path):
+    """Our modules that a file imports, be it in a function or for annotations alone."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else node.module
+
+
+def test_no_module_needs_one_that_needs_it():
+    graph = {module: set(needs(path)) for module, path in MODULES.items()}
+    assert sum(map(len, graph.values())) > 500  # they are found
+    TopologicalSorter(graph).prepare()  # raises, and names the circle
+
+
+TOPICS = {  # the chapters' names, as modules have them
+    path.stem[3:].replace("-", "_") for path in (ROOT / "derivations").glob("[0-9]*.md")
+}
+LACKS = {
+    "backprop": {"learned", "theory", "figures"},  # all networks; what it has of these: optimizers
+    "in_use": {"learned"},  # what is done with the models of the others
+}
+
+
+@pytest.mark.parametrize("topic", sorted(TOPICS))
+def test_a_topic_stands_in_five_places_by_one_name(topic):
+    places = {
+        "learned": [PACKAGE / folder / f"{topic}.py" for folder in ("models", "network")],
+        "theory": [PACKAGE / "theory" / f"{topic}.py"],
+        "tests": [ROOT / "tests" / f"test_{topic}.py"],
+        "figures": [*(ROOT / "figures").glob(f"{topic}_*.py")],
+    }
+    lacks = {place for place, paths in places.items() if not any(map(Path.exists, paths))}
+    assert lacks == LACKS.get(topic, set())
+
+
+def test_theory_and_figures_have_no_other_topics():
+    names = TOPICS | {"optimizers"}
+    assert {path.stem for path in (PACKAGE / "theory").glob("[a-z]*.py")} <= names
+    for path in (ROOT / "figures").glob("[a-z]*.py"):
+        assert path.stem.startswith(tuple(f"{name}_" for name in names)), path
+
+
+def test_the_map_of_the_readme_is_whole_in_order_and_fits_one_screen():
+    section = (ROOT / "README.md").read_text("utf-8").split("## The house\n")[1].split("\n## ")[0]
+    lines = section.strip().splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= 100
+    assert all(f"`{topic}`" in section for topic in TOPICS)
+    tree = section.split("nanoae/\n")[1].split("```")[0]
+    floors = [re.findall(r"(\w+)(?:\.py|/)", line[:34]) for line in tree.splitlines()]
+    parts = {path.stem for path in PACKAGE.iterdir()} - {"__init__", "__pycache__", "py"}
+    assert sorted(name for floor in floors for name in floor) == sorted(parts)
+    above = set()
+    for floor in floors:
+        for path in PACKAGE.rglob("*.py"):
+            if path.relative_to(PACKAGE).parts[0].removesuffix(".py") in floor:
+                assert above.isdisjoint(name.split(".")[1] for name in needs(path)), path
+        above |= set(floor)
 
 
 def test_the_package_needs_numpy_scipy_matplotlib_and_tqdm_only():

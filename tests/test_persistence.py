@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import io
 import json
+import math
 import pickle
 import random
 import signal
 import subprocess
 import sys
 import zipfile
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,21 +20,36 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_architecture import Skip
 from test_estimators import MODELS, X, every_model, new, outputs
 
 import nanoae
 from nanoae import (
     VAE,
+    AdversarialAutoencoder,
     Autoencoder,
+    ContractiveAutoencoder,
     ConvergenceWarning,
+    Convolutional,
+    GaussianNoise,
+    LearnedISTA,
     LinearAutoencoder,
     LinearVAE,
+    MaskedAutoencoder,
+    MaskingNoise,
     NotFittedError,
+    Recurrent,
+    SaltAndPepper,
     SparseAutoencoder,
     SparseCoding,
+    TiedAutoencoder,
+    Transformer,
     persistence,
 )
+from nanoae.denoising import Corruption
 from nanoae.models import sparse
+from nanoae.models.base import BaseAutoencoder
+from nanoae.network import Architecture, FullyConnected
 
 IN_PARTS = [name for name in MODELS if name != "linear-adam" or MODELS[name].batch_size is None]
 
@@ -148,7 +165,8 @@ def file_of(model):
     return buffer.getvalue()
 
 
-SMALL = Autoencoder(1, hidden_layer_sizes=(2,), max_iter=2, random_state=0).fit(X)
+TINY = {"max_iter": 2, "random_state": 0}
+SMALL = Autoencoder(1, hidden_layer_sizes=(2,), **TINY).fit(X)
 GOOD = file_of(SMALL)
 
 
@@ -281,10 +299,33 @@ def test_no_file_and_a_folder_are_what_the_system_says_they_are(tmp_path):
         nanoae.load(tmp_path)
 
 
+UNHARMED = [
+    SMALL,
+    VAE(1, architecture=Convolutional((5,), (2,)), noise_variance="learned", **TINY).fit(X),
+    Autoencoder(1, architecture=Skip(2), corruption=MaskingNoise(0.3), **TINY).fit(X),
+    Autoencoder(1, architecture=Transformer(5, width=2, n_heads=1, n_blocks=1), **TINY).fit(
+        [X[:4], X[4:6]]
+    ),
+    VAE(
+        1, architecture=Recurrent(width=2, vocabulary_size=3), likelihood="categorical", **TINY
+    ).fit([[0, 2, 1], [1, 1]]),
+    ContractiveAutoencoder(1, hidden_layer_sizes=(2,), n_probes=1, **TINY).fit(X),
+    MaskedAutoencoder(
+        width=2, n_blocks=1, decoder_width=2, n_heads=1, **TINY
+    ).fit(X),
+    AdversarialAutoencoder(
+        2, prior="ring", hidden_layer_sizes=(2,), discriminator=(2,), **TINY
+    ).fit(X),
+    LearnedISTA(2, dictionary=np.eye(5)[:, :2], sparsity=0.1, **TINY).fit(X),
+]  # fmt: skip
+FILES = [(file_of(model), model) for model in UNHARMED]
+
+
 @st.composite
 def mutated(draw):
-    """The good file with one to four accidents."""
-    content = bytearray(GOOD)
+    """A good file with one to four accidents, and the model that was in it."""
+    whole, model = draw(st.sampled_from(FILES))
+    content = bytearray(whole)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(content)))
         kind = draw(st.sampled_from(["flip", "byte", "cut", "drop", "insert", "repeat", "zero"]))
@@ -303,10 +344,10 @@ def mutated(draw):
             content[at:at] = content[at : at + span]
         elif kind == "zero":
             content[at : at + span] = bytes(len(content[at : at + span]))
-    return bytes(content)
+    return bytes(content), model
 
 
-def check_mutated(content, path):
+def check_mutated(content, unharmed, path):
     """A damaged file gives the model as it was, or one ValueError, and nothing else."""
     path.write_bytes(content)
     try:
@@ -314,14 +355,14 @@ def check_mutated(content, path):
     except ValueError as refusal:
         assert str(path) in str(refusal)
         return False
-    assert same(model.__getstate__(), SMALL.__getstate__())
+    assert same(model.__getstate__(), unharmed.__getstate__())
     return True
 
 
 @given(mutated())
 @settings(max_examples=300)
-def test_no_mutated_file_does_anything_but_load_or_be_refused(tmp_path_factory, content):
-    check_mutated(content, tmp_path_factory.getbasetemp() / "mutated.npz")
+def test_no_mutated_file_does_anything_but_load_or_be_refused(tmp_path_factory, file):
+    check_mutated(*file, tmp_path_factory.getbasetemp() / "mutated.npz")
 
 
 @pytest.mark.slow
@@ -330,12 +371,50 @@ def test_no_mutated_file_of_twenty_thousand_does_anything_else(tmp_path):
 
     @given(mutated())
     @settings(max_examples=20_000)
-    def check(content):
-        loaded.append(check_mutated(content, tmp_path / "mutated.npz"))
+    def check(file):
+        loaded.append(check_mutated(*file, tmp_path / "mutated.npz"))
 
     check()
     print(f"{len(loaded)} mutated files: {sum(loaded)} loaded as they were, the others refused")
     assert len(loaded) >= 10_000 and sum(loaded) < len(loaded) / 4
+
+
+def places(tree, above=()):
+    """The way to each value of a tree of dicts and lists."""
+    parts = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in parts:
+        yield (*above, key)
+        if isinstance(value, (dict, list)):
+            yield from places(value, (*above, key))
+
+
+@st.composite
+def rewritten(draw):
+    """A file without a scratch, in which one value of the header is another."""
+    arrays = dict(np.load(io.BytesIO(draw(st.sampled_from(FILES))[0])))
+    header = json.loads(arrays.pop("nanoae").tobytes())
+    *way, last = draw(st.sampled_from([*places(header)]))
+    part = header
+    for key in way:
+        part = part[key]
+    others = [None, True, -1, 0, 7, 2.5, math.nan, "x", [], {}, {"tuple": [3]}, {"array": "x"}]
+    part[last] = draw(st.sampled_from(others))
+    buffer = io.BytesIO()
+    np.savez(buffer, nanoae=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    return buffer.getvalue()
+
+
+@given(rewritten())
+@settings(max_examples=400)
+def test_a_value_that_was_changed_by_hand_is_taken_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "rewritten.npz"
+    path.write_bytes(content)
+    try:
+        model = nanoae.load(path)
+    except ValueError as refusal:
+        assert str(path) in str(refusal)
+    else:
+        assert np.isfinite(model.parameters_).all()
 
 
 # --- files of the first version ------------------------------------------------------------------
@@ -345,7 +424,8 @@ OLD_OUTPUTS = np.load(OLD / "version_1_outputs.npz")
 OLD_X = nanoae.datasets.make_gaussian(60, [4.0, 2.0, 1.0, 0.5], random_state=0) + 3
 OLD_CLASSES = {
     "autoencoder": Autoencoder, "vae": VAE, "linear_vae": LinearVAE, "linear": LinearAutoencoder,
-    "sparse_coding": SparseCoding,
+    "sparse_coding": SparseCoding, "tied": TiedAutoencoder,
+    "sparse_autoencoder": SparseAutoencoder, "sparse_kl": SparseAutoencoder,
 }  # fmt: skip
 
 
@@ -364,8 +444,8 @@ def test_files_of_the_first_version_still_load_and_learn_on(name, tmp_path):
     assert again.transform(OLD_X).tobytes() == model.transform(OLD_X).tobytes()
     if f"{name}.codes_after_more" in OLD_OUTPUTS:
         model.partial_fit(OLD_X[:20])
-        # by L-BFGS the linear one ends at another point of its orbit
-        if name != "linear":
+        # by L-BFGS the linear ones end at another point of their orbit
+        if name not in ("linear", "tied"):
             expected = OLD_OUTPUTS[f"{name}.codes_after_more"]
             np.testing.assert_allclose(model.transform(OLD_X[:5]), expected, **exact)
     model.set_params(max_iter=3, tol=1e9).fit(OLD_X)
@@ -389,6 +469,8 @@ def test_checkpoints_of_the_first_version_are_taken_up(name, model, tmp_path):
 # --- checkpoints -------------------------------------------------------------------------------
 
 DATA = np.random.default_rng(1).uniform(size=(60, 6))
+SERIES = [x[: 1 + i % 3] for i, x in enumerate(DATA.reshape(60, 3, 2))]  # of unequal length
+TOKENS = [np.digitize(x[:, 0], [0.3, 0.6]) for x in SERIES]
 EPOCHS = {"batch_size": 16, "max_iter": 12, "n_iter_no_change": 50, "random_state": 0}
 TRAININGS = {
     "mlp": Autoencoder(2, hidden_layer_sizes=(4,), **EPOCHS),
@@ -405,8 +487,117 @@ TRAININGS = {
     "sparse": SparseAutoencoder(3, n_steps=2, **EPOCHS),
     "sparse-kl": SparseAutoencoder(3, penalty="kl", **EPOCHS),
     "sparse-coding": SparseCoding(4, sparsity=0.1, max_iter=12, tol=0.0, random_state=0),
+    "learned-ista": LearnedISTA(4, dictionary=np.eye(6)[:, :4], sparsity=0.1, **EPOCHS),
+    "tied": TiedAutoencoder(2, solver="adam", batch_size=16, max_iter=12, random_state=0),
+    "vae-linear": LinearVAE(2, solver="adam", batch_size=16, max_iter=12, random_state=0),
+    "contractive-probes": ContractiveAutoencoder(
+        2, hidden_layer_sizes=(4,), activation="relu", n_probes=1, **EPOCHS
+    ),
+    "contractive-unit-norm": ContractiveAutoencoder(
+        2, hidden_layer_sizes=(4,), decoder="unit-norm", **EPOCHS
+    ),
+    "masked": MaskedAutoencoder(
+        width=4, n_blocks=1, decoder_width=4, n_heads=2, early_stopping=True, **EPOCHS
+    ),
+    "masked-images": MaskedAutoencoder(
+        (3, 2), width=4, n_blocks=1, decoder_width=4, n_heads=2, **EPOCHS
+    ),
+    "adversarial-mixture": AdversarialAutoencoder(
+        2,
+        hidden_layer_sizes=(4,),
+        prior="mixture",
+        discriminator=(5,),
+        instance_noise=0.1,
+        discriminator_learning_rate=1e-3,
+        **EPOCHS,
+    ),
+    "adversarial-quadratic": AdversarialAutoencoder(
+        2, hidden_layer_sizes=(4,), discriminator="quadratic", solver="sgd", **EPOCHS
+    ),
+    "mmd": AdversarialAutoencoder(
+        2, hidden_layer_sizes=(4,), match="mmd", early_stopping=True, **EPOCHS
+    ),
 }
 every_training = pytest.mark.parametrize("name", TRAININGS)
+
+# what these may be given besides, for a few epochs each
+FEW = {"max_iter": 5, "batch_size": 32, "random_state": 0}
+ARCHITECTURES = {
+    "fully-connected": FullyConnected((4,), dropout=0.2),
+    "convolutional": Convolutional((3, 2), (3,)),
+    "recurrent": Recurrent(2, width=3),
+    "transformer": Transformer(2, width=4, n_heads=2, n_blocks=1),
+    "residual": Skip(3),
+}
+TOKENS_ALONE = {"architecture": Recurrent(width=3, vocabulary_size=3, cell="tanh"), **FEW}
+VARIANTS = {
+    f"{model_class.__name__}-{name}": model_class(2, architecture=architecture, **FEW)
+    for model_class in (Autoencoder, VAE, AdversarialAutoencoder)
+    for name, architecture in ARCHITECTURES.items()
+} | {
+    "ContractiveAutoencoder-fully-connected": ContractiveAutoencoder(
+        2, architecture=FullyConnected((4,)), decoder="free", **FEW
+    ),
+    "Autoencoder-tokens": Autoencoder(2, loss="categorical", **TOKENS_ALONE),
+    "VAE-tokens": VAE(2, likelihood="categorical", **TOKENS_ALONE),
+    "AdversarialAutoencoder-tokens": AdversarialAutoencoder(2, loss="categorical", **TOKENS_ALONE),
+}
+NOISES = {
+    **{type(noise).__name__: {"corruption": noise} for noise in (
+        GaussianNoise(0.3), MaskingNoise(0.3), SaltAndPepper(0.3),
+    )},
+    "dropout": {"dropout": 0.3},
+}  # fmt: skip
+VARIANTS |= {
+    f"{name}-{noise}": copy.deepcopy(TRAININGS[name]).set_params(max_iter=5, **params)
+    for name in (
+        "mlp", "vae-warm-up", "adversarial-mixture", "contractive-probes", "sparse",
+        "learned-ista", "tied", "linear-batches",
+    )
+    for noise, params in NOISES.items()
+    if (name, noise) != ("contractive-probes", "dropout")  # which it refuses
+}  # fmt: skip
+IN_BATCHES_ALONE = [
+    name for name in (TRAININGS | VARIANTS) if name.startswith(("linear-batches", "tied"))
+]  # which take no parts
+
+
+def training(name, **params):
+    """A training of one's own that is still to begin."""
+    return copy.deepcopy((TRAININGS | VARIANTS)[name]).set_params(**params)
+
+
+def data_of(name):
+    if "tokens" in name:
+        return TOKENS
+    return SERIES if "recurrent" in name or "transformer" in name else DATA
+
+
+def public(module, base):
+    """Classes to be had from a module that derive from one."""
+    classes = {value for value in vars(module).values() if isinstance(value, type)}
+    return {found for found in classes if issubclass(found, base) and found is not base}
+
+
+def test_every_model_and_all_that_it_may_be_given_is_among_the_trainings():
+    models = public(nanoae.models, BaseAutoencoder)
+    assert {type(model) for model in TRAININGS.values()} == models
+
+    def takers(parameter):
+        return {model for model in models if parameter in model._parameter_names()}
+
+    def tried(parameter):
+        return {
+            (type(model), type(model.get_params().get(parameter)))
+            for model in (TRAININGS | VARIANTS).values()
+        }
+
+    assert tried("corruption") >= set(product(takers("corruption"), public(nanoae, Corruption)))
+    networks = set(product(takers("architecture"), public(nanoae.network, Architecture)))
+    of_dense_layers = {ContractiveAutoencoder}, {Convolutional, Recurrent, Transformer}
+    assert tried("architecture") >= networks - set(product(*of_dense_layers))  # refused, these
+    droppers = {type(model) for name, model in VARIANTS.items() if name.endswith("dropout")}
+    assert droppers == takers("dropout") - {ContractiveAutoencoder}  # as is this
 
 
 class Killed(Exception):
@@ -426,39 +617,49 @@ def killed_after(n_writings, monkeypatch):
     monkeypatch.setattr(persistence, "write", write)
 
 
-@every_training
-@pytest.mark.parametrize(("every", "n_writings"), [(1, 1), (1, 9), (5, 2)])
+@pytest.mark.parametrize(
+    ("name", "every", "n_writings"),
+    [
+        *((name, *kill) for name in TRAININGS for kill in ((1, 1), (1, 9), (5, 2))),
+        *((name, 1, 2) for name in VARIANTS),
+    ],
+)
 def test_a_training_taken_up_ends_as_if_nothing_had_happened(
     name, every, n_writings, tmp_path, monkeypatch
 ):
-    whole = copy.deepcopy(TRAININGS[name]).fit(DATA)
+    data, whole = data_of(name), training(name).fit(data_of(name))
     path = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": every}
     with monkeypatch.context() as patch:
         killed_after(n_writings, patch)
         with pytest.raises(Killed):
-            copy.deepcopy(TRAININGS[name]).fit(DATA, **path)
+            training(name).fit(data, **path)
     part = nanoae.load(tmp_path / "run.npz")  # a model, too
     assert part.n_iter_ == every * n_writings
-    short = copy.deepcopy(TRAININGS[name]).set_params(max_iter=part.n_iter_).fit(DATA)
+    short = training(name, max_iter=part.n_iter_).fit(data)
     assert same(part.parameters_, short.parameters_) and part.loss_ == short.loss_
-    again = copy.deepcopy(TRAININGS[name]).fit(DATA, **path)
+    again = training(name).fit(data, **path)
     assert same(again.__getstate__(), whole.__getstate__())
     # once it is over, there is nothing left to train
     monkeypatch.setattr(type(again), "loss_and_gradient", None)
     monkeypatch.setattr(sparse, "update_atoms", None)  # what sparse coding trains by
-    once_more = copy.deepcopy(TRAININGS[name]).fit(DATA, **path)
+    once_more = training(name).fit(data, **path)
     assert same(once_more.__getstate__(), whole.__getstate__())
     monkeypatch.undo()
-    assert same(nanoae.load(tmp_path / "run.npz").__getstate__(), whole.__getstate__())
+    loaded = nanoae.load(tmp_path / "run.npz")
+    assert same(loaded.__getstate__(), whole.__getstate__())
+    assert same(loaded.reconstruct(data), whole.reconstruct(data))
+    if name not in IN_BATCHES_ALONE:
+        loaded.partial_fit(data), whole.partial_fit(data)
+        assert same(loaded.__getstate__(), whole.__getstate__())
 
 
 @every_training
 def test_a_finished_training_may_be_given_more_epochs(name, tmp_path):
     path = {"checkpoint": tmp_path / "run.npz"}
-    copy.deepcopy(TRAININGS[name]).fit(DATA, **path)
-    more = copy.deepcopy(TRAININGS[name]).set_params(max_iter=20)
-    whole = copy.deepcopy(more).fit(DATA)
-    assert same(more.fit(DATA, **path).__getstate__(), whole.__getstate__())
+    training(name).fit(data_of(name), **path)
+    whole = training(name, max_iter=20).fit(data_of(name))
+    more = training(name, max_iter=20).fit(data_of(name), **path)
+    assert same(more.__getstate__(), whole.__getstate__())
 
 
 @pytest.mark.parametrize("random_state", [None, np.random.default_rng(3)])
@@ -505,6 +706,21 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     refused(copy.deepcopy(model), ["X was", "(60, 6)", "(30, 6)"], path, X=DATA[:30])
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter", "values"),
+    [("learned-ista", "dictionary", [np.eye(6)[:, :4], np.eye(6)[:, 1:5]]),
+     ("mlp", "random_state", [np.random.Generator(np.random.MT19937(i)) for i in range(2)])],
+)  # fmt: skip
+def test_arrays_of_another_training_are_told_apart(name, parameter, values, tmp_path):
+    path = tmp_path / "run.npz"
+    ours, others = (training(name, **{parameter: value}) for value in copy.deepcopy(values))
+    whole = training(name, max_iter=20, **{parameter: copy.deepcopy(values[0])}).fit(DATA)
+    ours.fit(DATA, checkpoint=path)
+    refused(others, [f"{parameter} was", "checksum"], path)
+    again = training(name, max_iter=20, **{parameter: copy.deepcopy(values[0])})
+    assert same(again.fit(DATA, checkpoint=path).parameters_, whole.parameters_)
+
+
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     path, model = tmp_path / "run.npz", TRAININGS["mlp"]
     fitted = copy.deepcopy(model).fit(DATA)
@@ -528,12 +744,13 @@ def test_a_solver_without_epochs_has_no_checkpoints(model, tmp_path):
 CHILD = """
 import itertools, os, signal, sys, warnings
 import numpy as np
+import nanoae, nanoae.network
 warnings.simplefilter("ignore")  # it is stopped early
-from nanoae import VAE
 path, moment = sys.argv[1], int(sys.argv[2])
+model = eval(sys.argv[3], {**vars(nanoae), **vars(nanoae.network)})
 X = np.random.default_rng(0).uniform(size=(400, 20))
-model = VAE(3, hidden_layer_sizes=(16,), early_stopping=True, beta_warmup=20, batch_size=32,
-            max_iter=180, n_iter_no_change=180, random_state=0)
+if model.architecture is not None and model.architecture.sequences is not None:
+    X = X.reshape(400, 5, 4)
 moments = itertools.count()
 
 def clock(frame, event, argument):
@@ -545,12 +762,25 @@ model.fit(X, checkpoint=path, checkpoint_every=3)
 sys.setprofile(None)
 print(next(moments))
 """
+LONG = {"batch_size": 32, "max_iter": 180, "n_iter_no_change": 180, "random_state": 0}
+SHORT = {"batch_size": 100, "max_iter": 30, "random_state": 0}
+KILLED = [
+    VAE(3, hidden_layer_sizes=(16,), early_stopping=True, beta_warmup=20, **LONG),
+    VAE(3, architecture=Convolutional((4, 5), (4,)), corruption=MaskingNoise(0.3), **SHORT),
+    Autoencoder(3, architecture=Recurrent(4, width=6), early_stopping=True, **SHORT),
+    VAE(3, architecture=Transformer(4, width=4, n_heads=2, n_blocks=1), **SHORT),
+    ContractiveAutoencoder(3, hidden_layer_sizes=(8,), activation="relu", n_probes=1, **SHORT),
+    MaskedAutoencoder((4, 5), width=4, n_blocks=1, decoder_width=4, n_heads=2, **SHORT),
+    AdversarialAutoencoder(2, prior="ring", instance_noise=0.1, dropout=0.2, **SHORT),
+]
 
 
-def child(path, moment):
+def child(path, moment, model):
     """One run, killed at a moment: its time is told in calls and returns, those of C included."""
     return subprocess.run(
-        [sys.executable, "-c", CHILD, str(path), str(moment)], capture_output=True, text=True
+        [sys.executable, "-c", CHILD, str(path), str(moment), repr(model)],
+        capture_output=True,
+        text=True,
     )
 
 
@@ -558,7 +788,7 @@ def kill_and_take_up(path, seed, uninterrupted):
     """Kill one run at random moments until one ends; it must end as the uninterrupted one did."""
     rng, kills = random.Random(seed), 0
     while True:
-        done = child(path, rng.randrange(uninterrupted.moments))
+        done = child(path, rng.randrange(uninterrupted.moments), uninterrupted.model)
         if path.exists():
             epochs = nanoae.load(path).n_iter_  # whole and usable, whenever it was killed
             assert epochs % 3 == 0
@@ -569,16 +799,24 @@ def kill_and_take_up(path, seed, uninterrupted):
         kills += 1
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+@pytest.fixture(scope="module", params=KILLED[:1])
+def uninterrupted(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "run.npz"
-    done = child(path, -1)
+    done = child(path, -1, request.param)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    return SimpleNamespace(state=nanoae.load(path).__getstate__(), moments=int(done.stdout))
+    state, moments = nanoae.load(path).__getstate__(), int(done.stdout)
+    return SimpleNamespace(model=request.param, state=state, moments=moments)
 
 
 def test_a_training_that_is_killed_ends_with_the_same_bits(tmp_path, uninterrupted):
     assert kill_and_take_up(tmp_path / "run.npz", 0, uninterrupted) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("uninterrupted", KILLED[1:], ids=repr, indirect=True)
+def test_trainings_of_all_kinds_that_are_killed_end_with_the_same_bits(tmp_path, uninterrupted):
+    kills = [kill_and_take_up(tmp_path / f"{seed}.npz", seed, uninterrupted) for seed in range(3)]
+    assert sum(kills) >= 1
 
 
 @pytest.mark.slow
@@ -619,7 +857,7 @@ print(model.n_iter_ == len(model.history_["loss"]) >= 2, np.isfinite(model.recon
 
 def test_an_interrupted_training_can_be_taken_up(tmp_path, monkeypatch):
     path = {"checkpoint": tmp_path / "run.npz", "checkpoint_every": 4}
-    model, calls = copy.deepcopy(TRAININGS["mlp"]), []
+    model, calls = training("mlp"), []
     right = Autoencoder.loss_and_gradient
 
     def impatient(self, X, rng):
@@ -633,7 +871,7 @@ def test_an_interrupted_training_can_be_taken_up(tmp_path, monkeypatch):
         model.fit(DATA, **path)
     assert model.n_iter_ == 6 and nanoae.load(tmp_path / "run.npz").n_iter_ == 4
     monkeypatch.undo()
-    whole = copy.deepcopy(TRAININGS["mlp"]).fit(DATA)
+    whole = training("mlp").fit(DATA)
     assert same(model.fit(DATA, **path).__getstate__(), whole.__getstate__())
 
 

@@ -10,6 +10,7 @@ at the first that is not right. The same in a notebook's cell::
         return -4 * W @ Sigma + 4 * W @ W.T @ W @ Sigma
 """
 
+from derivations.exercises import terms  # noqa: F401  enters all exercises
 from derivations.exercises.grading import answer
 from derivations.exercises.hunting import hunt
 

@@ -78,8 +78,6 @@ def exercise(number: str, names: str, inputs: Callable, terms: Callable) -> None
 
 def find(number: str) -> Exercise:
     """The exercise of a claim; one sentence if there is none."""
-    from derivations.exercises import terms  # noqa: F401  enters all of them
-
     number = str(number).strip("()")
     if number not in EXERCISES:
         chapter = [n for n in EXERCISES if n.split(".")[0] == number.split(".")[0]]

@@ -248,8 +248,8 @@ def softmax(scores: Array, mask: Array | None = None) -> Array:
     --------
     >>> import numpy as np
     >>> from nanoae.network.activations import softmax
-    >>> softmax(np.array([0.0, np.log(3), 1000.0]), np.array([True, True, False])).tolist()
-    [0.25, 0.75, 0.0]
+    >>> softmax(np.array([0.0, np.log(3), 1000.0]), np.array([True, True, False])).round(4)
+    array([0.25, 0.75, 0.  ])
     """
     if mask is not None:
         scores = np.where(mask, scores, np.array(-np.inf, scores.dtype))

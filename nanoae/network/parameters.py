@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from nanoae.arrays import Array, zeros
 
-if TYPE_CHECKING:
-    from nanoae.network.layer import Layer
+
+class _Part(Protocol):
+    """A layer or a network, as far as it matters here."""
+
+    shapes: dict[str, tuple[int, ...]]
+
+    def bind(self, parameters: Parameters, prefix: str) -> None: ...
+
+    def initialise(self, rng: np.random.Generator) -> None: ...
 
 
 class Parameters:
@@ -51,7 +58,7 @@ class Parameters:
     """
 
     def __init__(
-        self, parts: Mapping[str, Layer | tuple[int, ...]], dtype: DTypeLike = np.float64
+        self, parts: Mapping[str, _Part | tuple[int, ...]], dtype: DTypeLike = np.float64
     ) -> None:
         shapes: dict[str, tuple[int, ...]] = {}
         for name, part in parts.items():
@@ -63,7 +70,7 @@ class Parameters:
         self._shapes = list(shapes.values())
         self._starts = np.cumsum([0, *(math.prod(shape) for shape in self._shapes)])
         self.values, self.gradient = (zeros(int(self._starts[-1]), dtype) for _ in range(2))
-        self.layers = []
+        self.layers: list[_Part] = []
         for name, part in parts.items():
             if not isinstance(part, tuple):
                 part.bind(self, f"{name}.")
