@@ -731,7 +731,9 @@ def test_a_wrong_answer_is_explained(solved, capsys, monkeypatch):
     assert "the encoder's use, is missing, should be 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wrong", ["99", "15", "3.9", "hunt 99", "hunt x", "x", "3.1 --hint 2"])
+@pytest.mark.parametrize(
+    "wrong", ["99", "15", "3.9", "hunt 99", "hunt x", "x", "3.1 2", "hunt 7 of all"]
+)
 def test_what_there_is_not_is_one_sentence(wrong, capsys):
     with pytest.raises(SystemExit) as stop:
         runner.main(wrong.split())
@@ -846,6 +848,11 @@ def test_the_way_begins_and_ends_where_it_is_told():
     assert way("3.3a").endswith("back from log-odds,")  # up to the claim
 
 
+def test_hints_send_to_equations_that_are_there():
+    named = {n for e in EXERCISES.values() for n in re.findall(r"\((\d+\.\d+[a-z]?)\)", e.hint)}
+    assert len(named) > 30 and named <= set(claims())
+
+
 def test_without_a_number_the_hint_is_on_the_first_that_is_not_right(solved, capsys):
     solved(but=["1.2d"])
     assert runner.main(["--hint"]) == 1
@@ -888,5 +895,5 @@ def test_a_hunt_is_handed_out_and_judged(capsys):
     out = capsys.readouterr().out
     assert "gradient WRONG" in out and all(name in out for name in BROKEN)
     assert runner.main(["hunt", "7", culprit(7)]) == 0
-    assert runner.main(["hunt", "7", culprit(8)]) == 1
+    assert runner.main(["hunt", "7", *culprit(8).split()]) == 1
     assert capsys.readouterr().out.splitlines() == ["Yes, that is it.", "No, something else."]

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "which", nargs="*", metavar="WHICH",
         help="a chapter (3), an equation (3.1), or 'hunt' and a number: a model with a broken "
-        "gradient, to be found; with a third word, whether that is what is broken",
+        "gradient, to be found; with a guess, whether that is what is broken",
     )  # fmt: skip
     parser.add_argument(
         "--hint", action="count", default=0, help="where to start; twice: the chapter's way there"
@@ -99,11 +99,12 @@ def _where(function: Callable) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _hunt(number: str = "1", guess: str | None = None) -> int:
+def _hunt(number: str = "1", *words: str) -> int:
     if not number.isdigit():
         raise ValueError(f"hunt takes a number from 1 to {len(suspects())}; got {number!r}.")
     right = culprit(int(number))
-    if guess is not None:
+    if words:
+        guess = " ".join(words)  # in quotes or not
         if guess not in suspects():
             raise ValueError(f"{guess!r} is none of {', '.join(suspects())}.")
         print("Yes, that is it." if guess == right else "No, something else.")

@@ -347,10 +347,10 @@ exercise(
     _moments,
     _adam,
     hint=(
-        "m and v are running means, of g and of its square, each with its own β. Started from "
-        "0 they are too small: by which factor, if the gradient has been the same for t "
-        "steps? Correct both; the step is against one, over the root of the other, with ε "
-        "outside of the root."
+        "m and v are running means, of g and of its square, each with its own β. Started from 0 "
+        "they are too small: by which factor, if the gradient has been the same for t steps? "
+        "Correct both; the step is against the mean of g, over the root of the mean square, with "
+        "ε outside of the root."
     ),
     way=(r"Why divide by $1 - \beta^t$?", '<a id="1.14b">'),
 )
