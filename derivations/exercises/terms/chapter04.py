@@ -222,8 +222,8 @@ exercise(
     _gap,
     hint=(
         "Every u with ‖Dᵀu‖∞ ≤ λ gives the lower bound uᵀx − ¼‖u‖². Take twice the residual, "
-        "shrunk as little as is needed, and subtract its bound from the objective at h. It is "
-        "never negative."
+        "shrunk as little as is needed, and subtract its bound from the objective at h. The "
+        "gap is never negative."
     ),
     way=("", "Elsewhere shrink it until it is"),
 )
