@@ -9,6 +9,7 @@ from __future__ import annotations
 import doctest
 import inspect
 import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from derivations.exercises import __main__ as runner
 from derivations.exercises import hunt, hunting
 from derivations.exercises.broken import BROKEN
 from derivations.exercises.grading import EXERCISES, answer, drawn, find, grade
-from derivations.exercises.hints import chapter, claim, hint
+from derivations.exercises.hints import chapter, way
 from derivations.exercises.hunting import culprit, suspects
 from derivations.exercises.terms.chapter10 import laid_down, windows
 from derivations.exercises.terms.chapter11 import through_time
@@ -730,32 +731,136 @@ def test_a_wrong_answer_is_explained(solved, capsys, monkeypatch):
     assert "the encoder's use, is missing, should be 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("wrong", [["99"], ["15"], ["3.9"], ["hunt", "99"], ["hunt", "x"], ["x"]])
+@pytest.mark.parametrize(
+    "wrong", ["99", "15", "3.9", "hunt 99", "hunt x", "x", "3.1 2", "hunt 7 of all"]
+)
 def test_what_there_is_not_is_one_sentence(wrong, capsys):
     with pytest.raises(SystemExit) as stop:
-        runner.main(wrong)
+        runner.main(wrong.split())
     assert stop.value.code == 2 and "error:" in capsys.readouterr().err
 
 
-# --- hints: the chapter's words, none of them copied -------------------------------------------
+# --- hints: where to start, then the chapter's way, and neither tells the answer ----------------
+
+
+SIGNS = {
+    r"\alpha": "α", r"\beta": "β", r"\gamma": "γ", r"\delta": "δ", r"\theta": "θ",
+    r"\lambda": "λ", r"\mu": "μ", r"\nu": "ν", r"\xi": "ξ", r"\pi": "π", r"\rho": "ρ",
+    r"\sigma": "σ", r"\tau": "τ", r"\eta": "η",
+    r"\varepsilon": "ε", r"\epsilon": "ε", r"\Sigma": "Σ", r"\sum": "Σ", r"\prod": "Π",
+    r"\partial": "∂", r"\odot": "⊙", r"\top": "ᵀ", r"\le": "≤", r"\gt": ">", r"\lt": "<",
+    r"\lVert": "‖", r"\rVert": "‖", r"\infty": "∞", r"\sqrt": "√", r"\mathbb 1": "1",
+    r"\lfloor": "⌊", r"\rfloor": "⌋", r"\lceil": "⌈", r"\rceil": "⌉", r"\prime": "'",
+}  # fmt: skip
+
+
+def plain(formula):
+    """A formula as bare as can be: the same from TeX and from the words of terms and hints."""
+    formula = re.sub(r"\\[td]?frac *(\{[^{}]*\}|\w) *(\{[^{}]*\}|\w)", r"\1/\2", formula)
+    for tex, sign in sorted(SIGNS.items(), reverse=True):
+        formula = formula.replace(tex, sign)
+    formula = re.sub(r"\\hat *(\w)", "\\1\u0302", formula)
+    formula = re.sub(r"\\tilde *(\w)", "\\1\u0303", formula)
+    formula = re.sub(r"\\(q?quad|[bB]igg?[lr]?|mathrm|mathbb|text|[,; ])", "", formula)
+    formula = formula.replace("−", "-").replace("\\", "")
+    formula = re.sub("([₀-₉ᵢⱼₐ-ₜ]+)", r"_\1", unicodedata.normalize("NFD", formula))
+    return re.sub(r"[\s${}^&·,.:]", "", unicodedata.normalize("NFKD", formula))
+
+
+def equation(number):
+    """What the claim's formula says, in TeX."""
+    text = chapter(number).read_text("utf-8")
+    return re.search(rf"\$\$((?:(?!\$\$).)*?)\\tag\{{{re.escape(number)}\}}", text, re.DOTALL)[1]
+
+
+def right_sides(number):
+    parts = re.split(r"\\qquad|\\\\|\\implies|\\iff|:", equation(number))
+    sides = [plain(side) for part in parts for side in part.split("=")[1:]]
+    given = plain(stubs()[number].__doc__)
+    return [side for side in sides if len(side) > 3 and side not in given]  # x̂ alone tells nothing
+
+
+def has_all(text, terms):
+    for term in sorted(terms, key=len, reverse=True):
+        if len(term) < 2 or term not in text:
+            return False
+        text = text.replace(term, "|")  # so that it is not the next one's too
+    return bool(terms)
+
+
+def tells(number, text):
+    """Whether a text has a right side of the equation, or all terms of an array of the answer."""
+    arrays = [
+        [
+            plain(re.sub(r" \(.*\)$|,.*", "", words))
+            for words, (_, factor) in terms.items()
+            if factor
+        ]
+        for terms in drawn(find(number))[0].terms
+    ]
+    text = plain(text)
+    return any(side in text for side in right_sides(number)) or any(
+        has_all(text, terms) for terms in arrays
+    )
 
 
 @pytest.mark.parametrize("number", EXERCISES)
-def test_every_exercise_has_a_hint_that_stands_in_its_chapter(number, capsys):
+def test_every_exercise_says_where_to_start_and_the_second_time_the_way(number, capsys):
     assert runner.main([number, "--hint"]) in (0, 1)
-    shown = capsys.readouterr().out
+    first = capsys.readouterr().out
+    start, more = first.split("\n\n")
+    assert " ".join(start.split()) == f"({number}) {find(number).hint}"
+    assert 12 <= len(start.split()) <= 75 and start[-1] in ".?"
+    name = f"derivations/{chapter(number).name}"
+    assert name in more and "--hint --hint" in more
+    assert runner.main([number, "--hint", "--hint"]) in (0, 1)
+    *paragraphs, last = capsys.readouterr().out.strip().split("\n\n")
+    assert last.startswith(f"(From {name}")
     text = chapter(number).read_text("utf-8")
-    first, *paragraphs, last = shown.strip().split("\n\n")
-    assert first.startswith(f"({number}) ") and claim(number) in claims()[number]
-    assert last.startswith(f"(From derivations/{chapter(number).name}")
-    assert paragraphs and f"\\tag{{{number}}}" not in shown
+    assert sum(len(paragraph.split()) for paragraph in paragraphs) > 5
     for paragraph in paragraphs:
-        assert paragraph.split(", on paper: ")[-1] in text
+        assert paragraph.removesuffix(" …") in text
 
 
-def test_hints_of_exercises_on_paper_come_along():
-    assert "on paper: In how many entries of $y$ does $s_j$ stand?" in hint("1.1b")
-    assert "on paper" not in hint("1.1c")  # the solutions use it, and ask something else
+@pytest.mark.parametrize("number", EXERCISES)
+def test_no_hint_tells_the_answer(number):
+    assert not tells(number, find(number).hint)
+    assert not tells(number, way(number))
+    assert "</a>**" not in way(number)  # the bold line of a claim: many tell it in words
+
+
+def test_an_answer_in_a_hint_would_be_seen():
+    elsewhere = {  # exercises on what leads to the equation
+        "2.2", "4.4b", "5.5", "8.5", "9.4", "10.8"
+    }  # fmt: skip
+    assert {n for n in EXERCISES if not tells(n, f"It is ${equation(n)}$.")} == elsewhere
+    assert tells("2.1a", "Add −2 Σ W_eᵀ and 2 W_d W_e Σ W_eᵀ.")
+    assert tells("2.1a", r"$-2 \Sigma W_e^\top$ and $2 W_d W_e \Sigma W_e^\top$")
+    assert not tells("2.1a", "Add −2 Σ W_eᵀ and something.")
+    assert tells("6.1a", "It is θ/(‖w_j‖² + θ).")
+    assert tells("4.6a", "Take S(h + 2 Dᵀ(x − D h)/L, λ/L).")
+
+
+def test_the_way_begins_and_ends_where_it_is_told():
+    assert way("3.1").startswith("The free autoencoder of chapter 2 has the loss")
+    assert way("3.1").endswith("Put $W_e = W$, $W_d = W^\\top$. …")
+    assert way("3.3a").startswith("Look at the log-odds")  # behind the last heading or equation
+    assert way("3.3a").endswith("back from log-odds,")  # up to the claim
+
+
+def test_hints_send_to_equations_that_are_there():
+    named = {n for e in EXERCISES.values() for n in re.findall(r"\((\d+\.\d+[a-z]?)\)", e.hint)}
+    assert len(named) > 30 and named <= set(claims())
+
+
+def test_without_a_number_the_hint_is_on_the_first_that_is_not_right(solved, capsys):
+    solved(but=["1.2d"])
+    assert runner.main(["--hint"]) == 1
+    assert capsys.readouterr().out.startswith("(1.2d) Differentiate log(1 + e^a)")
+    assert runner.main(["1", "--hint", "--hint"]) == 1
+    assert capsys.readouterr().out.startswith("**softplus.**")
+    assert runner.main(["2", "--hint"]) == 0
+    assert capsys.readouterr().out == "8 of 8 right\n"
 
 
 # --- the hunt -----------------------------------------------------------------------------------
@@ -790,5 +895,5 @@ def test_a_hunt_is_handed_out_and_judged(capsys):
     out = capsys.readouterr().out
     assert "gradient WRONG" in out and all(name in out for name in BROKEN)
     assert runner.main(["hunt", "7", culprit(7)]) == 0
-    assert runner.main(["hunt", "7", culprit(8)]) == 1
+    assert runner.main(["hunt", "7", *culprit(8).split()]) == 1
     assert capsys.readouterr().out.splitlines() == ["Yes, that is it.", "No, something else."]

@@ -29,9 +29,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "which", nargs="*", metavar="WHICH",
         help="a chapter (3), an equation (3.1), or 'hunt' and a number: a model with a broken "
-        "gradient, to be found; with a third word, whether that is what is broken",
+        "gradient, to be found; with a guess, whether that is what is broken",
     )  # fmt: skip
-    parser.add_argument("--hint", action="store_true", help="what the chapter says on the way")
+    parser.add_argument(
+        "--hint", action="count", default=0, help="where to start; twice: the chapter's way there"
+    )
     parser.add_argument("--list", action="store_true", help="all exercises, and how they stand")
     args = parser.parse_args(argv)
     try:
@@ -48,8 +50,10 @@ def answers(name: str) -> dict[str, Callable]:
     return {f.exercise: f for f in vars(module).values() if hasattr(f, "exercise")}
 
 
-def _go_through(which: list[str], wants_hint: bool, wants_list: bool) -> int:
+def _go_through(which: list[str], hints: int, wants_list: bool) -> int:
     names, numbers = CHAPTERS, None
+    if len(which) > 1:
+        raise ValueError(f"one chapter or equation at a time; got {' '.join(which)!r}.")
     if which:
         number = which[0].strip("()")
         names = [f"chapter{number.split('.')[0].zfill(2)}"]
@@ -72,8 +76,8 @@ def _go_through(which: list[str], wants_hint: bool, wants_list: bool) -> int:
         verdict = grade(number, function)
         if verdict.state == "right":
             continue
-        if wants_hint:
-            print(hint(number))
+        if hints:
+            print(hint(number, again=hints > 1))
             return 1
         line = inspect.getsourcelines(function)[1]
         print(f"{done} right; next is {function.__name__} in {_where(function)}, line {line}:\n")
@@ -83,8 +87,8 @@ def _go_through(which: list[str], wants_hint: bool, wants_list: bool) -> int:
             print(f"{verdict}\n")
         print(f"The text: derivations/{chapter(number).name}, at ({number}). A hint: --hint.")
         return 1
-    if wants_hint and numbers:
-        print(hint(numbers[0]))
+    if hints and numbers:
+        print(hint(numbers[0], again=hints > 1))
     else:
         print(f"{len(mine)} of {len(mine)} right")
     return 0
@@ -95,11 +99,12 @@ def _where(function: Callable) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _hunt(number: str = "1", guess: str | None = None) -> int:
+def _hunt(number: str = "1", *words: str) -> int:
     if not number.isdigit():
         raise ValueError(f"hunt takes a number from 1 to {len(suspects())}; got {number!r}.")
     right = culprit(int(number))
-    if guess is not None:
+    if words:
+        guess = " ".join(words)  # in quotes or not
         if guess not in suspects():
             raise ValueError(f"{guess!r} is none of {', '.join(suspects())}.")
         print("Yes, that is it." if guess == right else "No, something else.")

@@ -30,7 +30,7 @@ def threshold_slopes(v, t):
 
 @answer("4.3")
 def correlations(x, D, h):
-    """2 Dᵀ(x − D h), expanded or not: what is compared with λ to see if h is optimal.
+    """Minus the gradient of ‖x − D h‖² by h: what is compared with λ to see if h is optimal.
 
     x (d,), D (d, k), h (k,) → the correlations (k,)
     """

@@ -38,12 +38,19 @@ class Exercise(NamedTuple):
     terms : callable
         Of the arguments: ``{term in words: (array, factor)}`` for each array that is to be
         returned, in a tuple if they are several. Decoys have the factor 0.
+    hint : str
+        Where to start, which rule to use, what to check: not the answer.
+    way : tuple of str
+        Words of the chapter: from where on it leads to the answer, and where it would tell it.
+        "" is the end of the equation or heading before the claim, and the claim.
     """
 
     number: str
     names: tuple[str, ...]
     inputs: Callable[..., tuple[Any, ...]]
     terms: Callable[..., Terms | tuple[Terms, ...]]
+    hint: str
+    way: tuple[str, str]
 
 
 class Verdict(NamedTuple):
@@ -71,9 +78,16 @@ class Problem(NamedTuple):
 EXERCISES: dict[str, Exercise] = {}
 
 
-def exercise(number: str, names: str, inputs: Callable, terms: Callable) -> None:
+def exercise(
+    number: str,
+    names: str,
+    inputs: Callable,
+    terms: Callable,
+    hint: str,
+    way: tuple[str, str] = ("", ""),
+) -> None:
     """Enter an exercise; ``names`` are separated by semicolons."""
-    EXERCISES[number] = Exercise(number, tuple(names.split("; ")), inputs, terms)
+    EXERCISES[number] = Exercise(number, tuple(names.split("; ")), inputs, terms, hint, way)
 
 
 def find(number: str) -> Exercise:

@@ -21,6 +21,12 @@ exercise(
         "Gᵀ x (the transpose)": (G.T @ x, 0),
         "the last sample's part alone": (np.outer(x[-1], G[-1]), 0),
     },
+    hint=(
+        "Write out one entry, y_rj = Σ_i x_ri W_ij + b_j: with which factor does W_ij move "
+        "it? Which index is left to be summed, and where must it stand to make a product of "
+        "matrices?"
+    ),
+    way=("", "The sum over"),
 )
 exercise(
     "1.1b",
@@ -30,6 +36,10 @@ exercise(
         "Σ_r G_r": (G.sum(axis=0), 1),
         "the last sample's part alone": (G[-1], 0),
     },
+    hint=(
+        "b_j is added in every row of y and nowhere else: in how many of the y's does it "
+        "stand, and with which factor? The result has the shape of b."
+    ),
 )
 exercise(
     "1.1c",
@@ -39,6 +49,11 @@ exercise(
         "G Wᵀ": (G @ W.T, 1),
         "G W (W not transposed)": (G @ W, 0),
     },
+    hint=(
+        "x_ri enters the outputs of its own row alone: each with which factor? W is square "
+        "here, so look which of its indices is summed."
+    ),
+    way=("", ", so"),
 )
 
 
@@ -56,6 +71,11 @@ exercise(
         "y": (y, 0),
         "tanh(y)² (tanh taken of its own output)": (np.tanh(y) ** 2, 0),
     },
+    hint=(
+        "tanh = sinh/cosh: the quotient rule, then say it in terms of y alone. At y = 0 the "
+        "slope is 1, and it falls to 0 as |y| → 1."
+    ),
+    way=("", "$(s/c)'"),
 )
 exercise(
     "1.2b",
@@ -68,6 +88,11 @@ exercise(
         "σ(y) (σ taken of its own output)": (sigmoid(y), 0),
         "σ(y)² (σ taken of its own output)": (sigmoid(y) ** 2, 0),
     },
+    hint=(
+        "Differentiate 1/(1 + e^−a), and split what comes out into two factors: one is y; "
+        "what is the other in terms of y? The slope is largest at y = ½, and ¼ there."
+    ),
+    way=("", ", which is the product of"),
 )
 exercise(
     "1.2c",
@@ -78,6 +103,11 @@ exercise(
         "1 everywhere": (np.ones_like(y), 0),
         "y": (y, 0),
     },
+    hint=(
+        "What is the slope to the right of 0, and what to its left? Then tell from y on which "
+        "side a was."
+    ),
+    way=("", ", and $a > 0$ exactly"),
 )
 exercise(
     "1.2d",
@@ -88,6 +118,11 @@ exercise(
         "e^−y": (np.exp(-y), -1),
         "σ(y) (the slope at y, not at a)": (sigmoid(y), 0),
     },
+    hint=(
+        "Differentiate log(1 + e^a) by a first; then get rid of a, with e^y = 1 + e^a. For y "
+        "→ 0 the slope goes to 0, for large y to 1."
+    ),
+    way=("", ", this is"),
 )
 exercise(
     "1.3",
@@ -97,6 +132,11 @@ exercise(
         "x̂/n": (x_hat / len(x), 2),
         "x/n": (x / len(x), -2),
     },
+    hint=(
+        "One entry of x̂ stands in one term of the double sum. Differentiate that square; "
+        "what stands in front of the sum stays."
+    ),
+    way=("", ", so the derivative is"),
 )
 
 
@@ -124,6 +164,12 @@ exercise(
         "the loss of probabilities clipped at 1e-7": (_clipped(a, x), 0),
         "x log(1 + e^−|a|)": (x * np.log1p(np.exp(-np.abs(a))), 0),
     },
+    hint=(
+        "Work the logarithms out before computing anything: log σ(a) = −softplus(−a). Then "
+        "take the larger term out from under the logarithm of softplus, so that no exponent "
+        "is positive."
+    ),
+    way=("", r"$$\log(1 + e^a) = \log"),
 )
 
 
@@ -146,6 +192,11 @@ exercise(
             0,
         ),
     },
+    hint=(
+        "Write each term as softplus(a) − x a, as in (1.4a), and differentiate that. Where "
+        "the probability is the target the gradient is 0; and L is a mean."
+    ),
+    way=("For the gradient differentiate", "; the slope of"),
 )
 
 
@@ -167,7 +218,16 @@ def _chain(x, W1, W2, G):
     }
 
 
-exercise("1.2e", "∂L/∂W₁; ∂L/∂W₂", _two_layers, _chain)
+exercise(
+    "1.2e",
+    "∂L/∂W₁; ∂L/∂W₂",
+    _two_layers,
+    _chain,
+    hint=(
+        "Forward there are three lines: a = x W₁, h = tanh(a), y = h W₂. Go back through "
+        "them, the last one first, with one rule for each: (1.1a) and (1.1c), (1.2a), (1.1a)."
+    ),
+)
 exercise(
     "1.5c",
     "C_h",
@@ -178,6 +238,12 @@ exercise(
         "f(x + h)/h": (f_plus1 / h, 0),
         "f(x + 2h)/h": (f_plus2 / h, 0),
     },
+    hint=(
+        "Expand f(x ± h) and f(x ± 2h) up to h³ and take differences, so that even powers go. "
+        "Combine the two so that h³ goes as well, and divide by what stands before f'. It "
+        "must be exact for f = x³."
+    ),
+    way=("", "Eight times the"),
 )
 
 
@@ -193,6 +259,11 @@ exercise(
         {"λ W": (decay * W, 2), "W": (W, 0)},
         {"λ b": (decay * b, 0)},
     ),
+    hint=(
+        "‖W‖² is the sum of the squares of W's entries, and each stands in one term. Does b "
+        "stand in any? Its gradient has b's shape all the same."
+    ),
+    way=("", ", and"),
 )
 exercise(
     "1.10c",
@@ -205,6 +276,12 @@ exercise(
         "gain/√n_out": (gain / n_out**0.5, 0),
         "gain · 6/(n_in + n_out) (no root)": (gain * 6 / (n_in + n_out), 0),
     },
+    hint=(
+        "Signals keep their size at the variance gain²/n_in, gradients at gain²/n_out; the "
+        "compromise has the mean of n_in and n_out in their place. For which c has the "
+        "uniform distribution on ±c that variance?"
+    ),
+    way=("", r"$2/(n_\text{in}"),
 )
 
 
@@ -222,7 +299,18 @@ def _momentum(theta, velocity, g, learning_rate, momentum):
     return terms, {**terms, "θ": (theta, 1)}
 
 
-exercise("1.12", "the new v; the new θ", _moved, _momentum)
+exercise(
+    "1.12",
+    "the new v; the new θ",
+    _moved,
+    _momentum,
+    hint=(
+        "The velocity keeps a part of itself and adds what plain gradient descent would do. θ "
+        "then moves by the velocity: by the old or by the new one? With μ = 0 it must be "
+        "gradient descent."
+    ),
+    way=(r"The last step was $\theta_t", r"Write $\theta_t"),
+)
 
 
 def _moments(rng, n):
@@ -253,4 +341,16 @@ def _adam(m, v, g, t, learning_rate, beta_1, beta_2, epsilon):
     }  # fmt: skip
 
 
-exercise("1.14", "the new m; the new v; the step", _moments, _adam)
+exercise(
+    "1.14",
+    "the new m; the new v; the step",
+    _moments,
+    _adam,
+    hint=(
+        "m and v are running means, of g and of its square, each with its own β. Started from 0 "
+        "they are too small: by which factor, if the gradient has been the same for t steps? "
+        "Correct both; the step is against the mean of g, over the root of the mean square, with "
+        "ε outside of the root."
+    ),
+    way=(r"Why divide by $1 - \beta^t$?", '<a id="1.14b">'),
+)

@@ -21,6 +21,11 @@ exercise(
         "W_d W_e Σ W_eᵀ": (W_d @ W_e @ Sigma @ W_e.T, 2),
         "W_eᵀ": (W_e.T, 0),
     },
+    hint=(
+        "Write the loss as traces, (2.1), change W_d by a small E, and keep what is linear in "
+        "E. W_d stands in the second term once and in the third twice. The shape is W_d's."
+    ),
+    way=("", "Its transpose has the same"),
 )
 exercise(
     "2.1b",
@@ -31,6 +36,11 @@ exercise(
         "W_dᵀ W_d W_e Σ": (W_d.T @ W_d @ W_e @ Sigma, 2),
         "W_e Σ": (W_e @ Sigma, 0),
     },
+    hint=(
+        "As for the decoder, but now E changes W_e, which stands between W_d and Σ: turn each "
+        "trace round the circle until Eᵀ stands first. The shape is W_e's."
+    ),
+    way=("", r"$-2 \mathrm{tr}(W_d E \Sigma)"),
 )
 exercise(
     "2.1",
@@ -41,6 +51,11 @@ exercise(
         "tr(W_d W_e Σ)": (np.trace(W_d @ W_e @ Sigma), -2),
         "tr(W_eᵀ W_dᵀ W_d W_e Σ)": (np.trace(W_e.T @ W_d.T @ W_d @ W_e @ Sigma), 1),
     },
+    hint=(
+        "A number is its own trace: ‖v‖² = tr(v vᵀ), with v = (I − W_d W_e) x. The mean over "
+        "samples makes a Σ of x xᵀ; multiply out, and see which terms are equal."
+    ),
+    way=("", r"$$L = \frac1n \sum_s \mathrm{tr}"),
 )
 
 
@@ -63,7 +78,17 @@ def _least_loss(X, k):
     }
 
 
-exercise("2.3", "the least loss", _samples, _least_loss)
+exercise(
+    "2.3",
+    "the least loss",
+    _samples,
+    _least_loss,
+    hint=(
+        "It is PCA's loss. Centre X and take the eigenvalues of its covariance (with 1/n): "
+        "which part of the variance can a projection on k axes not keep?"
+    ),
+    way=("", "Compare with giving weight 1"),
+)
 exercise(
     "2.2",
     "W_e",
@@ -72,6 +97,12 @@ exercise(
         "the pseudo-inverse (W_dᵀ W_d)⁻¹ W_dᵀ": (np.linalg.pinv(W_d), 1),
         "W_dᵀ": (W_d.T, 0),
     },
+    hint=(
+        "At a critical point W_d W_e x is the orthogonal projection of x on the columns of "
+        "W_d, (2.2a), so W_e x are the coefficients of a least-squares fit. Which matrix "
+        "makes them? W_e W_d must be I."
+    ),
+    way=(r"**Assume first that $\Sigma$ is invertible**", " So $M = P$"),
 )
 exercise(
     "2.7",
@@ -83,6 +114,11 @@ exercise(
         "W_eᵀ": (W_e.T, 0),
         "the pseudo-inverse of W_e": (np.linalg.pinv(W_e), 0),
     },
+    hint=(
+        "With W_e fixed the loss is quadratic in W_d: set the gradient (2.1a) to 0 and solve "
+        "for W_d. It is the regression of x on its code."
+    ),
+    way=("", r"$W_d = \Sigma W_e^\top"),
 )
 
 
@@ -113,5 +149,25 @@ def _decayed_loss(eigenvalues, k, decay):
     }
 
 
-exercise("2.9a", "sᵢ", _decayed, _singular_values)
-exercise("2.9c", "the least penalised loss", _decayed, _decayed_loss)
+exercise(
+    "2.9a",
+    "sᵢ",
+    _decayed,
+    _singular_values,
+    hint=(
+        "At the optimum W_e = W_dᵀ, and on each axis of Σ one number is left: minimise λ (1 − "
+        "s²)² + 2 λ_w s² over s² ≥ 0. What if λ < λ_w?"
+    ),
+    way=("**What they are.**", r"$$\lambda_w s_i^2 = (1 - s_i^2)"),
+)
+exercise(
+    "2.9c",
+    "the least penalised loss",
+    _decayed,
+    _decayed_loss,
+    hint=(
+        "Go axis by axis: an axis left out costs λᵢ, one that is kept λ (1 − s²)² + 2 λ_w s² "
+        "at the s of (2.9a). Which of the first k are kept? Without decay it is (2.3)."
+    ),
+    way=("What does axis $i$ add to $F$?", r"$$\lambda_i (1 - s_i^2)^2 + 2"),
+)

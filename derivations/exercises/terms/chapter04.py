@@ -24,7 +24,17 @@ def _threshold(v, t):
     }
 
 
-exercise("4.1", "h", _values, _threshold)
+exercise(
+    "4.1",
+    "h",
+    _values,
+    _threshold,
+    hint=(
+        "Take the slope for h > 0 and for h < 0 by itself: where is it 0, and does that place "
+        "lie on its own side? If neither does, the minimum is in the kink."
+    ),
+    way=("", "- If $v > t$"),
+)
 
 
 def _slopes(v, t):
@@ -40,7 +50,17 @@ def _slopes(v, t):
     }
 
 
-exercise("4.1d", "∂S/∂v; ∂S/∂t", _values, _slopes)
+exercise(
+    "4.1d",
+    "∂S/∂v; ∂S/∂t",
+    _values,
+    _slopes,
+    hint=(
+        "S has three branches: v above t, v below −t, and the interval between. Differentiate "
+        "each by itself; by t, mind the sign of v."
+    ),
+    way=("- If $v > t$", '<a id="4.1">'),
+)
 
 
 def _orthonormal(rng, n, d=(5, 7), k=(2, 4)):
@@ -56,6 +76,11 @@ exercise(
         "S(Dᵀ x, λ)": (soft(X @ D, sparsity), 0),
         "Dᵀ x": (X @ D, 0),
     },
+    hint=(
+        "With DᵀD = I the square is ‖h − b‖² and a constant: what is b? So there is one "
+        "problem (4.1) for each coordinate; but (4.1) has a ½ before its square, so what is "
+        "its t?"
+    ),
 )
 
 
@@ -73,6 +98,11 @@ exercise(
         "Dᵀ x": (D.T @ x, 2),
         "Dᵀ D h": (D.T @ D @ h, -2),
     },
+    hint=(
+        "It is minus the gradient of the square (the chapter calls it c): by the residual "
+        "first, then the residual by h. It has one number for each atom."
+    ),
+    way=("*Necessary.*", "*Sufficient.*"),
 )
 exercise(
     "4.3a",
@@ -84,6 +114,10 @@ exercise(
         "‖Dᵀ x‖₁": (np.abs(D.T @ x).sum(), 0),
         "max Dᵀ x (no absolute value)": ((D.T @ x).max(), 0),
     },
+    hint=(
+        "Put h = 0 into the condition for an optimum, (4.3): what is the residual, and how "
+        "large must λ be for no atom to object?"
+    ),
 )
 
 
@@ -103,6 +137,11 @@ exercise(
     "h₁",
     lambda rng, d=(4, 6), k=(7, 9): (2 * normal(rng, d), normal(rng, d, k), 0.2 + rng.random()),
     _first_step,
+    hint=(
+        "Take one step of length 1/L against the gradient of the square, at h = 0, and "
+        "threshold it: with which t? ‖D‖ is the largest singular value."
+    ),
+    way=(r"Write $f(h) = \lVert x - D h", " Its"),
 )
 
 
@@ -122,7 +161,17 @@ def _ista_step(x, D, h, sparsity):
     }
 
 
-exercise("4.6a", "h_{i+1}", _code, _ista_step)
+exercise(
+    "4.6a",
+    "h_{i+1}",
+    _code,
+    _ista_step,
+    hint=(
+        "As (4.6), but the gradient is now that at h, and the step starts there. From h = 0 "
+        "it must be (4.6); an optimal code must stay where it is."
+    ),
+    way=(r"Write $f(h) = \lVert x - D h", " Its"),
+)
 
 
 def _momentum(h, h_old, t):
@@ -140,7 +189,16 @@ def _momentum(h, h_old, t):
 
 
 exercise(
-    "4.4b", "t'; y", lambda rng, k: (normal(rng, k), normal(rng, k), rng.uniform(1, 9)), _momentum
+    "4.4b",
+    "t'; y",
+    lambda rng, k: (normal(rng, k), normal(rng, k), rng.uniform(1, 9)),
+    _momentum,
+    hint=(
+        "t' is the positive root of t'² − t' = t². y goes on from h in the direction of the "
+        "last step, by a share of it that is 0 at t = 1 and tends to 1: it is made of t and "
+        "t'."
+    ),
+    way=("The rule for $t$ is", "Call the last vector"),
 )
 
 
@@ -157,7 +215,18 @@ def _gap(x, D, h, sparsity):
     }
 
 
-exercise("4.4c", "the gap", _code, _gap)
+exercise(
+    "4.4c",
+    "the gap",
+    _code,
+    _gap,
+    hint=(
+        "Every u with ‖Dᵀu‖∞ ≤ λ gives the lower bound uᵀx − ¼‖u‖². Take twice the residual, "
+        "shrunk as little as is needed, and subtract its bound from the objective at h. The "
+        "gap is never negative."
+    ),
+    way=("", "Elsewhere shrink it until it is"),
+)
 
 
 def _activations(rng, n, k):
@@ -183,7 +252,18 @@ def _kl_sparsity(h, rho):
     }
 
 
-exercise("4.8", "K", _activations, _kl_sparsity)
+exercise(
+    "4.8",
+    "K",
+    _activations,
+    _kl_sparsity,
+    hint=(
+        "Two coins, of bias ρ and ρ̂_j: the divergence has one term for each side of the "
+        "coin, and the first coin's chances are the weights. Rows first: one ρ̂ a unit. It is "
+        "0 where both are equal."
+    ),
+    way=("One term, as a", r"Subtract $2 (\hat\rho"),
+)
 exercise(
     "4.8a",
     "∂K/∂h",
@@ -194,4 +274,9 @@ exercise(
         "ρ/h/n (of each sample)": (rho / h / len(h), 0),
         "(1 − ρ)/(1 − h)/n (of each sample)": ((1 - rho) / (1 - h) / len(h), 0),
     },
+    hint=(
+        "Differentiate unit j's divergence by ρ̂_j. Then the chain rule: by how much does "
+        "ρ̂_j move with one h of its column? All rows get the same."
+    ),
+    way=("For a sigmoid code", "One term, as a"),
 )

@@ -42,7 +42,18 @@ def _kl(mu, log_var):
     }
 
 
-exercise("5.2", "the KL", _codes, _kl)
+exercise(
+    "5.2",
+    "the KL",
+    _codes,
+    _kl,
+    hint=(
+        "Take the mean of log q(z) − log p(z) at z = μ + σ ε: both are quadratic, so E ε² and "
+        "E z² are all that is needed. Sum over dimensions, mean over samples. It is 0 at μ = "
+        "0, σ = 1."
+    ),
+    way=("", r"With $\mathbb E \varepsilon^2 = 1$"),
+)
 exercise(
     "5.2a",
     "∂/∂μ; ∂/∂log σ²",
@@ -58,6 +69,11 @@ exercise(
             "1/(σ² n)": (np.exp(-log_var) / len(mu), 0),
         },
     ),
+    hint=(
+        "Differentiate (5.2) term by term; with v = log σ², what is the derivative of σ² by "
+        "v? Both are 0 at μ = 0, σ = 1. And (5.2) is a mean over samples."
+    ),
+    way=(r"By $v$: $\sigma^2 = e^v$", ""),
 )
 
 
@@ -83,7 +99,17 @@ def _sample(mu, log_var, eps):
     }
 
 
-exercise("5.3", "z", _noisy, _sample)
+exercise(
+    "5.3",
+    "z",
+    _noisy,
+    _sample,
+    hint=(
+        "log_var is log σ²: what is σ? Then move and stretch the standard normal ε so that it "
+        "has the mean μ and the deviation σ."
+    ),
+    way=("", ", and set"),
+)
 
 
 def _backward(mu, log_var, eps, G, beta):
@@ -113,12 +139,23 @@ exercise(
     "G^μ",
     _gradients,
     lambda mu, log_var, eps, G, beta: _backward(mu, log_var, eps, G, beta)[0],
+    hint=(
+        "μ reaches the loss on two ways: through z = μ + σ ε, and through the KL, (5.2a). Add "
+        "what comes back on both; which of them has a β and a 1/n to it?"
+    ),
+    way=("- The likelihood has given", ""),
 )
 exercise(
     "5.6b",
     "G^{log σ²}",
     _gradients,
     lambda mu, log_var, eps, G, beta: _backward(mu, log_var, eps, G, beta)[1],
+    hint=(
+        "log σ² reaches the loss on two ways. Through z: what is ∂z/∂v, if σ = e^{v/2}? "
+        "Through the KL: (5.2a). The noise is that of the forward pass, so with ε = 0 the KL "
+        "alone is left."
+    ),
+    way=("", ", so"),
 )
 
 
@@ -132,7 +169,16 @@ def _score(f, log_var, eps):
 
 
 exercise(
-    "5.3a", "by μ; by log σ²", lambda rng, n, k: (normal(rng, n), *_noisy(rng, n, k)[1:]), _score
+    "5.3a",
+    "by μ; by log σ²",
+    lambda rng, n, k: (normal(rng, n), *_noisy(rng, n, k)[1:]),
+    _score,
+    hint=(
+        "∇ E f = E[f ∇ log q], with z held still: differentiate log q by μ and by v = log σ², "
+        "and write what comes out in terms of ε. f is one number a sample, and none of its "
+        "derivatives occurs."
+    ),
+    way=("", ", whose derivatives are"),
 )
 
 
@@ -152,7 +198,18 @@ def _nll(x_hat, x, noise_variance):
     }
 
 
-exercise("5.4", "−log p(x|z)", _reconstructions, _nll)
+exercise(
+    "5.4",
+    "−log p(x|z)",
+    _reconstructions,
+    _nll,
+    hint=(
+        "Each feature has a normal density of mean x̂ and variance σ². Take −log of one, add "
+        "up the d features, average over samples. Without any error and with σ² = 1 it is ½ "
+        "log 2π a feature."
+    ),
+    way=(r"With $p(x|z) = N(\hat x(z)", r"$\frac12 [d \log (2\pi"),
+)
 exercise(
     "5.4a",
     "by x̂; by log σ²",
@@ -169,6 +226,11 @@ exercise(
             "E": (np.sum((x - x_hat) ** 2) / len(x), 0),
         },
     ),
+    hint=(
+        "Start from the loss as ½ [d log 2πσ² + E/σ²]. x̂ stands in E alone, and that is "
+        "(1.3) over 2σ²; for the other write σ² = e^v and differentiate by v. It is one "
+        "number."
+    ),
 )
 exercise(
     "5.4c",
@@ -178,6 +240,8 @@ exercise(
         "mean of (x − x̂)² over samples and features": (np.mean((x - x_hat) ** 2), 1),
         "mean of |x − x̂|": (np.mean(np.abs(x - x_hat)), 0),
     },
+    hint="Where is the second of (5.4a) zero? Try it with one sample and two features first.",
+    way=(r"With $p(x|z) = N(\hat x(z)", " (This σ belongs"),
 )
 
 
@@ -200,7 +264,17 @@ def _posterior(x, W, b, noise_variance):
     }
 
 
-exercise("5.1d", "the posterior's mean; the posterior's covariance", _linear_gaussian, _posterior)
+exercise(
+    "5.1d",
+    "the posterior's mean; the posterior's covariance",
+    _linear_gaussian,
+    _posterior,
+    hint=(
+        "log p(x|z) + log p(z) is quadratic in z, so the posterior is Gaussian. Compare with "
+        "−½ zᵀ S⁻¹ z + zᵀ S⁻¹ m: the quadratic part tells S, the linear one then m."
+    ),
+    way=("", "Comparing the two"),
+)
 
 
 def _two_gaussians(rng, k):
@@ -221,7 +295,18 @@ def _between(mu_q, Sigma_q, mu_p, Sigma_p):
     }
 
 
-exercise("5.2e", "KL(q‖p)", _two_gaussians, _between)
+exercise(
+    "5.2e",
+    "KL(q‖p)",
+    _two_gaussians,
+    _between,
+    hint=(
+        "As (5.2), with the quadratic forms of both covariances in the place of z² and ε². "
+        "The mean of a quadratic form is a trace and the form at the mean. It is 0 if both "
+        "Gaussians are the same."
+    ),
+    way=("For full covariances (posteriors have them)", ""),
+)
 exercise(
     "5.5",
     "L_K of each sample",
@@ -232,4 +317,10 @@ exercise(
         "the mean of log w (the plain ELBO)": (log_w.mean(axis=1), 0),
         "the largest log w": (log_w.max(axis=1), 0),
     },
+    hint=(
+        "It is the logarithm of the mean of the K weights w, not the mean of the logarithms. "
+        "Take the largest log w of each row out before the exponential, and put it back "
+        "behind the logarithm."
+    ),
+    way=(r"One draw gives $\log w$", '<a id="5.5a">'),
 )

@@ -25,6 +25,10 @@ exercise(
     "L",
     lambda rng, d=(2, 30): (*rng.uniform(0.5, 3, 2), d, rng.uniform(0.2, 2), rng.uniform(0.3, 5)),
     _objective,
+    hint=(
+        "Take (5.4) with the distortion for the squared error, and add the price of the rate. "
+        "It has its constants; at β = 1 it is minus the ELBO."
+    ),
 )
 
 
@@ -42,6 +46,11 @@ exercise(
         "1/(‖w_j‖² + θ)": (1 / (np.sum(W**2, axis=0) + theta), 0),
         "1": (np.ones(W.shape[1]), 0),
     },
+    hint=(
+        "Of J = D + 2θR keep what has s_j² in it, from (6.7) and from the KL: a function of "
+        "one number. Set its derivative to 0. A column of zeros must give the prior's 1."
+    ),
+    way=("", "This is strictly convex"),
 )
 
 
@@ -54,7 +63,17 @@ def _encoder(W, theta):
     }
 
 
-exercise("6.1b", "V", _decoder, _encoder)
+exercise(
+    "6.1b",
+    "V",
+    _decoder,
+    _encoder,
+    hint=(
+        "For each x the best μ is a ridge regression: minimise ‖(x − b) − W μ‖² + θ ‖μ‖² by "
+        "setting the gradient to 0. The shape of V is k × d."
+    ),
+    way=("**Step 2: the best mean.**", ""),
+)
 
 
 def _levels(rng, d=(5, 8), k=(2, 4)):
@@ -71,7 +90,18 @@ def _rate(lam, k, theta):
     }
 
 
-exercise("6.3", "R", _levels, lambda eigenvalues, k, theta: _rate(eigenvalues, k, theta))
+exercise(
+    "6.3",
+    "R",
+    _levels,
+    lambda eigenvalues, k, theta: _rate(eigenvalues, k, theta),
+    hint=(
+        "Sum the KL (5.2) over dimensions at the optimum. What is left of it for one of the "
+        "first k axes above the water level θ, and what for one below? At λᵢ = θ an axis "
+        "costs nothing."
+    ),
+    way=("", r"$\theta^2/\lambda_i +"),
+)
 exercise(
     "6.3a",
     "D",
@@ -82,6 +112,12 @@ exercise(
         "k θ": (k * theta, 0),
         "Σ_{i>k} min(θ, λᵢ)": (np.minimum(theta, eigenvalues[k:]).sum(), 0),
     },
+    hint=(
+        "Three kinds of axes: of the first k those above the water level θ and those below "
+        "it, and all beyond k. What does each lose? For the first put the optimal s², w v and "
+        "w² into λ (1 − w v)² + s² w²; as θ → 0 the whole is PCA's loss."
+    ),
+    way=("In (6.2c) and (6.1f) sum over", r"$\theta^2/\lambda_i +"),
 )
 
 
@@ -99,6 +135,12 @@ exercise(
         "Σ_{i>k} λᵢ": (eigenvalues[k:].sum(), 0),
         "λ_{k+1}": (eigenvalues[k], 0),
     },
+    hint=(
+        "The derivative of the loss by log σ² vanishes where d σ² = D, (5.4a). At β = 1 the "
+        "water level is σ² itself: put (6.3a) in, with the first k axes above water, and "
+        "solve."
+    ),
+    way=("For fixed $D$ and $R$ the loss", r"$$g(\sigma^2)"),
 )
 
 
@@ -113,7 +155,18 @@ def _evidence(eigenvalues, k):
     }
 
 
-exercise("6.4a", "E log p(x)", _above, _evidence)
+exercise(
+    "6.4a",
+    "E log p(x)",
+    _above,
+    _evidence,
+    hint=(
+        "Write the mean log-density of a Gaussian whose covariance C has the eigenvalues λ₁ … "
+        "λ_k and, for all other axes, the noise of (6.4). What is log det C, and what tr(C⁻¹ "
+        "Σ)?"
+    ),
+    way=("(Tipping & Bishop 1999.", "At other β"),
+)
 
 
 def _expected(rng, d=(5, 8), k=(2, 4)):
@@ -136,6 +189,12 @@ exercise(
         "tr(W diag(s) Wᵀ) (s for s²)": (np.sum(W**2 * np.sqrt(s2)), 0),
         "Σ s²": (s2.sum(), 0),
     },
+    hint=(
+        "Write z = μ + s ⊙ ε: the error is a fixed part minus W(s ⊙ ε). What is the mean of "
+        "the cross term, and what that of ‖W(s ⊙ ε)‖² for independent ε? With s = 0 the fixed "
+        "part alone is left."
+    ),
+    way=("**Step 0: no sampling.**", "; the cross term has mean 0"),
 )
 
 
@@ -156,4 +215,10 @@ exercise(
     "J(W)",
     lambda rng, d=(5, 8), k=(2, 4): (normal(rng, d, k), covariance(rng, d), rng.uniform(0.3, 2)),
     _profile,
+    hint=(
+        "Put the best encoder and the best variances, (6.1a) and (6.1b), into J = D + 2θR. "
+        "The ridge regression leaves a quadratic form in x, whose matrix is θ times an "
+        "inverse; the variances leave a logarithm for each column."
+    ),
+    way=("**Step 4: put them in.**", "The variance terms become"),
 )

@@ -25,7 +25,17 @@ def _denoiser(x_tilde, X, scale):
     }
 
 
-exercise("7.2", "r*(x̃)", _points, _denoiser)
+exercise(
+    "7.2",
+    "r*(x̃)",
+    _points,
+    _denoiser,
+    hint=(
+        "The best answer is a posterior mean, and every sample is as likely before x̃ is "
+        "seen: so how does its weight depend on its distance from x̃? Weights add up to 1. "
+        "With a tiny σ it must be the nearest sample."
+    ),
+)
 exercise(
     "7.3",
     "r*(x̃)",
@@ -37,6 +47,11 @@ exercise(
         "∇log p_σ": (score, 0),
         "σ⁴ ∇log p_σ": (scale**4 * score, 0),
     },
+    hint=(
+        "Differentiate log p_σ, where p_σ(x̃) = E N(x̃; x, σ² I): a posterior mean comes out, "
+        "and that is the best denoiser. Solve for it."
+    ),
+    way=("", "; by Bayes' rule"),
 )
 exercise(
     "7.5b",
@@ -50,6 +65,12 @@ exercise(
         "σ²": (scale**2, 0),
         "d σ": (n_features * scale, 0),
     },
+    hint=(
+        "Expand ‖r(x̃) − x‖² about x̃. The cross term needs E⟨r(x̃) − x̃, x̃ − x⟩: the noise "
+        "is Gaussian, so integrate by parts, which leaves σ² times the mean of a divergence. "
+        "The identity's own is d."
+    ),
+    way=("That is Vincent's (2011) theorem", '<a id="7.5a">'),
 )
 exercise(
     "7.6",
@@ -61,6 +82,11 @@ exercise(
         "a tanh(2 aᵀx̃/σ²)": (np.outer(np.tanh(2 * x_tilde @ a / scale**2), a), 0),
         "a sign(aᵀx̃)": (np.outer(np.sign(x_tilde @ a), a), 0),
     },
+    hint=(
+        "The posterior has two weights, w and 1 − w, so the answer is (2w − 1) a. w is a "
+        "logistic function of the difference of two log-densities; 2w − 1 has a shorter name."
+    ),
+    way=("**Two points", ", and $2/(1 + e"),
 )
 
 
@@ -82,7 +108,17 @@ def _masking(mean, variance, probability):
     }
 
 
-exercise("7.7a", "the diagonal of N", _masked, _masking)
+exercise(
+    "7.7a",
+    "the diagonal of N",
+    _masked,
+    _masking,
+    hint=(
+        "Masked with probability p and rescaled, an entry is 0 or x/(1 − p). What is its "
+        "variance, for one x? Then average over the data, which have a mean and a variance."
+    ),
+    way=("Where an entry is replaced", r" Subtract $p\bar z$"),
+)
 exercise(
     "7.8",
     "M",
@@ -93,6 +129,11 @@ exercise(
         "N (Σ + N)⁻¹": (noise @ np.linalg.inv(Sigma + noise), 0),
         "Σ N⁻¹": (Sigma @ np.linalg.inv(noise), 0),
     },
+    hint=(
+        "The loss is quadratic in M: with C = Σ + N it is tr M C Mᵀ − 2 tr M Σ + tr Σ. Set "
+        "its derivative to 0. M is not symmetric, so the order of the factors counts."
+    ),
+    way=("**The optimum.**", " Complete the square"),
 )
 
 
@@ -110,6 +151,11 @@ exercise(
         "1 (PCA, or trained on the noisy samples)": (np.ones(k), 0),
         "(1 − σ²/λᵢ) (one step of an expansion)": (1 - scale**2 / eigenvalues[:k], 0),
     },
+    hint=(
+        "In the eigenbasis of Σ each axis is alone: minimise λ (1 − g)² + σ² g² over its gain "
+        "g. Without noise it is 1."
+    ),
+    way=(r"If $N = \sigma^2 I$", ""),
 )
 
 
@@ -135,6 +181,12 @@ exercise(
         rng.uniform(0.3, 2),
     ),
     _mismatch,
+    hint=(
+        "The gains are those that (7.8a) has for the noise a. What does an axis of gain g "
+        "lose in use, of its signal and by the noise b that it lets through? Then the axes "
+        "beyond k. At a = b it is (7.8a)'s loss."
+    ),
+    way=("", " and the loss"),
 )
 
 
@@ -161,4 +213,10 @@ exercise(
         normal(rng, n, d),
     ),
     _langevin,
+    hint=(
+        "Get the score at x out of r(x), by (7.3). A step goes η/2 along it, and adds noise "
+        "of the *variance* η: what is then the factor of ξ? Where r(x) = x the noise alone "
+        "moves it."
+    ),
+    way=("How exact is that?", ""),
 )

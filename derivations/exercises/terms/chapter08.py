@@ -30,7 +30,16 @@ def _layer(h, mask, G, p):
     }
 
 
-exercise("8.5", "y; ∂L/∂h", _masked, _layer)
+exercise(
+    "8.5",
+    "y; ∂L/∂h",
+    _masked,
+    _layer,
+    hint=(
+        "A unit is dropped or multiplied by a constant, chosen so that its mean is what it "
+        "was: a unit stays with probability 1 − p. Backward it is the same linear map again."
+    ),
+)
 
 
 def _linear(rng, n, d=(5, 8), k=(2, 4)):
@@ -54,7 +63,17 @@ def _expected(X, H, W_d, p):
     }
 
 
-exercise("8.1", "the mean loss", _linear, _expected)
+exercise(
+    "8.1",
+    "the mean loss",
+    _linear,
+    _expected,
+    hint=(
+        "Write δ_j/q = 1 + ε_j: of mean 0, and of which variance? The reconstruction is x̂ + "
+        "Σ_j ε_j h_j w_j; expand the square and take the mean, with independent ε. At p = 0 "
+        "nothing comes on top."
+    ),
+)
 
 
 def _decays(H, W_d, p):
@@ -77,6 +96,12 @@ exercise(
     "the penalty's ∂/∂W_d; the penalty's ∂/∂h of each sample",
     lambda rng, n, d=(5, 8), k=(2, 4): _linear(rng, n, d, k)[1:],
     _decays,
+    hint=(
+        "Differentiate the penalty of (8.1). By W_d the mean square of the unit is a constant "
+        "for each column; by h it is the squared length of the column. Only one of the two is "
+        "a mean over samples."
+    ),
+    way=(r"The reconstruction is $\hat x + \sum_j", '<a id="8.1">'),
 )
 
 
@@ -98,7 +123,17 @@ def _least_loss(eigenvalues, m, k, nu):
     }
 
 
-exercise("8.2a", "the least loss", _used, _least_loss)
+exercise(
+    "8.2a",
+    "the least loss",
+    _used,
+    _least_loss,
+    hint=(
+        "Put the zᵢ of (8.2b) into Σ (sᵢ − zᵢ)² + (ν/k) (Σ zᵢ)², with sᵢ = √λᵢ. The axes not "
+        "in use cost all that they have. As ν → 0 the others cost nothing."
+    ),
+    way=("It is strictly convex", ", and with"),
+)
 
 
 def _gains(eigenvalues, m, k, nu):
@@ -112,7 +147,18 @@ def _gains(eigenvalues, m, k, nu):
     }
 
 
-exercise("8.2b", "gᵢ of the axes in use", _used, _gains)
+exercise(
+    "8.2b",
+    "gᵢ of the axes in use",
+    _used,
+    _gains,
+    hint=(
+        "Minimise Σ (sᵢ − zᵢ)² + (ν/k) (Σ zᵢ)² with sᵢ = √λᵢ: set the derivative by zᵢ to 0, "
+        "and call what is the same for all axes τ. The sum over the m axes tells τ; the gain "
+        "is zᵢ/sᵢ."
+    ),
+    way=("It is strictly convex", "It must be 0 where"),
+)
 
 
 def _removal(H, W_d, p):
@@ -129,6 +175,11 @@ exercise(
     "the cost of removing each unit",
     lambda rng, n=(5, 9), d=(5, 8), k=(2, 4): _linear(rng, n, d, k)[1:],
     _removal,
+    hint=(
+        "Without unit j the error is x − x̂ + h_j w_j: expand its square. The cross term is "
+        "known, since the derivative of (8.1) along column j is 0."
+    ),
+    way=("", " Without the unit the"),
 )
 
 
@@ -150,4 +201,10 @@ exercise(
     "b*",
     lambda rng, d=(5, 8), k=(2, 4): (spectrum(rng, d), np.sort(rng.uniform(0, 1, k))[::-1].copy()),
     _noise_level,
+    hint=(
+        "What does a map of gains gᵢ lose, of the signal and by the noise of variance b that "
+        "it lets through? PCA's gains are 1. Both losses are straight lines in b: where do "
+        "they cross?"
+    ),
+    way=("What it does help against", "Compare the two"),
 )

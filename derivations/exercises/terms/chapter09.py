@@ -31,7 +31,17 @@ def _penalty(h, W):
     }
 
 
-exercise("9.1", "Ω, a mean over samples", _layer, _penalty)
+exercise(
+    "9.1",
+    "Ω, a mean over samples",
+    _layer,
+    _penalty,
+    hint=(
+        "What is row j of the Jacobian, by the chain rule? The slope comes from h alone, "
+        "(1.2b). ‖J‖² is the sum of all squared entries, and the mean over samples comes "
+        "last."
+    ),
+)
 
 
 def _unit(rng, d, k):
@@ -53,7 +63,17 @@ def _by_hand(x, W, slope, curvature):
     }
 
 
-exercise("9.1a", "the penalty's gradient by a; by W", _unit, _by_hand)
+exercise(
+    "9.1a",
+    "the penalty's gradient by a; by W",
+    _unit,
+    _by_hand,
+    hint=(
+        "W enters twice, by itself and through a = W x + b. By a only the slopes move: chain "
+        "rule. By W: what a passes on to W, as in a dense layer (1.1a), and what is there "
+        "with the slopes held still."
+    ),
+)
 exercise(
     "9.1b",
     "tanh''; σ''",
@@ -66,6 +86,10 @@ exercise(
             "h³": (sigma**3, 2),
             "1": (np.ones_like(sigma), 0),
         },
+    ),
+    hint=(
+        "Differentiate tanh' = 1 − h² and σ' = h (1 − h) once more by a, not by h: the chain "
+        "rule adds a factor. Both are 0 where the function is steepest."
     ),
 )
 
@@ -84,6 +108,11 @@ exercise(
         "its diagonal alone": (np.sum(slope**2 * np.sum(W**2, axis=1) * np.sum(V**2, axis=0)), 0),
         "gᵀ W Wᵀ g (no V)": (slope @ W @ W.T @ slope, 0),
     },
+    hint=(
+        "J_ji = Σ_a V_ja g_a W_ai. Write ‖J‖² as a double sum over hidden units a and b: what "
+        "multiplies g_a g_b is a product of two numbers, each an inner product."
+    ),
+    way=("", r"$$\lVert J \rVert^2 = \sum_{ji}"),
 )
 
 
@@ -107,8 +136,22 @@ exercise(
         "‖J‖² itself": (np.sum(jacobian**2), 0),
         "‖uᵀJ‖² of the first probe alone": (np.sum((probes[0] @ jacobian) ** 2), 0),
     },
+    hint=(
+        "For one probe: what is the mean of the squared length of uᵀJ, if E u uᵀ = I? For "
+        "several: what comes first, the square or the mean?"
+    ),
 )
-exercise("9.4a", "the variance with signs", lambda rng, k, d: (normal(rng, k, d),), _probes)
+exercise(
+    "9.4a",
+    "the variance with signs",
+    lambda rng, k, d: (normal(rng, k, d),),
+    _probes,
+    hint=(
+        "With K = J Jᵀ the estimate is uᵀ K u. For signs u_a² = 1 always: which terms do not "
+        "vary, then? The others come in equal pairs. If K is diagonal, the variance is 0."
+    ),
+    way=("(Hutchinson 1990, for traces.)", r"$$\mathbb E (u^\top K u)^2"),
+)
 
 
 def _tied(rng, d=(5, 8), k=(2, 4)):
@@ -126,7 +169,17 @@ def _shrunk(eigenvalues, k, contraction):
     }
 
 
-exercise("9.6", "the gains of WᵀW", _tied, _shrunk)
+exercise(
+    "9.6",
+    "the gains of WᵀW",
+    _tied,
+    _shrunk,
+    hint=(
+        "With tied weights J = W, so the penalty is weight decay: which λ_w, if there it is "
+        "paid for both matrices? Then (2.9a), squared. No gain is negative."
+    ),
+    way=("", ": the tied contractive"),
+)
 
 
 def _threshold(eigenvalues, m, k, contraction):
@@ -145,6 +198,11 @@ exercise(
     "θ",
     lambda rng, d=(5, 8), m=(2, 4), k=(5, 9): (spectrum(rng, d), m, k, rng.uniform(0.3, 3)),
     _threshold,
+    hint=(
+        "The gains are 1 − θ/λᵢ on m axes, as with weight decay, but θ is set by their sum t: "
+        "θ = λ_c t/k. That is one linear equation for θ."
+    ),
+    way=("Equality holds throughout iff", "If $m$ axes are"),
 )
 
 
@@ -165,4 +223,9 @@ exercise(
     "E‖r(x + σε) − x‖², to the order of σ²",
     lambda rng, d: (normal(rng, d), normal(rng, d, d), normal(rng, d), rng.uniform(0.1, 1.5)),
     _small_noise,
+    hint=(
+        "Expand r(x + σε) to the second order, square, and take the mean with E ε = 0, E εεᵀ "
+        "= I. Two terms are of the order of σ²: one from the first derivatives alone, one a "
+        "product. Mind the ½ of the one and the 2 of the other."
+    ),
 )

@@ -25,7 +25,17 @@ def _forward(x, w, stride):
     }
 
 
-exercise("10.1", "y", _signal, _forward)
+exercise(
+    "10.1",
+    "y",
+    _signal,
+    _forward,
+    hint=(
+        "Window i begins at i times the stride, and the kernel is not flipped. How many "
+        "windows there are says (10.1a). A kernel of one tap 1 gives back every stride-th "
+        "value."
+    ),
+)
 
 
 def _ends(rng, N=(9, 13), k=(2, 4), s=(1, 3)):
@@ -62,8 +72,29 @@ def _input(x, w, g, stride):
     }
 
 
-exercise("10.1b", "∂L/∂w", _ends, _kernel)
-exercise("10.1c", "∂L/∂x", lambda rng, N=(9, 13), k=(2, 4): _ends(rng, N, k, 1 + N % 2), _input)
+exercise(
+    "10.1b",
+    "∂L/∂w",
+    _ends,
+    _kernel,
+    hint=(
+        "y is linear in w: which value of x is the factor of tap a in y[i]? Then the chain "
+        "rule over all outputs. The result is as long as w."
+    ),
+    way=("**Backward.**", r"$\sum_{o,i} g[o,i]"),
+)
+exercise(
+    "10.1c",
+    "∂L/∂x",
+    lambda rng, N=(9, 13), k=(2, 4): _ends(rng, N, k, 1 + N % 2),
+    _input,
+    hint=(
+        "Which outputs does x[j] reach, and through which tap each? It is easier told from "
+        "the other side: what does one g[i] send back, and to which places? What lies in "
+        "several windows gets several parts."
+    ),
+    way=("In the same way a change of", ""),
+)
 
 
 def _sizes(rng, N=(8, 40), k=(2, 7), s=(2, 5), p=(0, 3)):
@@ -81,6 +112,10 @@ exercise(
         "⌊(N + p − k)/s⌋ (padding on one side)": ((N + p - k) // s, 0),
         "⌊N/s⌋": (N // s, 0),
     },
+    hint=(
+        "The first window begins at 0, the m-th where? It must end within N + 2p values. "
+        "Solve for m; what of a remainder?"
+    ),
 )
 exercise(
     "10.5",
@@ -92,6 +127,11 @@ exercise(
         "k/s": (np.full(s, k / s), 0),
         "1": (np.ones(s), 0),
     },
+    hint=(
+        "Window i sees the place j if i s ≤ j ≤ i s + k − 1: count the i, negative ones too. "
+        "If s divides k there are as many for every j."
+    ),
+    way=("Far from the borders, window", " That makes"),
 )
 
 
@@ -113,7 +153,17 @@ def _field(kernels, strides):
     }
 
 
-exercise("10.7", "r", _stack, _field)
+exercise(
+    "10.7",
+    "r",
+    _stack,
+    _field,
+    hint=(
+        "Within layer l a kernel spans k_l − 1 steps. How many pixels is one such step: which "
+        "strides count, its own too? With one layer the answer is its kernel."
+    ),
+    way=("", "Place $i$ of the last layer"),
+)
 
 
 def _pooled(rng, m, k):
@@ -133,7 +183,16 @@ def _max_pool(x, g, k):
     }
 
 
-exercise("10.8", "∂L/∂x", _pooled, _max_pool)
+exercise(
+    "10.8",
+    "∂L/∂x",
+    _pooled,
+    _max_pool,
+    hint=(
+        "A small change of a value that is not the largest of its window changes nothing: so "
+        "who gets the gradient? Reshape x to one row a window."
+    ),
+)
 exercise(
     "10.8a",
     "∂L/∂x",
@@ -142,4 +201,9 @@ exercise(
         "g/k": (np.repeat(g, k) / k, 1),
         "g/k at the first of each window": ((g[:, None] / k * (np.arange(k) == 0)).ravel(), 0),
     },
+    hint=(
+        "Forward, each value of a window counts for 1/k of the mean. What share of the "
+        "gradient is then its own? The result is k times as long as g."
+    ),
+    way=("", "the part $k^{-D}$"),
 )

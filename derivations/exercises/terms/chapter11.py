@@ -34,7 +34,18 @@ def _bptt(h, U, G):
     }
 
 
-exercise("11.1", "δ", _states, _bptt)
+exercise(
+    "11.1",
+    "δ",
+    _states,
+    _bptt,
+    hint=(
+        "Last step first. A state has two users, the outside and the next step: add what each "
+        "sends back, and pass that through tanh, (1.2a). Through U a gradient goes back as "
+        "through a dense layer, (1.1c)."
+    ),
+    way=("", r"$\delta_t = \partial L"),
+)
 
 
 def _shared(delta, x, h):
@@ -59,6 +70,10 @@ exercise(
     "∂L/∂W; ∂L/∂U; ∂L/∂b",
     lambda rng, T, d, k: (normal(rng, T, k), normal(rng, T, d), normal(rng, T, k)),
     _shared,
+    hint=(
+        "W, U and b are used at every step: add up what each use alone would give, (1.1a). "
+        "What is U's input at step t, and what at the first?"
+    ),
 )
 
 
@@ -87,6 +102,12 @@ exercise(
         np.tanh(normal(rng, n, k)),
     ),
     _gates,
+    hint=(
+        "Go back through the last line: what does g send to c, and what to z? Then through "
+        "tanh and σ, each from its own output, (1.2a) and (1.2b). If h_before = c, z matters "
+        "to nobody."
+    ),
+    way=("", "The last line sends"),
 )
 
 
@@ -109,7 +130,17 @@ def _sequences(losses, lengths):
     }
 
 
-exercise("11.3b", "L", _padded, _sequences)
+exercise(
+    "11.3b",
+    "L",
+    _padded,
+    _sequences,
+    hint=(
+        "A sequence is one sample, whatever its length: what is summed, then, and what "
+        "averaged? More padding must not move it, and neither must which lengths come "
+        "together."
+    ),
+)
 
 
 def _noise(errors, lengths, n_features):
@@ -131,6 +162,10 @@ exercise(
     "the best σ²",
     lambda rng, n=(3, 6), T=(3, 6), p=(2, 5): (*_padded(rng, n, T), p),
     _noise,
+    hint=(
+        "Each value that is there has ½ log 2πσ² + e²/2σ². Add up all of them, and set the "
+        "derivative by log σ² to 0. How many values has a step?"
+    ),
 )
 
 
@@ -154,6 +189,11 @@ exercise(
         "the largest a_v": (logits.max(axis=1), 0),
         "log V": (np.log(logits.shape[1]) + 0 * logits[:, 0], 0),
     },
+    hint=(
+        "Take the logarithm of the softmax on paper: what becomes of the quotient, and of the "
+        "exponential above? What is left below must not overflow, so take the row's largest "
+        "logit off first."
+    ),
 )
 exercise(
     "11.4a",
@@ -168,6 +208,11 @@ exercise(
             0,
         ),
     },
+    hint=(
+        "Differentiate (11.4) by each a_v: the first term gives something that you know, the "
+        "second moves with one of them only. Each row adds up to 0."
+    ),
+    way=("It goes out as $V$ logits", '<a id="11.4">'),
 )
 
 
@@ -184,7 +229,17 @@ def _scores(P, P_bar):
     }
 
 
-exercise("11.6", "S̄", lambda rng, n, m: _attention(rng, n, m, 2)[:2], _scores)
+exercise(
+    "11.6",
+    "S̄",
+    lambda rng, n, m: _attention(rng, n, m, 2)[:2],
+    _scores,
+    hint=(
+        "A softmax is not entrywise: ∂P_il/∂S_ij = P_il (1{l = j} − P_ij). Chain rule over l. "
+        "Each row of the result adds up to 0."
+    ),
+    way=("For the softmax,", ", so"),
+)
 exercise(
     "11.6a",
     "Q̄; K̄",
@@ -201,6 +256,11 @@ exercise(
             "S̄ᵀ Q/d": (S_bar.T @ Q / K.shape[1], 0),
         },
     ),
+    hint=(
+        "Q Kᵀ is a product, as x W is: (1.1c) for the left factor, (1.1a) for the right one, "
+        "which stands transposed. The 1/√d goes along."
+    ),
+    way=("**Backwards.** $O = PV$", "For the softmax,"),
 )
 
 
@@ -220,6 +280,12 @@ exercise(
         "the softmax of all": (softmax(S), 0),
         "the softmax with scores of 0 in place of −∞": (softmax(S * mask), 0),
     },
+    hint=(
+        "What is masked must have no weight, and what is left must add up to 1: so at which "
+        "place does the mask belong, before the softmax or after it, and which score has no "
+        "weight?"
+    ),
+    way=("**Masks.**", ""),
 )
 
 
@@ -245,4 +311,15 @@ def _layer_norm(x, q):
     }
 
 
-exercise("11.8", "∂L/∂x", _norm, _layer_norm)
+exercise(
+    "11.8",
+    "∂L/∂x",
+    _norm,
+    _layer_norm,
+    hint=(
+        "A change dx moves x̂ by itself, through the mean, and through s. Write dx̂ with all "
+        "three, take its product with q, and read off what stands before dx. A shift of x "
+        "changes nothing, so each row adds up to 0."
+    ),
+    way=("", "Hence"),
+)

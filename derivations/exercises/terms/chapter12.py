@@ -17,7 +17,17 @@ def _left(Sigma):
     }
 
 
-exercise("12.1b", "variances left", lambda rng, d=(3, 6): (covariance(rng, d),), _left)
+exercise(
+    "12.1b",
+    "variances left",
+    lambda rng, d=(3, 6): (covariance(rng, d),),
+    _left,
+    hint=(
+        "Which block of Σ⁻¹ belongs to what is missing, and what has it to do with the Schur "
+        "complement of (12.1)? One inverse serves all features. If Σ is diagonal, all "
+        "variance is left."
+    ),
+)
 
 
 def _gaps(rng, d=(4, 7), m=(1, 3)):
@@ -39,7 +49,17 @@ def _filled(Sigma, visible, missing, x_visible):
     }
 
 
-exercise("12.1", "the missing", _gaps, _filled)
+exercise(
+    "12.1",
+    "the missing",
+    _gaps,
+    _filled,
+    hint=(
+        "It is a regression: minimise E‖x_m − B x_v‖² over B, which needs two blocks of Σ "
+        "(np.ix_). If m and v are uncorrelated the answer is 0."
+    ),
+    way=("", "Put $B = "),
+)
 
 
 def _patches(rng, n=(3, 5), N=(4, 6), p=(2, 3)):
@@ -60,4 +80,14 @@ def _masked(x_hat, x, missing):
     }
 
 
-exercise("12.8", "∂L/∂x̂", _patches, _masked)
+exercise(
+    "12.8",
+    "∂L/∂x̂",
+    _patches,
+    _masked,
+    hint=(
+        "Each x̂_ij stands in one term if its patch is missing, and in none if not. Which "
+        "count of patches stands before that term, its own sample's or the batch's?"
+    ),
+    way=("Inside a patch it is a sum", "### What it is used for"),
+)

@@ -30,7 +30,18 @@ def _discriminator_loss(logits_prior, logits_codes):
     }
 
 
-exercise("13.2a", "L_D", _logits, _discriminator_loss)
+exercise(
+    "13.2a",
+    "L_D",
+    _logits,
+    _discriminator_loss,
+    hint=(
+        "What is minus the logarithm of the probability that the discriminator gives to the "
+        "truth, on the prior's draws and on codes? Write both as a softplus, not as the log "
+        "of a σ (np.logaddexp). A mean over each."
+    ),
+    way=("The discriminator is a function", r"With $\mathrm{sp}(a) = "),
+)
 exercise(
     "13.1",
     "by the logits of the prior; by those of the codes",
@@ -45,6 +56,12 @@ exercise(
             "1/n": (np.ones_like(logits_codes) / len(logits_codes), 0),
         },
     ),
+    hint=(
+        "L_D is a mean of log(1 + e^−a) over the prior and one of log(1 + e^a) over codes: "
+        "each logit stands in one term, and softplus' is σ. Signs: the prior's logits are to "
+        "rise, those of codes to fall."
+    ),
+    way=(r"With $\mathrm{sp}(a) = ", "Encoder and decoder minimise"),
 )
 exercise(
     "13.1b",
@@ -54,6 +71,11 @@ exercise(
         "σ(a)/n": (sigmoid(logits_codes) / len(logits_codes), 1),
         "1/n": (np.ones_like(logits_codes) / len(logits_codes), -1),
     },
+    hint=(
+        "The loss is the mean of log(1 + e^−a) over codes. Differentiate; softplus' is σ, and "
+        "there is an inner derivative. All entries are negative: the logits are to rise."
+    ),
+    way=("Encoder and decoder minimise", "The first is minus"),
 )
 
 
@@ -68,4 +90,15 @@ def _wasserstein(mean, S):
     }
 
 
-exercise("13.7e", "W₂²", lambda rng, k: (normal(rng, k), covariance(rng, k)), _wasserstein)
+exercise(
+    "13.7e",
+    "W₂²",
+    lambda rng, k: (normal(rng, k), covariance(rng, k)),
+    _wasserstein,
+    hint=(
+        "The best plan moves the mean and stretches each axis of S by itself: what does it "
+        "cost to bring an axis of deviation s to 1? np.linalg.eigvalsh has the squares of "
+        "these. At m = 0, S = I it is 0."
+    ),
+    way=("*Why.* For any plan", r", and $\mathrm{tr}(S^{1/2}K)"),
+)

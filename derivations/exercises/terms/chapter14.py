@@ -25,6 +25,11 @@ exercise(
             "Σ μ_j⁴": (np.sum(mu**4), 0),
         },
     ),
+    hint=(
+        "Take one term: e = √w ξ + μ with a standard normal ξ. Expand e², and its square, "
+        "with E ξ² = 1, E ξ³ = 0, E ξ⁴ = 3. Independent terms add up, in mean and in "
+        "variance."
+    ),
 )
 
 
@@ -46,7 +51,17 @@ def _likelihood(h, error, eigenvalues, noise_variance, n_features):
     }
 
 
-exercise("14.4", "−2 log p(x)", _point, _likelihood)
+exercise(
+    "14.4",
+    "−2 log p(x)",
+    _point,
+    _likelihood,
+    hint=(
+        "Along the eigenvectors of C the coordinates are independent normals: k of the "
+        "variances λᵢ, and d − k of the variance σ². Add up −2 log of their densities, "
+        "constants and all."
+    ),
+)
 
 
 def _scores(rng, n=(19, 60)):
@@ -64,4 +79,14 @@ def _threshold(scores, alpha):
     }
 
 
-exercise("14.3b", "t", _scores, _threshold)
+exercise(
+    "14.3b",
+    "t",
+    _scores,
+    _threshold,
+    hint=(
+        "A new score has each rank among n + 1 with the same probability. Above which of the "
+        "sorted scores does it lie with probability α at most? Take the least of these; rank "
+        "1 is index 0."
+    ),
+)
