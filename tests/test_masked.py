@@ -23,7 +23,7 @@ from figures.masked_downstream import probe
 from figures.masked_filled import by_regression
 from figures.masked_redundancy import linear_rest
 from nanoae import MaskedAutoencoder, datasets, gradient_check, losses
-from nanoae.network import FillingDecoder, Parameters, ToPatches, VisibleEncoder
+from nanoae.network import FillingDecoder, Parameters, ToPatches, TransformerBlock, VisibleEncoder
 from nanoae.theory import (
     all_masks,
     gap_variance,
@@ -970,3 +970,10 @@ def test_exercise_imputed_data_vary_too_little(seed, d):
     np.testing.assert_allclose(
         filled.T @ filled / len(X) + left, S[np.ix_(~v, ~v)], rtol=1e-9, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("w", [2, 8])
+def test_exercise_what_masking_saves(w):
+    block = Parameters({"block": TransformerBlock(16, w)})
+    weights = sum(weight.size for weight, _ in block.weights())
+    assert weights == 12 * w**2  # a product and a sum for each, and each vector: 24 N w²

@@ -167,7 +167,7 @@ def zero_filled_map(
     """One linear map that is given zeros where features are missing.
 
     Each feature of the centred samples is visible with the probability p, on its own. If what is
-    missing alone counts, row i of W is a ridge regression on the other features (12.3), with the
+    missing alone counts, row i of W is a shrunk regression on the other features (12.3), with the
     loss (12.3a); if all counts, W is (12.4), and copies as well.
 
     Parameters
