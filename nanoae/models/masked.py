@@ -207,6 +207,7 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            Of the dtype of the training, to which what is there is rounded.
 
         Raises
         ------

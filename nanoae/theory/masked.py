@@ -300,7 +300,7 @@ def random_gap_variance(correlation: float, mask_ratio: float) -> float:
     Parameters
     ----------
     correlation : float
-        ρ.
+        ρ; the sum has 10/(1 − |ρ|) terms.
     mask_ratio : float
         q, from 0 to 1, both exclusive.
 
