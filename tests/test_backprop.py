@@ -993,6 +993,7 @@ def test_a_loss_that_is_never_finite_is_not_called_right():
         TiedAutoencoder(2),
         Autoencoder(2, hidden_layer_sizes=(4,), activation="tanh"),
         VAE(2, hidden_layer_sizes=(4,), noise_variance="learned"),
+        MaskedAutoencoder(width=4, n_blocks=1, decoder_width=4, n_heads=2),
     ],
     ids=repr,
 )

@@ -618,6 +618,18 @@ def test_every_mistake_that_fits_an_exercise_comes_out_named(name):
         ("3.1b", lambda W, S: W @ S + 1, r"% of it is none of the terms W Σ"),
         ("5.2a", lambda mu, v: mu, "returns 1 array, should return 2, as a tuple: "),
         ("3.1", lambda W, S: (W, W), "returns 2 arrays, should return 1: ∂L/∂W"),
+        (
+            "12.1",
+            lambda S, v, m, x: S[np.ix_(m, v)] @ np.linalg.inv(S)[np.ix_(v, v)] @ x,
+            "a block of the inverse is there 1",
+        ),
+        (
+            "12.8",  # no mask
+            lambda x_hat, x, missing: (
+                2 * (x_hat - x) / (len(x) * missing.sum(axis=1)[:, None, None])
+            ),
+            r"\(n \|M_i\|\) where visible is there 2",
+        ),
         ("1.3", lambda x_hat, x: 2 * (x_hat - x) / n, r"n is \d here: take it from"),  # noqa: F821
         ("1.4b", lambda a, x: (a - x) / len(x), "the logit for its σ. is there 1 times"),
         (

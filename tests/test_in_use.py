@@ -735,23 +735,31 @@ def test_a_deep_network_finds_nothing_more_in_a_hundred_quarters():
 
 
 @pytest.mark.slow
-def test_gaps_in_the_table_are_filled_in_no_worse_than_by_means():
+def test_gaps_in_the_table_are_hardly_filled_in_better_than_by_means():
     X = datasets.load_economy().X
     seen = X[:150]
     Z = (X - seen.mean(axis=0)) / seen.std(axis=0)
     seen, later = Z[:150], Z[150:]
     hidden = np.random.default_rng(0).random(later.shape) < 0.2
-    model = MaskedAutoencoder(
-        mask_ratio=0.2, max_iter=300, learning_rate=3e-3, batch_size=32, random_state=0
-    ).fit(seen)
-    filled = model.reconstruct(np.where(hidden, np.nan, later))
-    assert (filled[~hidden] == later[~hidden]).all()
-    by_means = np.mean(later[hidden] ** 2)
+
+    def error(guess):
+        return np.mean((guess - later)[hidden] ** 2)
+
     Sigma, regressed = np.cov(seen.T, bias=True), later.copy()
     for row, h in zip(regressed, hidden, strict=True):
         row[h] = Sigma[np.ix_(h, ~h)] @ np.linalg.solve(Sigma[np.ix_(~h, ~h)], row[~h])
-    errors = [np.mean((guess - later)[hidden] ** 2) for guess in (regressed, filled)]
-    np.testing.assert_allclose([by_means, *errors], [0.87, 0.85, 0.82], atol=0.02)
+    np.testing.assert_allclose([error(0 * later), error(regressed)], [0.87, 0.85], atol=0.005)
+    by_networks = []
+    for seed in range(10):
+        model = MaskedAutoencoder(
+            mask_ratio=0.2, max_iter=300, learning_rate=3e-3, batch_size=32, random_state=seed
+        ).fit(seen)
+        filled = model.reconstruct(np.where(hidden, np.nan, later))
+        assert (filled[~hidden] == later[~hidden]).all()
+        by_networks.append(error(filled))
+    # rounding makes others of them: their mean within three of its standard errors, 0.026
+    assert np.mean(by_networks) == pytest.approx(0.86, abs=0.08)
+    assert np.std(by_networks) > 0.03
 
 
 def test_names_of_columns_lead_to_the_series_that_is_unusual():

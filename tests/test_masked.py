@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from test_backprop import CENTRAL, COMPLEX, complex_step, relative_error
+from test_column_names import Frame
 from theory_report import verify
 
 import nanoae
@@ -22,7 +23,7 @@ from figures.masked_downstream import probe
 from figures.masked_filled import by_regression
 from figures.masked_redundancy import linear_rest
 from nanoae import MaskedAutoencoder, datasets, gradient_check, losses
-from nanoae.network import FillingDecoder, Parameters, ToPatches, VisibleEncoder
+from nanoae.network import FillingDecoder, Parameters, ToPatches, TransformerBlock, VisibleEncoder
 from nanoae.theory import (
     all_masks,
     gap_variance,
@@ -90,6 +91,26 @@ def test_regression_of_the_samples_leaves_exactly_their_schur_complement(seed, d
     verify("12.1a", abs(error) / np.trace(S), 1e-12)
 
 
+@pytest.mark.equation("12.1a")
+@pytest.mark.equation("12.5")
+@pytest.mark.equation("12.3")
+def test_features_may_be_constant_repeat_others_and_have_units_of_their_own():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3)) @ rng.standard_normal((3, 3))
+    X = np.column_stack([X, X[:, 0], np.zeros(40), X[:, 0] - 2 * X[:, 1]])
+    X = (X - X.mean(axis=0)) * [1, 1e-9, 1, 1, 1, 1e6]
+    S, v = X.T @ X / 40, np.array([True, True, False, True, True, True])
+    best = np.linalg.lstsq(X[:, :2] / [1, 1e-9], X[:, 2], rcond=None)  # the others add nothing
+    least = best[1][0] / 40
+    left = X[:, 2] - X[:, v] @ masked_prediction(S, v).weight[0]
+    verify("12.1a", abs(np.mean(left**2) / least - 1), 1e-9)
+    verify("12.1a", abs(masked_prediction(S, v).covariance[0, 0] / least - 1), 1e-9)
+    verify("12.5", abs(masked_bottleneck_loss(S, v, 1) / least - 1), 1e-9)
+    assert zero_filled_map(S, 0.5).weight[2, 4] == 0  # of a constant nothing is asked
+    W = zero_filled_map(S, 1.0).weight[2]
+    verify("12.3", abs(np.mean((X[:, 2] - X @ W) ** 2) / least - 1), 1e-9)
+
+
 @pytest.mark.equation("12.1b")
 @pytest.mark.equation("12.1c")
 @pytest.mark.equation("12.1d")
@@ -125,6 +146,31 @@ def test_the_bound_of_patches_is_a_mean_over_missing_patches():
     assert masked_bound(S, all_masks(3, 2), of) == pytest.approx(np.mean(expected), rel=1e-14)
     assert all_masks(5, 2).sum(axis=1).tolist() == [2] * 10
     assert len(np.unique(all_masks(5, 2), axis=0)) == 10
+
+
+S3 = np.eye(3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: masked_prediction(S3, [0, 2]), r"visible must be an array of bool, of the shape"),
+        (lambda: masked_prediction(S3, [True, False]), r"of the shape \(3,\); got one of bool"),
+        (lambda: masked_bottleneck_loss(S3, [0, 1], 1), r"visible must be an array of bool"),
+        (lambda: masked_bottleneck_loss(S3, [True] * 3, -1), r"n_components must be at least 1"),
+        (lambda: masked_bottleneck_loss(S3, [True] * 3, 1, targets="visible"), r"targets must be"),
+        (lambda: masked_bound(S3, np.zeros((1, 3), bool)), r"in each of which a patch is missing"),
+        (lambda: masked_bound(S3, [True, False, False]), r"masks must be rows"),
+        (lambda: zero_filled_map(S3, 0.5, targets="visible"), r"targets must be 'missing' or"),
+        (lambda: zero_filled_excess(S3, 1.5), r"visible_probability must be finite and from 0 to"),
+        (lambda: gap_variance(1.0, 1, 1), r"correlation must be finite and strictly between -1"),
+        (lambda: random_gap_variance(0.5, 1.0), r"mask_ratio must be finite and strictly between"),
+        (lambda: markov_gap_entropy([[0.5, 0.6], [0.5, 0.5]]), r"whose rows sum to 1"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 # --- 12.2: a network comes to it --------------------------------------------------------------
@@ -202,6 +248,11 @@ def test_one_map_for_all_masks(seed, d, p):
         slope = complex_step(lambda W, to=targets: expected_loss(S, p, W, to), W)
         verify("12.3", np.abs(slope).max() / scale, 1e-11)
         verify("12.3a", abs(expected_loss(S, p, W, targets) - loss) / scale, 1e-12)
+    # of features with the variance 1, p times it is ridge regression
+    units = np.sqrt(np.diag(S))
+    C = S / np.outer(units, units)
+    ridge = np.linalg.solve(C[1:, 1:] + (1 - p) / p * np.eye(d - 1), C[1:, 0])
+    verify("12.3", np.abs(p * zero_filled_map(C, p).weight[0, 1:] - ridge).max(), 1e-11)
 
 
 @pytest.mark.equation("12.4")
@@ -219,6 +270,8 @@ def test_to_copy_what_is_visible_starves_the_prediction(seed, d, p):
     excess = expected_loss(S, p, everything, "missing") - loss
     verify("12.4a", abs(excess - zero_filled_excess(S, p)) / np.trace(S), 1e-12)
     assert np.all((copied > 0) & (copied <= 1 + 1e-12))
+    factor = 1 - p * copied
+    verify("12.4", max(0, (1 - p - factor).max(), (factor - 1).max()), 1e-12)
 
 
 # --- 12.5: through a bottleneck ---------------------------------------------------------------
@@ -303,6 +356,24 @@ def test_what_random_gaps_leave(rho, q):
     deviations = sums - claimed * counts
     z = abs(deviations.mean()) / (deviations.std(ddof=1) / len(deviations) ** 0.5)
     verify("12.6b", z, 5)
+
+
+@pytest.mark.equation("12.6b")
+@given(rho=st.floats(-0.99, 0.99), q=st.floats(0.02, 0.9))
+@settings(max_examples=20)
+def test_what_random_gaps_leave_is_a_single_sum(rho, q):
+    steps = np.arange(1, 400)  # beyond is less than 0.9⁴⁰⁰
+    chance = (1 - q) ** 2 * q ** (steps[:, None] + steps - 2.0)
+    double = np.sum(chance * gap_variance(rho, steps[:, None], steps))
+    verify("12.6b", abs(random_gap_variance(rho, q) - double), 1e-13)
+
+
+def test_hardly_a_step_that_is_known_costs_no_memory():
+    """Gaps of a million steps: all is left, but for the few next to one that is known."""
+    rho, q = 0.9, 1 - 1e-6
+    x = rho ** (2.0 * np.arange(1, 400))
+    near = 2 * (1 - q) * np.sum(x)  # one neighbour has a say, the other is far away
+    assert 1 - random_gap_variance(rho, q) == pytest.approx(near, rel=1e-4)
 
 
 @pytest.mark.equation("12.6c")
@@ -408,6 +479,13 @@ def test_gradient_of_the_mask_token_and_of_all_else(seed, v):
         np.abs(decoder.grad_mask_token - grad_tokens[missing].sum(axis=0)).max(),
         1e-13,  # a sum of some thirty terms of order 1
     )
+    assert visible.shape[1] < N  # and where nothing is missing, nothing asks for the token:
+    whole = encoder.forward(x)
+    decoder.forward(whole)
+    kept = parameters.gradient.copy()
+    decoder.backward(grad_y)
+    assert not decoder.grad_mask_token.any()
+    parameters.gradient[...] = kept
     e, d, p = networks(seed, complex)
     theta = parameters.values
     for i in rng.permutation(len(theta))[:20]:
@@ -501,6 +579,15 @@ def test_patches_are_cut_out_of_the_picture():
     assert np.array_equal(patches.inverse(found), images.reshape(3, -1))
 
 
+def test_patches_of_three_axes_are_put_back_where_they_were():
+    """Of two axes the order of parts is its own inverse, and to go back by itself is right."""
+    volumes = np.random.default_rng(0).standard_normal((3, 2, 4, 6))
+    patches = ToPatches((2, 4, 6), 2)
+    found = patches(volumes.reshape(3, -1))
+    assert np.array_equal(found[:, 5], volumes[:, :, 2:, 4:].reshape(3, -1))
+    assert np.array_equal(patches.inverse(found), volumes.reshape(3, -1))
+
+
 # --- the model --------------------------------------------------------------------------------
 
 SMALL = {
@@ -560,6 +647,18 @@ def test_gaps_of_a_table_are_filled_and_nothing_else_changes():
     assert not np.any(both[:, one_for_all] == TABLE[:, one_for_all])
 
 
+def test_columns_of_a_table_of_gaps_are_those_of_the_fit():
+    names = [*"abcde"]
+    model = MaskedAutoencoder(**SMALL).fit(Frame(TABLE, columns=names))
+    gaps, missing = TABLE.copy(), np.zeros(TABLE.shape, bool)
+    gaps[0, 1], missing[0, 1] = np.nan, True
+    whole = Frame(TABLE, columns=names)
+    filled = model.reconstruct(whole, missing=Frame(missing, columns=names))
+    assert np.array_equal(filled, model.reconstruct(Frame(gaps, columns=names)))
+    with pytest.raises(ValueError, match="column 0 is 'b' in place of 'a'"):
+        model.reconstruct(whole, missing=Frame(missing, columns=[*"bacde"]))
+
+
 def test_a_patch_with_a_gap_is_missing_and_what_it_has_stays():
     model = MaskedAutoencoder((2, 4), patch_size=2, **SMALL)
     X = np.random.default_rng(0).random((30, 8))
@@ -587,6 +686,18 @@ def test_the_error_of_a_sample_is_that_of_patches_predicted_while_missing():
     assert model.score(TABLE) == pytest.approx(-by_hand.sum(axis=1).mean(), rel=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("mask_ratio", "n_missing"),
+    [(1e-9, 1), (0.29, 1), (0.31, 2), (0.69, 3), (0.71, 4), (0.999, 4)],
+)
+def test_at_least_one_patch_is_missing_and_one_stays(mask_ratio, n_missing):
+    model = MaskedAutoencoder(mask_ratio=mask_ratio, **SMALL)
+    model.initialise(TABLE)
+    missing, visible = model._draw_masks(7, np.random.default_rng(0))
+    assert missing.sum(axis=1).tolist() == [n_missing] * 7
+    assert visible.shape == (7, 5 - n_missing)
+
+
 def test_features_are_the_mean_of_all_vectors_or_all_of_them():
     model = MaskedAutoencoder(**SMALL).fit(TABLE)
     vectors = model.encoder_(model._patches(TABLE))
@@ -595,6 +706,9 @@ def test_features_are_the_mean_of_all_vectors_or_all_of_them():
     assert np.array_equal(model.transform(TABLE), vectors.reshape(30, -1))
     assert len(model.get_feature_names_out()) == 20
     assert model.jacobian(TABLE[:2]).shape == (2, 20, 5)
+    model.set_params(pooling="max")
+    with pytest.raises(ValueError, match="pooling must be 'mean' or 'concatenate'; got 'max'"):
+        model.transform(TABLE)
     model.set_params(pooling="mean")
     J, step = model.jacobian(TABLE[:1])[0], 1e-6
     moved = [model.transform(TABLE[:1] + step * e) for e in np.eye(5)]
@@ -680,6 +794,7 @@ def test_files_copies_and_checkpoints(tmp_path):
         assert np.array_equal(other.transform(TABLE), model.transform(TABLE))
         assert np.array_equal(other.reconstruction_error(TABLE), model.reconstruction_error(TABLE))
     model.partial_fit(TABLE)
+    assert model.n_samples_seen_ == 60
     for other in others:
         assert np.array_equal(other.partial_fit(TABLE).parameters_, model.parameters_)
     whole = MaskedAutoencoder(**SMALL).fit(TABLE).parameters_
@@ -855,3 +970,10 @@ def test_exercise_imputed_data_vary_too_little(seed, d):
     np.testing.assert_allclose(
         filled.T @ filled / len(X) + left, S[np.ix_(~v, ~v)], rtol=1e-9, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("w", [2, 8])
+def test_exercise_what_masking_saves(w):
+    block = Parameters({"block": TransformerBlock(16, w)})
+    weights = sum(weight.size for weight, _ in block.weights())
+    assert weights == 12 * w**2  # a product and a sum for each, and each vector: 24 N w²

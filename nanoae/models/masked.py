@@ -32,7 +32,14 @@ from nanoae.network import (
     ToPatches,
     VisibleEncoder,
 )
-from nanoae.validation import check_bool, check_layer_sizes, check_random_state
+from nanoae.validation import (
+    check_bool,
+    check_choice,
+    check_column_names,
+    check_layer_sizes,
+    check_random_state,
+    column_names,
+)
 
 
 @documented
@@ -47,6 +54,9 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
 
     `reconstruct` fills in what is NaN. The encoder is for use elsewhere: `transform` gives the
     mean of its vectors of all patches, or these side by side.
+
+    Scale the columns first: a layer norm takes the length off the vector of a patch, so that of
+    numbers in the hundreds hardly more than the sign can be seen.
 
     Attributes
     ----------
@@ -197,6 +207,7 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            Of the dtype of the training, to which what is there is rounded.
 
         Raises
         ------
@@ -220,6 +231,9 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
         return np.where(unknown, self._patches.inverse(self._predict(x, is_missing)), X)
 
     def _check_missing(self, missing: ArrayLike, shape: tuple[int, ...]) -> Array:
+        names = column_names(missing)
+        if names is not None and shape[1] == self.n_features_in_:  # patches are columns
+            check_column_names(missing, self._feature_names, type(self).__name__)
         wanted = np.asarray(missing)
         if wanted.dtype != bool or wanted.shape not in (shape, shape[1:]):
             raise ValueError(
@@ -261,7 +275,8 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
     def reconstruction_error(self, X: ArrayLike, *, per_feature: bool = False) -> Array:
         """One value a sample: ``‖x − x̂‖²``, where each patch was predicted while it was missing.
 
-        So each patch is missing once, and the others that are missing with it are always the same.
+        As many are missing at a time as in training, and always the same ones together, so that
+        samples compare.
 
         Parameters
         ----------
@@ -304,6 +319,9 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
 
     @property
     def _to_codes(self) -> Layer:
+        check_choice(
+            "pooling", self.pooling, ("mean", "concatenate")
+        )  # it may have been set since
         N, w = self.encoder_.shape_out
         pool: Layer = MeanOverSteps(N, w) if self.pooling == "mean" else Flatten((N, w))
         return Sequential([self._patches, self.encoder_, pool])

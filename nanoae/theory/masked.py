@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.validation import check_choice, check_integer, check_real
 
 
 class MaskedPrediction(NamedTuple):
@@ -42,6 +43,7 @@ def masked_prediction(covariance: ArrayLike, visible: ArrayLike) -> MaskedPredic
     Parameters
     ----------
     covariance : array-like of shape (d, d)
+        It may be singular: of the predictions that are equally good this is then a short one.
     visible : array-like of bool, shape (d,)
 
     Returns
@@ -56,9 +58,27 @@ def masked_prediction(covariance: ArrayLike, visible: ArrayLike) -> MaskedPredic
     >>> masked_prediction([[4.0]], [False]).covariance.tolist()
     [[4.0]]
     """
-    S, v = np.asarray(covariance, dtype=float), np.asarray(visible, dtype=bool)
-    weight = np.linalg.solve(S[np.ix_(v, v)], S[np.ix_(v, ~v)]).T
+    S = np.asarray(covariance, dtype=float)
+    v = _check_visible(visible, S)
+    weight = _solve(S[np.ix_(v, v)], S[np.ix_(v, ~v)]).T
     return MaskedPrediction(weight, S[np.ix_(~v, ~v)] - weight @ S[np.ix_(v, ~v)])
+
+
+def _check_visible(visible: ArrayLike, S: Array) -> Array:
+    v = np.asarray(visible)
+    if v.dtype != bool or v.shape != S.shape[:1]:
+        raise ValueError(
+            f"visible must be an array of bool, of the shape {S.shape[:1]}; got one of {v.dtype} "
+            f"and {v.shape}."
+        )
+    return v
+
+
+def _solve(S: Array, B: Array) -> Array:
+    """``Σ⁻¹ B``, or by the pseudo-inverse if features are constant or repeat what others say."""
+    units = np.sqrt(np.where(np.diag(S) > 0, np.diag(S), 1))  # features may differ in theirs
+    scaled = np.linalg.lstsq(S / np.outer(units, units), (B.T / units).T, rcond=None)[0]
+    return (scaled.T / units).T
 
 
 def all_masks(n_patches: int, n_missing: int) -> Array:
@@ -95,7 +115,7 @@ def masked_bound(
     ----------
     covariance : array-like of shape (d, d)
     masks : array-like of bool, shape (n_masks, n_patches)
-        Which patches are missing, one at least and not all.
+        Which patches are missing, at least one by each mask.
     patches : array-like of int, shape (d,), optional
         To which patch each feature belongs; by default each is one.
 
@@ -109,7 +129,12 @@ def masked_bound(
     >>> round(masked_bound([[1.0, 0.6], [0.6, 1.0]], all_masks(2, 1)), 12)
     0.64
     """
-    S, masks = np.asarray(covariance, dtype=float), np.asarray(masks, dtype=bool)
+    S, masks = np.asarray(covariance, dtype=float), np.asarray(masks)
+    if masks.ndim != 2 or not masks.size or not masks.any(axis=1).all():
+        raise ValueError(
+            "masks must be rows in each of which a patch is missing; got an array of the shape "
+            f"{masks.shape}."
+        )
     of = np.arange(len(S)) if patches is None else np.asarray(patches, dtype=int)
     losses = [np.trace(masked_prediction(S, ~mask[of]).covariance) / mask.sum() for mask in masks]
     return float(np.mean(losses))
@@ -142,14 +167,14 @@ def zero_filled_map(
     """One linear map that is given zeros where features are missing.
 
     Each feature of the centred samples is visible with the probability p, on its own. If what is
-    missing alone counts, row i of W is a ridge regression on the other features (12.3), with the
+    missing alone counts, row i of W is a shrunk regression on the other features (12.3), with the
     loss (12.3a); if all counts, W is (12.4), and copies as well.
 
     Parameters
     ----------
     covariance : array-like of shape (d, d)
     visible_probability : float
-        p, above 0.
+        p, from 0 to 1.
     targets : {"missing", "all"}
         What counts.
 
@@ -165,15 +190,17 @@ def zero_filled_map(
     >>> zero_filled_map([[1.0, 0.6], [0.6, 1.0]], 0.5, targets="all").weight.round(3).tolist()
     [[0.901, 0.33], [0.33, 0.901]]
     """
+    check_real("visible_probability", visible_probability, 0, 1)
+    check_choice("targets", targets, ("missing", "all"))
     S, p = np.asarray(covariance, dtype=float), visible_probability
     R = p * S + (1 - p) * np.diag(np.diag(S))
     if targets == "all":
-        W = np.linalg.solve(R, S).T
+        W = _solve(R, S).T
         return ZeroFilledMap(W, float(np.trace(S) - p * np.sum(W * S)))
     W = np.zeros_like(S)
     for i in range(len(S)):
         others = np.arange(len(S)) != i
-        W[i, others] = np.linalg.solve(R[np.ix_(others, others)], S[others, i])
+        W[i, others] = _solve(R[np.ix_(others, others)], S[others, i])
     return ZeroFilledMap(W, float((1 - p) * (np.trace(S) - p * np.sum(W * S))))
 
 
@@ -184,7 +211,7 @@ def zero_filled_excess(covariance: ArrayLike, visible_probability: float) -> flo
     ----------
     covariance : array-like of shape (d, d)
     visible_probability : float
-        p, above 0.
+        p, from 0 to 1.
 
     Returns
     -------
@@ -227,12 +254,15 @@ def masked_bottleneck_loss(
 
     >>> import numpy as np
     >>> from nanoae.theory import masked_bottleneck_loss
-    >>> masked_bottleneck_loss(np.diag([3.0, 2.0]), [True, True], 1, targets="all")
+    >>> round(masked_bottleneck_loss(np.diag([3.0, 2.0]), [True, True], 1, targets="all"), 12)
     2.0
     """
-    S, v = np.asarray(covariance, dtype=float), np.asarray(visible, dtype=bool)
+    check_integer("n_components", n_components, 1)
+    check_choice("targets", targets, ("missing", "all"))
+    S = np.asarray(covariance, dtype=float)
+    v = _check_visible(visible, S)
     of = ~v if targets == "missing" else np.ones(len(S), dtype=bool)
-    explained = S[np.ix_(of, v)] @ np.linalg.solve(S[np.ix_(v, v)], S[np.ix_(v, of)])
+    explained = S[np.ix_(of, v)] @ _solve(S[np.ix_(v, v)], S[np.ix_(v, of)])
     kept = np.linalg.eigvalsh(explained)[::-1][:n_components]
     return float(np.trace(S[np.ix_(of, of)]) - kept.sum())
 
@@ -258,6 +288,7 @@ def gap_variance(correlation: float, before: ArrayLike, after: ArrayLike) -> Arr
     >>> gap_variance(0.5, [1, 1, 2], [1, 2, 2]).round(4).tolist()
     [0.6, 0.7143, 0.8824]
     """
+    check_real("correlation", correlation, -1, 1, open_ends=True)
     a, b = np.asarray(before), np.asarray(after)
     x, y = np.float64(correlation) ** (2 * a), np.float64(correlation) ** (2 * b)
     return np.asarray(1 - (x + y - 2 * x * y) / (1 - x * y))
@@ -269,7 +300,7 @@ def random_gap_variance(correlation: float, mask_ratio: float) -> float:
     Parameters
     ----------
     correlation : float
-        ρ.
+        ρ; the sum has 10/(1 − |ρ|) terms.
     mask_ratio : float
         q, from 0 to 1, both exclusive.
 
@@ -283,12 +314,12 @@ def random_gap_variance(correlation: float, mask_ratio: float) -> float:
     >>> round(random_gap_variance(0.95, 0.75), 4)
     0.1501
     """
-    # until what is left out of the sum is below a rounding
-    n = int(np.ceil(np.log(1e-17) / np.log(mask_ratio)))
-    steps = np.arange(1, n + 1)
-    likelihood = (1 - mask_ratio) * mask_ratio ** (steps - 1.0)
-    left = gap_variance(correlation, steps[:, None], steps)
-    return float(likelihood @ left @ likelihood)
+    check_real("correlation", correlation, -1, 1, open_ends=True)
+    check_real("mask_ratio", mask_ratio, 0, 1, open_ends=True)
+    # A_k is at most ρ^(2k), and squares of it below e⁻⁴⁰ are left out
+    powers = np.float64(correlation) ** (2 * np.arange(np.ceil(10 / (1 - abs(correlation))) + 1))
+    A = (1 - mask_ratio) * powers / (1 - mask_ratio * powers)
+    return float(1 - 2 * np.sum(A[1:] * (A[:-1] - A[1:])))
 
 
 def markov_gap_entropy(transition: ArrayLike) -> float:
@@ -313,6 +344,8 @@ def markov_gap_entropy(transition: ArrayLike) -> float:
     0.6931
     """
     P = np.asarray(transition, dtype=float)
+    if P.shape != (len(P), len(P)) or P.min() < 0 or not np.allclose(P.sum(axis=1), 1):
+        raise ValueError("transition must be a square of probabilities whose rows sum to 1.")
     # the distribution that a step does not change, and that sums to 1
     equations = np.vstack([P.T - np.eye(len(P)), np.ones(len(P))])
     pi = np.linalg.lstsq(equations, np.eye(len(P) + 1)[-1], rcond=None)[0]

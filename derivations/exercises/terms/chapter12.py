@@ -46,6 +46,10 @@ def _filled(Sigma, visible, missing, x_visible):
         ),
         "Σ_mv x_v, without Σ_vv⁻¹": (across @ x_visible, 0),
         "(Σ⁻¹)_mv x_v, of the inverse of all": (inverse[np.ix_(missing, visible)] @ x_visible, 0),
+        "Σ_mv (Σ⁻¹)_vv x_v, a block of the inverse": (
+            across @ inverse[np.ix_(visible, visible)] @ x_visible,
+            0,
+        ),
     }
 
 
@@ -77,6 +81,7 @@ def _masked(x_hat, x, missing):
         "(x̂ − x)/(n N) where missing": (there * (x_hat - x) / missing.size, 0),
         "(x̂ − x)/Σ|M_i| where missing": (there * (x_hat - x) / missing.sum(), 0),
         "(x̂ − x)/(n N) where visible": (~there * (x_hat - x) / missing.size, 0),
+        "(x̂ − x)/(n |M_i|) where visible": (~there * (x_hat - x) / (n * each), 0),
     }
 
 
