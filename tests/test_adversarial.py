@@ -162,7 +162,7 @@ def test_gradient_of_a_penalty_on_slopes(seed, sizes, k):
     moved = twin(z + 1e-30j * x_dot)
     verify("13.1e", relative_error(y_dot, moved.imag / 1e-30), COMPLEX)
     grads = rng.standard_normal(y.shape), rng.standard_normal(y.shape)
-    grad_x, grad_x_dot = layer.backward_along(*grads)
+    grad_x, grad_x_dot = layer.backward_along(*grads, x_dot)
 
     def change(x, x_dot):
         y, y_dot = twin.forward_along(x, x_dot)

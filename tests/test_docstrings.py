@@ -9,6 +9,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nanoae
@@ -55,6 +56,35 @@ def test_every_public_name_has_a_docstring_with_an_example():
     assert len(objects) > 100  # the walk finds them
     faults = [f"{name} lacks {lacks(value)}" for value, name in objects.items() if lacks(value)]
     assert not faults, "\n".join(sorted(faults))
+
+
+def with_methods(objects):
+    """And the public methods that the classes among them define."""
+    for value, name in objects.items():
+        yield name, value
+        if inspect.isclass(value):
+            for method, function in vars(value).items():
+                if inspect.isfunction(function) and not method.startswith("_"):
+                    yield f"{name}.{method}", function
+
+
+def test_defaults_are_those_of_the_docstrings():
+    """``low, high : float, default 0 and 1`` is what both are if they are left out."""
+    wrong, n_read = [], 0
+    for name, value in with_methods(public_objects()):
+        said = re.findall(
+            r"^(\w+(?:, \w+)*) : .*default (.+)$", inspect.getdoc(value) or "", re.MULTILINE
+        )
+        for arguments, words in said:
+            arguments, defaults = arguments.split(", "), words.split(" and ")
+            parameters = inspect.signature(value).parameters
+            for argument, default in zip(arguments, defaults * len(arguments), strict=False):
+                expected = eval(default, {"inf": np.inf, "float64": np.float64})
+                n_read += 1
+                if parameters[argument].default != expected:
+                    wrong.append(f"{name}: {argument} is {parameters[argument].default!r}")
+    assert n_read > 200
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", MODULES)

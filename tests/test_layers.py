@@ -39,6 +39,7 @@ from nanoae.network import (
     Upsample,
     VisibleEncoder,
 )
+from nanoae.network.discriminator import Discriminator
 
 
 class Residual(Layer):
@@ -120,6 +121,8 @@ SEQUENCE_LAYERS = {
     "patches": lambda: ToPatches((2, 4), 2, 3),
     "visible": lambda: VisibleEncoder(3, 2, 4, n_blocks=1, n_heads=2),
     "filling": lambda: FillingDecoder(3, 4, 2, 5, n_blocks=1, n_heads=1),
+    "discriminator": lambda: Discriminator(3, (5,)),
+    "quadratic discriminator": lambda: Discriminator(3, "quadratic"),
     "transformer decoder": lambda: Transformer(2, 4, n_blocks=1).decoder(3, 8),
 }
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -269,6 +272,31 @@ def test_layers_know_their_shapes_and_forget(name):
     with pytest.raises(AttributeError):
         _ = layer.memory
     assert layer(np.ones((2, 3))).shape == (2, 4)
+
+
+def attributes(layer, path=""):
+    """Names of all that a layer and its parts hold."""
+    of_parts = (attributes(part, f"{path}{name}.") for name, part in layer.parts.items())
+    return {path + name for name in vars(layer)}.union(*of_parts)
+
+
+def remembered(layer, path=""):
+    of_parts = (remembered(part, f"{path}{name}.") for name, part in layer.parts.items())
+    return {path + name for name in layer.remembers}.union(*of_parts)
+
+
+@these_too
+def test_a_layer_names_all_that_it_keeps_of_a_batch(make):
+    """Else a copy of the batch would stay in every fitted model."""
+    rng = np.random.default_rng(0)
+    layer, _ = drawn(make, rng)
+    x, grad_y = data(rng, 5, shape_in=layer.shape_in, shape_out=layer.shape_out)
+    before = attributes(layer)
+    layer.forward(x, noise())
+    layer.backward(grad_y)
+    assert attributes(layer) - before == remembered(layer)
+    layer.forget()
+    assert attributes(layer) == before
 
 
 def test_neighbours_are_checked():

@@ -756,6 +756,18 @@ def test_noise_is_not_learned_and_it_says_so():
         MaskedAutoencoder(**{**SMALL, "max_iter": 2}).fit(X)
 
 
+@pytest.mark.parametrize("patch_size", [1, 2, 3])
+def test_the_warning_compares_with_a_network_that_answers_the_mean(patch_size):
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (20, 6))
+    X = np.vstack([signs, -signs])  # of mean 0, and all patches are of the same length
+    model = MaskedAutoencoder(**{**SMALL, "patch_size": patch_size}).fit(X)
+    model.decoder_.readout.weight.fill(0)
+    model.decoder_.readout.bias.fill(0)
+    loss, _ = model.loss_and_gradient(X, np.random.default_rng(0))
+    assert loss == pytest.approx(patch_size, rel=1e-12)
+    assert model._null_loss() == pytest.approx(loss, rel=1e-12)
+
+
 # --- 12.9: the digits -------------------------------------------------------------------------
 
 

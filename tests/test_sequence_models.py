@@ -443,6 +443,7 @@ def test_other_models_go_on_refusing_gaps_and_lists(model):
             "features_per_step must be 1 with a vocabulary_size",
         ),
         (lambda: Recurrent(n_steps=0), "n_steps must be at least 1"),
+        (lambda: Transformer(0), "features_per_step must be at least 1; got 0"),
         (lambda: Transformer(width=6, n_heads=4), "multiple of n_heads; got 6 and 4"),
         (lambda: Transformer(n_blocks=0), "n_blocks must be at least 1"),
         (lambda: Transformer(n_heads=0), "n_heads must be at least 1"),
