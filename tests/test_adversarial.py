@@ -1082,9 +1082,9 @@ def test_a_model_that_has_learned_nothing_is_told_of_whatever_the_game_pays():
         ({"prior": "uniform"}, "prior must be 'normal', 'ring' or 'mixture'; got 'uniform'"),
         ({"prior": 3}, "prior must be"),
         ({"match": "hinge"}, "match must be"),
-        ({"match_weight": -1.0}, "match_weight must be finite and at least 0"),
-        ({"gradient_penalty": -1.0}, "gradient_penalty must be"),
-        ({"instance_noise": -1.0}, "instance_noise must be"),
+        ({"match_weight": -1e-9}, "match_weight must be finite and at least 0"),
+        ({"gradient_penalty": -1e-9}, "gradient_penalty must be"),
+        ({"instance_noise": -1e-9}, "instance_noise must be"),
         ({"discriminator": "cubic"}, "discriminator must be widths"),
         ({"discriminator": (0,)}, "width in discriminator"),
         ({"discriminator_learning_rate": 0.0}, "discriminator_learning_rate must be"),
@@ -1105,6 +1105,21 @@ def test_what_cannot_be_is_refused(params, words):
     assert not hasattr(model, "_parameters")
 
 
+def test_without_weight_penalty_and_noise_encoder_and_decoder_play_no_game():
+    """All three may be 0; an autoencoder of the same initial weights then learns the same."""
+    none = {"match_weight": 0.0, "gradient_penalty": 0.0, "instance_noise": 0.0}
+    model = AdversarialAutoencoder(2, **none, **SMALL)
+    rows, alone = model.initialise(X), Autoencoder(2, hidden_layer_sizes=(4,))
+    alone.initialise(X)
+    n = len(alone.parameters_)
+    alone.parameters_[...] = model.parameters_[:n]
+    loss, gradient = model.loss_and_gradient(rows)
+    right, right_gradient = alone.loss_and_gradient(rows)
+    assert loss == pytest.approx(right, rel=1e-12)
+    np.testing.assert_allclose(gradient[:n], right_gradient, rtol=1e-10, atol=1e-14)
+    assert model.fit(X).n_iter_ == SMALL["max_iter"]
+
+
 def test_a_prior_that_draws_another_number_in_a_batch_is_refused():
     model = AdversarialAutoencoder(2, prior=lambda rng, n: np.zeros((min(n, 3), 2)), **SMALL)
     with pytest.raises(ValueError, match=r"prior must draw \d+ codes .* got \(3, 2\)"):
@@ -1122,6 +1137,11 @@ def test_sampling_before_fit_is_refused():
         AdversarialAutoencoder().sample(3)
     with pytest.raises(ValueError, match="n_samples"):
         AdversarialAutoencoder(**SMALL).fit(X).sample_prior(0)
+
+
+def test_one_sample_unless_asked_for_more():
+    model = AdversarialAutoencoder(2, **SMALL).fit(X)
+    assert model.sample().shape == (1, X.shape[1]) and model.sample_prior().shape == (1, 2)
 
 
 def test_saved_and_loaded(tmp_path):

@@ -1162,6 +1162,16 @@ def test_noise_that_cannot_be_is_said_in_one_sentence(make, error, message):
         make()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_salt_and_pepper_forgives_rounding_at_its_ends_and_no_more(dtype):
+    """What is shifted by a mean and back may be off by a rounding or two."""
+    noise, eps = SaltAndPepper(0.1, low=-3.0, high=5.0), 5 * np.finfo(dtype).eps
+    for outwards, end in ((-1, -3.0), (1, 5.0)):
+        noise.check(np.array([[end + outwards * 4 * eps]], dtype))
+        with pytest.raises(ValueError, match=r"must lie in \[low, high\]"):
+            noise.check(np.array([[end + outwards * 16 * eps]], dtype))
+
+
 def refused(model, error, message, X=IMAGES):
     before = dict(vars(model))
     with pytest.raises(error, match=message):

@@ -299,6 +299,19 @@ def test_a_layer_names_all_that_it_keeps_of_a_batch(make):
     assert attributes(layer) == before
 
 
+@these_too
+def test_biases_begin_at_0_and_gains_at_1_whatever_was_there(make):
+    layer = make()
+    parameters = Parameters({"layer": layer})
+    parameters.values.fill(np.nan)
+    layer.initialise(np.random.default_rng(0))
+    assert np.isfinite(parameters.values).all()
+    for name in parameters.names:
+        kind, value = name.rpartition(".")[-1], parameters[name][0]
+        if kind in ("bias", "candidate_bias", "gain"):
+            assert np.all(value == (kind == "gain")), name
+
+
 def test_neighbours_are_checked():
     with pytest.raises(ValueError, match=r"layers\[1\] must take rows of shape \(4,\).*\(5,\)\."):
         Sequential([Dense(3, 4), Dense(5, 2)])

@@ -724,6 +724,25 @@ def test_impossible_parameters_are_refused(params, message):
         MaskedAutoencoder(**{**SMALL, **params}).fit(TABLE)
 
 
+LEAST = {
+    "patch_size": 1, "n_channels": 1, "width": 1, "n_blocks": 1, "decoder_width": 1,
+    "n_decoder_blocks": 1, "n_heads": 1, "max_iter": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_of_everything_there_is_one_at_least(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+        MaskedAutoencoder(**{**LEAST, name: 0}).fit(TABLE)
+
+
+def test_the_smallest_one_there_is_can_be_trained():
+    model = MaskedAutoencoder(**LEAST, tol=0.0, random_state=0).fit(TABLE)
+    assert model.n_iter_ == 1 and model.transform(TABLE).shape == (30, 1)
+    with pytest.raises(ValueError, match="tol must be finite and at least 0"):
+        model.set_params(tol=-1e-9).fit(TABLE)
+
+
 def test_what_cannot_be_done_is_said():
     X = TABLE.copy()
     X[3, 2] = np.nan
@@ -745,6 +764,8 @@ def test_what_cannot_be_done_is_said():
     for missing in ([1, 0, 0, 0, 0], [True, False], np.zeros((2, 5), bool)):
         with pytest.raises(ValueError, match="missing must be an array of bool, of the shape"):
             model.reconstruct(TABLE, missing=missing)
+    with pytest.raises(TypeError, match="per_feature must be True or False"):
+        model.reconstruction_error(TABLE, per_feature="all")
     for use in (model.inverse_transform, lambda codes: model.interpolate(*codes[:2])):
         with pytest.raises(TypeError, match="no way back from what transform gives"):
             use(model.transform(TABLE))
