@@ -6,6 +6,7 @@ import doctest
 import inspect
 import pkgutil
 import re
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -84,6 +85,31 @@ def test_defaults_are_those_of_the_docstrings():
                 if parameters[argument].default != expected:
                     wrong.append(f"{name}: {argument} is {parameters[argument].default!r}")
     assert n_read > 200
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_as_in_another_has_its_defaults():
+    """``X, n_samples`` / ``As in `log_likelihood``` leaves the defaults to be read there."""
+    wrong, n_read = [], 0
+    for name, value in with_methods(public_objects()):
+        doc = inspect.getdoc(value) or ""
+        said = re.findall(
+            r"^(\w+(?:, \w+)*)(?: : .*)?\n    As (?:in|of) `(\w+)`", doc, re.MULTILINE
+        )
+        ours = inspect.signature(value).parameters if said or "Parameters are" in doc else {}
+        said += [
+            (", ".join(ours), other) for other in re.findall(r"eters are those of `(\w+)`", doc)
+        ]
+        for arguments, other in said:
+            scope = sys.modules[value.__module__]
+            if inspect.isfunction(value) and "." in value.__qualname__:
+                scope = getattr(scope, value.__qualname__.split(".")[0])
+            theirs = inspect.signature(getattr(scope, other)).parameters
+            for argument in {*arguments.split(", ")} & {*theirs}:
+                n_read += 1
+                if ours[argument].default != theirs[argument].default:
+                    wrong.append(f"{name}: {argument} is {ours[argument].default!r}")
+    assert n_read > 20
     assert not wrong, "\n".join(wrong)
 
 
