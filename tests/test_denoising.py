@@ -1199,9 +1199,10 @@ def test_a_model_says_what_it_cannot_be_trained_with():
             return X + 1
 
     refused(LinearAutoencoder(2, corruption=Unknown()), TypeError, "Unknown has none")
-    with pytest.raises(ValueError, match="X_validation must lie in"):
-        model = Autoencoder(2, corruption=SaltAndPepper(0.2), max_iter=1)
-        model.fit(IMAGES, X_validation=3 * IMAGES)
+    for kind in (Autoencoder, VAE, ContractiveAutoencoder):
+        model = kind(2, corruption=SaltAndPepper(0.2), max_iter=1)
+        with pytest.raises(ValueError, match="X_validation must lie in"):
+            model.fit(IMAGES, X_validation=3 * IMAGES)
 
 
 @pytest.mark.parametrize("model", models(None)[2:], ids=lambda model: type(model).__name__)
