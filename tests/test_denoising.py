@@ -1281,6 +1281,20 @@ def test_salt_and_pepper_allows_for_rounding_and_no_more():
         noise(np.array([[2.0000001, -2]]), rng)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mean_shift_ends_at_rounding_of_what_the_denoiser_computes_in_and_not_before(dtype):
+    eps = float(np.finfo(dtype).eps)
+
+    def further_by(roundings):
+        return lambda x: (x * (1 + roundings * eps)).astype(dtype)
+
+    moved = denoising.mean_shift(further_by(2), [[1.0]], tol=0.0)
+    assert moved == 1 + 2 * eps
+    with pytest.warns(ConvergenceWarning, match="while points still moved"):
+        moved = denoising.mean_shift(further_by(16), [[1.0]], max_iter=3, tol=0.0)
+    assert moved == pytest.approx(1 + 3 * 16 * eps, abs=3 * eps)
+
+
 def test_the_default_step_and_the_end_of_mean_shift():
     draws = [
         denoising.langevin(np.tanh, np.zeros((5, 1)), 0.6, 3, random_state=0, **step)

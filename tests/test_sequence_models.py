@@ -485,6 +485,20 @@ def test_rows_and_sequences():
     assert mean[-1] == pytest.approx(np.average(rows[column, -1], weights=weights[column]))
 
 
+@pytest.mark.parametrize("n_rows", [7, 1024, 1025, 2500])
+def test_moments_of_tokens_are_those_of_their_indicators_however_many_rows_there_are(n_rows):
+    rng = np.random.default_rng(n_rows)
+    rows = rng.integers(0, 3, (n_rows, 4)).astype(float)
+    rows[1::2, 3] = np.nan
+    weights = rng.random(n_rows)
+    found = Sequences(n_tokens=3).moments(rows, weights)
+    indicators = (rows[:, :, None] == np.arange(3)).reshape(n_rows, 12)
+    mean = np.average(indicators, axis=0, weights=weights)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
+    total = np.average(((indicators - mean) ** 2).sum(axis=1), weights=weights)
+    assert found.variance == pytest.approx(total, rel=1e-12)
+
+
 # --- real sequences ----------------------------------------------------------------------------
 
 
