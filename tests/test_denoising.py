@@ -1334,8 +1334,12 @@ def test_samplers_say_what_is_wrong():
         denoising.langevin(double, [[1.0]], 0.0, 1)
     with pytest.raises(ValueError, match="n_steps"):
         denoising.langevin(double, [[1.0]], 1.0, 0)
+    with pytest.raises(ValueError, match="step must be finite and greater than 0"):
+        denoising.langevin(double, [[1.0]], 1.0, 1, step=0.0)
     with pytest.raises(ValueError, match="max_iter"):
         denoising.mean_shift(double, [[1.0]], max_iter=0)
+    with pytest.raises(ValueError, match="tol must be finite and at least 0"):
+        denoising.mean_shift(double, [[1.0]], tol=-1e-9)
     for sampler in (denoising.mean_shift, lambda r, X: denoising.langevin(r, X, 1.0, 1)):
         with pytest.raises(TypeError, match="denoise must be a function"):
             sampler(Autoencoder(), [[1.0]])
