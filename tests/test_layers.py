@@ -16,6 +16,7 @@ from nanoae.network import (
     Dense,
     Dictionary,
     Dropout,
+    Embedding,
     FillingDecoder,
     Flatten,
     FromImages,
@@ -39,7 +40,7 @@ from nanoae.network import (
     Upsample,
     VisibleEncoder,
 )
-from nanoae.network.discriminator import Discriminator
+from nanoae.network.discriminator import Discriminator, Products
 
 
 class Residual(Layer):
@@ -121,6 +122,8 @@ SEQUENCE_LAYERS = {
     "patches": lambda: ToPatches((2, 4), 2, 3),
     "visible": lambda: VisibleEncoder(3, 2, 4, n_blocks=1, n_heads=2),
     "filling": lambda: FillingDecoder(3, 4, 2, 5, n_blocks=1, n_heads=1),
+    "images": lambda: ToImages((2,), 3),
+    "products": lambda: Products(3),
     "discriminator": lambda: Discriminator(3, (5,)),
     "quadratic discriminator": lambda: Discriminator(3, "quadratic"),
     "transformer decoder": lambda: Transformer(2, 4, n_blocks=1).decoder(3, 8),
@@ -285,7 +288,9 @@ def remembered(layer, path=""):
     return {path + name for name in layer.remembers}.union(*of_parts)
 
 
-@these_too
+@pytest.mark.parametrize(
+    "make", [*LAYERS.values(), *SEQUENCE_LAYERS.values(), lambda: Embedding(20, 2)]
+)
 def test_a_layer_names_all_that_it_keeps_of_a_batch(make):
     """Else a copy of the batch would stay in every fitted model."""
     rng = np.random.default_rng(0)
