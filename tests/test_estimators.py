@@ -153,6 +153,26 @@ def test_what_a_printed_model_leaves_out_is_what_it_was(kind):
     assert eval(f"{kind.__name__}()").get_params() == IN_FULL[kind]
 
 
+@pytest.mark.parametrize(
+    "model",
+    [*MODELS.values(), MaskedAutoencoder(width=4, decoder_width=4, max_iter=1, random_state=0)],
+    ids=repr,
+)
+def test_what_is_built_from_hyper_parameters_is_in_no_copy_and_no_file(model):
+    model, built = copy.deepcopy(model).fit(X), set()
+
+    class Watched(type(model)):
+        def __setattr__(self, name, value):
+            built.add(name)
+            super().__setattr__(name, value)
+
+    twin = object.__new__(Watched)
+    vars(twin).update(vars(model))
+    twin._build(D, np.float64)
+    built -= {"sparsity_"}  # which says what was trained with
+    assert built & model.__getstate__().keys() == {"_parameters"}
+
+
 @every_model
 def test_hyper_parameters_of_a_fitted_model_wait_for_the_next_fit(name):
     model = new(name).fit(X)
