@@ -180,9 +180,8 @@ def test_hidden_layers_are_drawn_as_those_of_relu_and_the_last_as_a_linear_one()
     network = Discriminator(50, (400, 400))
     Parameters({"discriminator_": network})
     network.initialise(np.random.default_rng(0))
-    gains = ACTIVATIONS["relu"].gain, ACTIVATIONS["relu"].gain, 1
-    for layer, gain in zip(network.layers, gains, strict=True):
-        limit = gain * np.sqrt(6 / sum(layer.weight.shape))
+    for layer, name in zip(network.layers, ("relu", "relu", "identity"), strict=True):
+        limit = ACTIVATIONS[name].gain * np.sqrt(6 / sum(layer.weight.shape))
         verify("1.10c", 1 - np.abs(layer.weight).max() / limit, 0.01)
         assert np.abs(layer.weight).max() < limit
 
