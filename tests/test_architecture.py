@@ -126,9 +126,9 @@ def test_what_is_no_dataclass_has_no_fields_for_files_and_is_refused():
     class Hiss(Corruption):
         pass
 
-    with pytest.raises(TypeError, match="architecture must be .* that is a dataclass"):
+    with pytest.raises(TypeError, match=r"architecture must be .* that is a dataclass"):
         Autoencoder(architecture=Plain()).fit(X)
-    with pytest.raises(TypeError, match="corruption must be .* that is a dataclass"):
+    with pytest.raises(TypeError, match=r"corruption must be .* that is a dataclass"):
         Autoencoder(corruption=Hiss()).fit(X)
 
 
