@@ -107,7 +107,7 @@ class Sequences(NamedTuple):
             row[: sequence.size] = sequence.ravel()
         return table
 
-    def filled(self, rows: Array, name: str = "X", first_row: int = 0) -> Array:
+    def filled(self, rows: Array, name: str, first_row: int) -> Array:
         """The rows with 0 for what is not there.
 
         Raises

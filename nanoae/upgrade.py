@@ -11,7 +11,6 @@ RENAMED = {
     "_built_with": "_fitted_params",
     "_training": "_training_state",
     "_kept": "_kept_epoch",
-    "_warmth": "_beta_factor",
 }
 # hyper-parameters that have come since, and what models did before there were these
 ADDED: dict[str, Any] = {"corruption": None, "dropout": 0.0}
@@ -59,7 +58,7 @@ def from_format_1(tree: dict[str, Any]) -> dict[str, Any]:
                 params.pop(key, None)
         if params.get("solver") == "auto":
             params["solver"] = "lbfgs" if is_linear_vae else "adam"
-    state.pop("_beta_factor", None)
+    state.pop("_warmth", None)
     state["_moments"] = _moments(state)
     upgraded = {**tree, "class": name, "state": state}
     if "run" in tree:

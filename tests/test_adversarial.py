@@ -32,7 +32,7 @@ from nanoae.losses import (
     non_saturating_loss,
     saturating_loss,
 )
-from nanoae.network import Parameters
+from nanoae.network import ACTIVATIONS, Parameters
 from nanoae.network.discriminator import Discriminator
 from nanoae.optimizers import Adam
 from nanoae.theory.adversarial import gauss_hermite
@@ -164,7 +164,7 @@ def test_gradient_of_a_penalty_on_slopes(seed, sizes, k):
     moved = twin(z + 1e-30j * x_dot)
     verify("13.1e", relative_error(y_dot, moved.imag / 1e-30), COMPLEX)
     grads = rng.standard_normal(y.shape), rng.standard_normal(y.shape)
-    grad_x, grad_x_dot = layer.backward_along(*grads)
+    grad_x, grad_x_dot = layer.backward_along(*grads, x_dot)
 
     def change(x, x_dot):
         y, y_dot = twin.forward_along(x, x_dot)
@@ -174,6 +174,18 @@ def test_gradient_of_a_penalty_on_slopes(seed, sizes, k):
     verify("13.1e", relative_error(grad_x, right), COMPLEX)
     right = complex_step(lambda x_dot: change(z + 0j, x_dot), x_dot)
     verify("13.1e", relative_error(grad_x_dot, right), COMPLEX)
+
+
+@pytest.mark.equation("1.10c")
+def test_hidden_layers_are_drawn_as_those_of_relu_and_the_last_as_a_linear_one():
+    """Uniform, so that the largest lies just below the limit."""
+    network = Discriminator(50, (400, 400))
+    Parameters({"discriminator_": network})
+    network.initialise(np.random.default_rng(0))
+    for layer, name in zip(network.layers, ("relu", "relu", "identity"), strict=True):
+        limit = ACTIVATIONS[name].gain * np.sqrt(6 / sum(layer.weight.shape))
+        verify("1.10c", 1 - np.abs(layer.weight).max() / limit, 0.01)
+        assert np.abs(layer.weight).max() < limit
 
 
 @given(seed=seeds, k=st.integers(1, 3))
@@ -1092,9 +1104,9 @@ def test_a_model_that_has_learned_nothing_is_told_of_whatever_the_game_pays():
         ({"prior": "uniform"}, "prior must be 'normal', 'ring' or 'mixture'; got 'uniform'"),
         ({"prior": 3}, "prior must be"),
         ({"match": "hinge"}, "match must be"),
-        ({"match_weight": -1.0}, "match_weight must be finite and at least 0"),
-        ({"gradient_penalty": -1.0}, "gradient_penalty must be"),
-        ({"instance_noise": -1.0}, "instance_noise must be"),
+        ({"match_weight": -1e-9}, "match_weight must be finite and at least 0"),
+        ({"gradient_penalty": -1e-9}, "gradient_penalty must be"),
+        ({"instance_noise": -1e-9}, "instance_noise must be"),
         ({"discriminator": "cubic"}, "discriminator must be widths"),
         ({"discriminator": (0,)}, "width in discriminator"),
         ({"discriminator_learning_rate": 0.0}, "discriminator_learning_rate must be"),
@@ -1115,6 +1127,21 @@ def test_what_cannot_be_is_refused(params, words):
     assert not hasattr(model, "_parameters")
 
 
+def test_without_weight_penalty_and_noise_encoder_and_decoder_play_no_game():
+    """All three may be 0; an autoencoder of the same initial weights then learns the same."""
+    none = {"match_weight": 0.0, "gradient_penalty": 0.0, "instance_noise": 0.0}
+    model = AdversarialAutoencoder(2, **none, **SMALL)
+    rows, alone = model.initialise(X), Autoencoder(2, hidden_layer_sizes=(4,))
+    alone.initialise(X)
+    n = len(alone.parameters_)
+    alone.parameters_[...] = model.parameters_[:n]
+    loss, gradient = model.loss_and_gradient(rows)
+    right, right_gradient = alone.loss_and_gradient(rows)
+    assert loss == pytest.approx(right, rel=1e-12)
+    np.testing.assert_allclose(gradient[:n], right_gradient, rtol=1e-10, atol=1e-14)
+    assert model.fit(X).n_iter_ == SMALL["max_iter"]
+
+
 def test_a_prior_that_draws_another_number_in_a_batch_is_refused():
     model = AdversarialAutoencoder(2, prior=lambda rng, n: np.zeros((min(n, 3), 2)), **SMALL)
     with pytest.raises(ValueError, match=r"prior must draw \d+ codes .* got \(3, 2\)"):
@@ -1132,6 +1159,23 @@ def test_sampling_before_fit_is_refused():
         AdversarialAutoencoder().sample(3)
     with pytest.raises(ValueError, match="n_samples"):
         AdversarialAutoencoder(**SMALL).fit(X).sample_prior(0)
+
+
+def test_the_gaussians_of_the_mixture_are_round():
+    """Ten on a circle of radius 2.5, of a deviation of 0.25 in every direction."""
+    model = AdversarialAutoencoder(2, prior="mixture", **SMALL).fit(X)
+    z = model.sample_prior(4000, random_state=0)
+    turns = 2 * np.pi * np.arange(10) / 10
+    centres = 2.5 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    off = z[:, None] - centres
+    off = off[np.arange(4000), (off**2).sum(axis=2).argmin(axis=1)]  # 3 deviations apart
+    error = 0.25**2 * (2 / 4000) ** 0.5
+    np.testing.assert_allclose(off.T @ off / 4000, 0.25**2 * np.eye(2), atol=6 * error)
+
+
+def test_one_sample_unless_asked_for_more():
+    model = AdversarialAutoencoder(2, **SMALL).fit(X)
+    assert model.sample().shape == (1, X.shape[1]) and model.sample_prior().shape == (1, 2)
 
 
 def test_saved_and_loaded(tmp_path):

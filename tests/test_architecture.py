@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
 from test_layers import Residual
 
 import nanoae
-from nanoae import VAE, Autoencoder, datasets, gradient_check
+from nanoae import (
+    VAE,
+    Autoencoder,
+    Convolutional,
+    GaussianNoise,
+    MaskingNoise,
+    Recurrent,
+    SaltAndPepper,
+    Transformer,
+    datasets,
+    gradient_check,
+)
+from nanoae.denoising import Corruption
 from nanoae.losses import squared_error
 from nanoae.network import Architecture, Dense, FullyConnected, Layer, Sequential
 from nanoae.optimizers import SGD, Adam
@@ -107,6 +119,19 @@ def test_what_is_no_architecture_or_has_other_widths_is_one_sentence():
         Autoencoder(architecture=Wide()).fit(X)
 
 
+def test_what_is_no_dataclass_has_no_fields_for_files_and_is_refused():
+    class Plain(Architecture):
+        pass
+
+    class Hiss(Corruption):
+        pass
+
+    with pytest.raises(TypeError, match=r"architecture must be .* that is a dataclass"):
+        Autoencoder(architecture=Plain()).fit(X)
+    with pytest.raises(TypeError, match=r"corruption must be .* that is a dataclass"):
+        Autoencoder(corruption=Hiss()).fit(X)
+
+
 # --- several players ---------------------------------------------------------------------------
 
 
@@ -126,6 +151,25 @@ def play(model, optimizer, n_epochs=5):
     monitor.max_iter = n_epochs
     train(model, np.zeros((4, 1)), np.random.default_rng(0), monitor, optimizer, batch_size=4)
     return model.parameters_
+
+
+@pytest.mark.parametrize(
+    ("right", "field"),
+    [
+        (right, field.name)
+        for right in (
+            FullyConnected((5,)), Convolutional((8, 8)), Recurrent(), Transformer(),
+            GaussianNoise(0.3), MaskingNoise(0.3), SaltAndPepper(0.3),
+        )
+        for field in fields(right)
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)  # fmt: skip
+def test_every_field_is_checked_where_it_is_given(right, field):
+    """Not at the first training, far from the line that has it wrong."""
+    for wrong in ("wrong", np.array([0.5, 0.5])):
+        with pytest.raises((ValueError, TypeError), match=f"{field} must be"):
+            replace(right, **{field: wrong})
 
 
 @pytest.mark.parametrize("make", [Adam, lambda rate: SGD(rate, momentum=0.5)])

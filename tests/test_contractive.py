@@ -1190,8 +1190,31 @@ class Bare(Shallow):
         return Dense(n_in, n_out)
 
 
+def test_an_architecture_is_asked_for_the_widths_of_samples_and_code_alone():
+    @dataclass(frozen=True)
+    class Exact(Shallow):
+        def encoder(self, n_in, n_out):
+            assert (n_in, n_out) == (POINTS.shape[1], 1)
+            return super().encoder(n_in, n_out)
+
+    model = ContractiveAutoencoder(
+        1, architecture=Exact(), decoder="free", max_iter=1, random_state=0
+    )
+    assert model.fit(POINTS).transform(POINTS).shape == (len(POINTS), 1)
+
+
+def test_the_ends_of_what_is_allowed_can_be_trained():
+    """A code of width 1, and one direction of it, which is all of it: the estimate is exact."""
+    least = {"max_iter": 1, "random_state": 0}
+    model = ContractiveAutoencoder(1, n_probes=1, **least).fit(POINTS)
+    exact = ContractiveAutoencoder(1, **least).fit(POINTS)
+    assert model.loss_ == pytest.approx(exact.loss_, rel=1e-12)
+    free = ContractiveAutoencoder(1, contraction=0.0, **least).fit(POINTS)
+    assert free.loss_ < exact.loss_
+
+
 @pytest.mark.parametrize(("params", "words"), [
-    ({"contraction": -0.1}, "contraction must be"),
+    ({"contraction": -1e-9}, "contraction must be"),
     ({"decoder": "loose"}, "decoder must be 'tied', 'unit-norm' or 'free'; got 'loose'"),
     ({"code_activation": "sine"}, "code_activation must be .*; got 'sine'"),
     ({"n_probes": 0}, "n_probes must be at least 1; got 0"),

@@ -940,6 +940,7 @@ def test_equal_padding_sees_all_and_is_pytorchs_where_that_is_one():
             lambda: Convolutional((8, 8), activation="elu"),
             "activation must be .*'elu'",
         ),
+        (lambda: Convolutional((8, 8), kernel=2.5), "kernel must be an integer"),
         (lambda: Convolutional((8, 8), circular=1), "circular must be True or False; got 1"),
         (lambda: Convolution((1, 4), 1, 7, padding=1), "kernel must be at most 6.*got 7"),
         (lambda: Convolution((1, 4), 1, 2, stride=0), "stride must be .*got 0"),

@@ -1163,6 +1163,16 @@ def test_noise_that_cannot_be_is_said_in_one_sentence(make, error, message):
         make()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_salt_and_pepper_forgives_rounding_at_its_ends_and_no_more(dtype):
+    """What is shifted by a mean and back may be off by a rounding or two."""
+    noise, eps = SaltAndPepper(0.1, low=-3.0, high=5.0), 5 * np.finfo(dtype).eps
+    for outwards, end in ((-1, -3.0), (1, 5.0)):
+        noise.check(np.array([[end + outwards * 4 * eps]], dtype))
+        with pytest.raises(ValueError, match=r"must lie in \[low, high\]"):
+            noise.check(np.array([[end + outwards * 16 * eps]], dtype))
+
+
 def refused(model, error, message, X=IMAGES):
     before = dict(vars(model))
     with pytest.raises(error, match=message):
@@ -1190,9 +1200,10 @@ def test_a_model_says_what_it_cannot_be_trained_with():
             return X + 1
 
     refused(LinearAutoencoder(2, corruption=Unknown()), TypeError, "Unknown has none")
-    with pytest.raises(ValueError, match="X_validation must lie in"):
-        model = Autoencoder(2, corruption=SaltAndPepper(0.2), max_iter=1)
-        model.fit(IMAGES, X_validation=3 * IMAGES)
+    for kind in (Autoencoder, VAE, ContractiveAutoencoder):
+        model = kind(2, corruption=SaltAndPepper(0.2), max_iter=1)
+        with pytest.raises(ValueError, match="X_validation must lie in"):
+            model.fit(IMAGES, X_validation=3 * IMAGES)
 
 
 @pytest.mark.parametrize("model", models(None)[2:], ids=lambda model: type(model).__name__)
@@ -1271,6 +1282,20 @@ def test_salt_and_pepper_allows_for_rounding_and_no_more():
         noise(np.array([[2.0000001, -2]]), rng)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mean_shift_ends_at_rounding_of_what_the_denoiser_computes_in_and_not_before(dtype):
+    eps = float(np.finfo(dtype).eps)
+
+    def further_by(roundings):
+        return lambda x: (x * (1 + roundings * eps)).astype(dtype)
+
+    moved = denoising.mean_shift(further_by(2), [[1.0]], tol=0.0)
+    assert moved == 1 + 2 * eps
+    with pytest.warns(ConvergenceWarning, match="while points still moved"):
+        moved = denoising.mean_shift(further_by(16), [[1.0]], max_iter=3, tol=0.0)
+    assert moved == pytest.approx(1 + 3 * 16 * eps, abs=3 * eps)
+
+
 def test_the_default_step_and_the_end_of_mean_shift():
     draws = [
         denoising.langevin(np.tanh, np.zeros((5, 1)), 0.6, 3, random_state=0, **step)
@@ -1310,8 +1335,12 @@ def test_samplers_say_what_is_wrong():
         denoising.langevin(double, [[1.0]], 0.0, 1)
     with pytest.raises(ValueError, match="n_steps"):
         denoising.langevin(double, [[1.0]], 1.0, 0)
+    with pytest.raises(ValueError, match="step must be finite and greater than 0"):
+        denoising.langevin(double, [[1.0]], 1.0, 1, step=0.0)
     with pytest.raises(ValueError, match="max_iter"):
         denoising.mean_shift(double, [[1.0]], max_iter=0)
+    with pytest.raises(ValueError, match="tol must be finite and at least 0"):
+        denoising.mean_shift(double, [[1.0]], tol=-1e-9)
     for sampler in (denoising.mean_shift, lambda r, X: denoising.langevin(r, X, 1.0, 1)):
         with pytest.raises(TypeError, match="denoise must be a function"):
             sampler(Autoencoder(), [[1.0]])

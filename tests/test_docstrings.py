@@ -6,9 +6,11 @@ import doctest
 import inspect
 import pkgutil
 import re
+import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nanoae
@@ -55,6 +57,60 @@ def test_every_public_name_has_a_docstring_with_an_example():
     assert len(objects) > 100  # the walk finds them
     faults = [f"{name} lacks {lacks(value)}" for value, name in objects.items() if lacks(value)]
     assert not faults, "\n".join(sorted(faults))
+
+
+def with_methods(objects):
+    """And the public methods that the classes among them define."""
+    for value, name in objects.items():
+        yield name, value
+        if inspect.isclass(value):
+            for method, function in vars(value).items():
+                if inspect.isfunction(function) and not method.startswith("_"):
+                    yield f"{name}.{method}", function
+
+
+def test_defaults_are_those_of_the_docstrings():
+    """``low, high : float, default 0 and 1`` is what both are if they are left out."""
+    wrong, n_read = [], 0
+    for name, value in with_methods(public_objects()):
+        said = re.findall(
+            r"^(\w+(?:, \w+)*) : .*default (.+)$", inspect.getdoc(value) or "", re.MULTILINE
+        )
+        for arguments, words in said:
+            arguments, defaults = arguments.split(", "), words.split(" and ")
+            parameters = inspect.signature(value).parameters
+            for argument, default in zip(arguments, defaults * len(arguments), strict=False):
+                expected = eval(default, {"inf": np.inf, "float64": np.float64})
+                n_read += 1
+                if parameters[argument].default != expected:
+                    wrong.append(f"{name}: {argument} is {parameters[argument].default!r}")
+    assert n_read > 200
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_as_in_another_has_its_defaults():
+    """``X, n_samples`` / ``As in `log_likelihood``` leaves the defaults to be read there."""
+    wrong, n_read = [], 0
+    for name, value in with_methods(public_objects()):
+        doc = inspect.getdoc(value) or ""
+        said = re.findall(
+            r"^(\w+(?:, \w+)*)(?: : .*)?\n    As (?:in|of) `(\w+)`", doc, re.MULTILINE
+        )
+        ours = inspect.signature(value).parameters if said or "Parameters are" in doc else {}
+        said += [
+            (", ".join(ours), other) for other in re.findall(r"eters are those of `(\w+)`", doc)
+        ]
+        for arguments, other in said:
+            scope = sys.modules[value.__module__]
+            if inspect.isfunction(value) and "." in value.__qualname__:
+                scope = getattr(scope, value.__qualname__.split(".")[0])
+            theirs = inspect.signature(getattr(scope, other)).parameters
+            for argument in {*arguments.split(", ")} & {*theirs}:
+                n_read += 1
+                if ours[argument].default != theirs[argument].default:
+                    wrong.append(f"{name}: {argument} is {ours[argument].default!r}")
+    assert n_read > 20
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -15,6 +15,7 @@ from nanoae import (
     ContractiveAutoencoder,
     LinearAutoencoder,
     LinearVAE,
+    MaskedAutoencoder,
     SparseAutoencoder,
     SparseCoding,
     TiedAutoencoder,
@@ -101,6 +102,75 @@ def test_repr_is_the_call_that_makes_the_model(name):
     again = eval(repr(model))
     assert type(again) is type(model) and again.get_params() == model.get_params()
     assert repr(type(model)()) == f"{type(model).__name__}()"
+
+
+TRAINED = dict(
+    solver="adam", learning_rate=1e-3, momentum=0.9, batch_size=128, max_iter=None, tol=None,
+    n_iter_no_change=10, early_stopping=False, validation_fraction=0.1, random_state=None,
+    verbose=False, weight_decay=0.0,
+)  # fmt: skip
+OF_NETWORKS = {
+    **TRAINED,
+    **dict(
+        n_components=2, corruption=None, hidden_layer_sizes=(64,), activation="relu", dropout=0.0,
+        architecture=None,
+    ),
+}  # fmt: skip
+IN_FULL = {
+    Autoencoder: {**OF_NETWORKS, "loss": "squared_error"},
+    VAE: {
+        **OF_NETWORKS,
+        **dict(likelihood="gaussian", noise_variance=1.0, beta=1.0, beta_warmup=0),
+    },
+    ContractiveAutoencoder: {
+        **OF_NETWORKS,
+        **dict(
+            activation="tanh", contraction=0.1, decoder="tied", code_activation="identity",
+            n_probes=None, loss="squared_error",
+        ),
+    },
+    AdversarialAutoencoder: {
+        **OF_NETWORKS,
+        **dict(
+            learning_rate=2e-3, n_iter_no_change=None, loss="squared_error", prior="normal",
+            match="non_saturating", match_weight=1.0, discriminator=(64, 64),
+            gradient_penalty=0.1, instance_noise=0.0, discriminator_learning_rate=None,
+        ),
+    },
+    MaskedAutoencoder: {
+        **TRAINED,
+        **dict(
+            shape=None, patch_size=1, mask_ratio=0.5, n_channels=1, width=64, n_blocks=2,
+            decoder_width=32, n_decoder_blocks=1, n_heads=4, pooling="mean",
+        ),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", IN_FULL)
+def test_what_a_printed_model_leaves_out_is_what_it_was(kind):
+    """Calls in scripts, and models in notes, name what differs from the defaults alone."""
+    assert eval(f"{kind.__name__}()").get_params() == IN_FULL[kind]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [*MODELS.values(), MaskedAutoencoder(width=4, decoder_width=4, max_iter=1, random_state=0)],
+    ids=repr,
+)
+def test_what_is_built_from_hyper_parameters_is_in_no_copy_and_no_file(model):
+    model, built = copy.deepcopy(model).fit(X), set()
+
+    class Watched(type(model)):
+        def __setattr__(self, name, value):
+            built.add(name)
+            super().__setattr__(name, value)
+
+    twin = object.__new__(Watched)
+    vars(twin).update(vars(model))
+    twin._build(D, np.float64)
+    built -= {"sparsity_"}  # which says what was trained with
+    assert built & model.__getstate__().keys() == {"_parameters"}
 
 
 @every_model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from nanoae.network import (
     Dense,
     Dictionary,
     Dropout,
+    Embedding,
     FillingDecoder,
     Flatten,
     FromImages,
@@ -39,6 +42,7 @@ from nanoae.network import (
     Upsample,
     VisibleEncoder,
 )
+from nanoae.network.discriminator import Discriminator, Products
 
 
 class Residual(Layer):
@@ -120,6 +124,10 @@ SEQUENCE_LAYERS = {
     "patches": lambda: ToPatches((2, 4), 2, 3),
     "visible": lambda: VisibleEncoder(3, 2, 4, n_blocks=1, n_heads=2),
     "filling": lambda: FillingDecoder(3, 4, 2, 5, n_blocks=1, n_heads=1),
+    "images": lambda: ToImages((2,), 3),
+    "products": lambda: Products(3),
+    "discriminator": lambda: Discriminator(3, (5,)),
+    "quadratic discriminator": lambda: Discriminator(3, "quadratic"),
     "transformer decoder": lambda: Transformer(2, 4, n_blocks=1).decoder(3, 8),
 }
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -269,6 +277,60 @@ def test_layers_know_their_shapes_and_forget(name):
     with pytest.raises(AttributeError):
         _ = layer.memory
     assert layer(np.ones((2, 3))).shape == (2, 4)
+
+
+def attributes(layer, path=""):
+    """Names of all that a layer and its parts hold."""
+    of_parts = (attributes(part, f"{path}{name}.") for name, part in layer.parts.items())
+    return {path + name for name in vars(layer)}.union(*of_parts)
+
+
+def remembered(layer, path=""):
+    of_parts = (remembered(part, f"{path}{name}.") for name, part in layer.parts.items())
+    return {path + name for name in layer.remembers}.union(*of_parts)
+
+
+@pytest.mark.parametrize(
+    "make", [*LAYERS.values(), *SEQUENCE_LAYERS.values(), lambda: Embedding(20, 2)]
+)
+def test_a_layer_names_all_that_it_keeps_of_a_batch(make):
+    """Else a copy of the batch would stay in every fitted model."""
+    rng = np.random.default_rng(0)
+    layer, _ = drawn(make, rng)
+    x, grad_y = data(rng, 5, shape_in=layer.shape_in, shape_out=layer.shape_out)
+    before = attributes(layer)
+    layer.forward(x, noise())
+    layer.backward(grad_y)
+    assert attributes(layer) - before == remembered(layer)
+    layer.forget()
+    assert attributes(layer) == before
+
+
+@pytest.mark.parametrize("make", SEQUENCE_LAYERS.values())
+def test_the_width_of_a_layer_is_that_of_the_largest_array_that_a_row_becomes(make):
+    """By which rows are handled in blocks, for the sake of memory."""
+    layer, _ = drawn(make, np.random.default_rng(0))
+    layer.forward(np.ones((6, *layer.shape_in)), noise())
+
+    def kept(memory):
+        parts = [size for part in memory if isinstance(part, tuple) for size in kept(part)]
+        return parts + [part.size // 6 for part in memory if isinstance(part, np.ndarray)]
+
+    ends = math.prod(layer.shape_in), math.prod(layer.shape_out)
+    assert layer.width == max([*ends, *kept(layer.memory)])
+
+
+@these_too
+def test_biases_begin_at_0_and_gains_at_1_whatever_was_there(make):
+    layer = make()
+    parameters = Parameters({"layer": layer})
+    parameters.values.fill(np.nan)
+    layer.initialise(np.random.default_rng(0))
+    assert np.isfinite(parameters.values).all()
+    for name in parameters.names:
+        kind, value = name.rpartition(".")[-1], parameters[name][0]
+        if kind in ("bias", "candidate_bias", "gain"):
+            assert np.all(value == (kind == "gain")), name
 
 
 def test_neighbours_are_checked():

@@ -839,6 +839,32 @@ def test_impossible_parameters_are_refused(params, message):
         MaskedAutoencoder(**{**SMALL, **params}).fit(TABLE)
 
 
+def test_a_series_of_several_channels_needs_no_shape():
+    X = np.random.default_rng(0).random((20, 6))
+    series = MaskedAutoencoder(n_channels=3, **SMALL).fit(X)
+    same = MaskedAutoencoder((2,), n_channels=3, **SMALL).fit(X)
+    assert np.array_equal(series.parameters_, same.parameters_)
+
+
+LEAST = {
+    "patch_size": 1, "n_channels": 1, "width": 1, "n_blocks": 1, "decoder_width": 1,
+    "n_decoder_blocks": 1, "n_heads": 1, "max_iter": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_of_everything_there_is_one_at_least(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+        MaskedAutoencoder(**{**LEAST, name: 0}).fit(TABLE)
+
+
+def test_the_smallest_one_there_is_can_be_trained():
+    model = MaskedAutoencoder(**LEAST, tol=0.0, random_state=0).fit(TABLE)
+    assert model.n_iter_ == 1 and model.transform(TABLE).shape == (30, 1)
+    with pytest.raises(ValueError, match="tol must be finite and at least 0"):
+        model.set_params(tol=-1e-9).fit(TABLE)
+
+
 def test_what_cannot_be_done_is_said():
     X = TABLE.copy()
     X[3, 2] = np.nan
@@ -860,6 +886,8 @@ def test_what_cannot_be_done_is_said():
     for missing in ([1, 0, 0, 0, 0], [True, False], np.zeros((2, 5), bool)):
         with pytest.raises(ValueError, match="missing must be an array of bool, of the shape"):
             model.reconstruct(TABLE, missing=missing)
+    with pytest.raises(TypeError, match="per_feature must be True or False"):
+        model.reconstruction_error(TABLE, per_feature="all")
     for use in (model.inverse_transform, lambda codes: model.interpolate(*codes[:2])):
         with pytest.raises(TypeError, match="no way back from what transform gives"):
             use(model.transform(TABLE))
@@ -869,6 +897,18 @@ def test_noise_is_not_learned_and_it_says_so():
     X = np.random.default_rng(0).standard_normal((64, 4))
     with pytest.warns(nanoae.ConvergenceWarning, match="no better than to answer every sample"):
         MaskedAutoencoder(**{**SMALL, "max_iter": 2}).fit(X)
+
+
+@pytest.mark.parametrize("patch_size", [1, 2, 3])
+def test_the_warning_compares_with_a_network_that_answers_the_mean(patch_size):
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (20, 6))
+    X = np.vstack([signs, -signs])  # of mean 0, and all patches are of the same length
+    model = MaskedAutoencoder(**{**SMALL, "patch_size": patch_size}).fit(X)
+    model.decoder_.readout.weight.fill(0)
+    model.decoder_.readout.bias.fill(0)
+    loss, _ = model.loss_and_gradient(X, np.random.default_rng(0))
+    assert loss == pytest.approx(patch_size, rel=1e-12)
+    assert model._null_loss() == pytest.approx(loss, rel=1e-12)
 
 
 # --- 12.9: the digits -------------------------------------------------------------------------

@@ -50,6 +50,7 @@ from nanoae.denoising import Corruption
 from nanoae.models import sparse
 from nanoae.models.base import BaseAutoencoder
 from nanoae.network import Architecture, FullyConnected
+from nanoae.upgrade import from_format_1
 
 IN_PARTS = [name for name in MODELS if name != "linear-adam" or MODELS[name].batch_size is None]
 
@@ -448,7 +449,20 @@ def test_files_of_the_first_version_still_load_and_learn_on(name, tmp_path):
         if name not in ("linear", "tied"):
             expected = OLD_OUTPUTS[f"{name}.codes_after_more"]
             np.testing.assert_allclose(model.transform(OLD_X[:5]), expected, **exact)
+    new = type(model)(**model.get_params()).set_params(max_iter=3, tol=1e9).fit(OLD_X)
+    assert vars(model).keys() <= vars(new).keys()  # nothing is left over from before
     model.set_params(max_iter=3, tol=1e9).fit(OLD_X)
+
+
+def test_moments_of_the_first_version_are_in_double_precision_whatever_the_model_is_in():
+    mean, factor = np.float32([0.1, 0.2]), np.float32([[3.0, 0.0], [0.0, 4.0]])
+    params = {"n_components": 1, "solver": "lbfgs"}
+    seen = {"n_samples_seen_": 9, "n_features_in_": 2, "mean_": mean, "_factor": factor}
+    tree = {"class": "LinearAutoencoder", "state": {**params, "_built_with": params, **seen}}
+    moments = from_format_1(tree)["state"]["_moments"]
+    assert moments["n"] == 9 and moments["scatter"] == 25
+    for kept, saved in ((moments["mean"], mean), (moments["factor"], factor)):
+        assert kept.dtype == np.float64 and np.array_equal(kept, saved)
 
 
 @pytest.mark.parametrize(("name", "model"), [

@@ -10,6 +10,7 @@ from effort import scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
+from scipy.stats import kstest
 from theory_report import verify
 
 from nanoae import Autoencoder, theory
@@ -18,6 +19,7 @@ from nanoae.network import (
     GRU,
     RNN,
     Embedding,
+    FillingDecoder,
     Flatten,
     LastRead,
     LayerNorm,
@@ -29,8 +31,9 @@ from nanoae.network import (
     SelfAttention,
     Transformer,
     TransformerBlock,
+    VisibleEncoder,
 )
-from nanoae.network.activations import softmax
+from nanoae.network.activations import ACTIVATIONS, softmax
 
 COMPLEX = 1e-12  # the complex step is exact to rounding: (1.7b)
 ROUNDING = 1e-12  # sums and products of some hundred numbers of order 1
@@ -378,6 +381,51 @@ def test_neither_radius_nor_norm_decides_at_a_finite_lag():
     x[0] = 0.5
     _, J = jacobian(layer, x)
     assert np.linalg.norm(J[0], 2) < 1e-18  # and from there not: the units are saturated
+
+
+@pytest.mark.equation("1.10c")
+@pytest.mark.parametrize(
+    ("make", "gains"),
+    [
+        (lambda: RNN(3, 50, 40, "relu"), [ACTIVATIONS["relu"].gain]),
+        (lambda: GRU(3, 50, 40), [1, 1, ACTIVATIONS["tanh"].gain]),
+        (lambda: SelfAttention(3, 60, 2), [1, 1, 1]),
+    ],
+    ids=["rnn", "gru", "attention"],
+)
+def test_each_map_is_drawn_as_a_dense_layer_and_each_recurrent_one_is_orthogonal(make, gains):
+    """Uniform, so that the largest of thousands lies just below the limit."""
+    layer = make()
+    parameters = Parameters({"layer": layer})
+    layer.initialise(np.random.default_rng(0))
+    for gain, W in zip(gains, np.split(layer.weight, len(gains), axis=1), strict=True):
+        limit = np.sqrt(3 * gain**2 * 2 / sum(W.shape))  # of a variance limit²/3
+        assert 0.99 * limit < np.abs(W).max() < limit
+        # W² of a uniform W with variance v has variance 4/5 v²
+        z = (3 * np.mean(W**2) / limit**2 - 1) / np.sqrt(0.8 / W.size)
+        verify("1.10c", abs(z), 5)
+    if "layer.recurrent_weight" in parameters.names:
+        for U in np.split(layer.recurrent_weight, len(gains), axis=1):
+            np.testing.assert_allclose(U.T @ U, np.eye(40), atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "deviation"),
+    [
+        (lambda: Positions(60, 80), "vectors", 1.0),
+        (lambda: Embedding(60, 80), "vectors", 1.0),
+        (lambda: VisibleEncoder(60, 2, 80, n_blocks=1, n_heads=1), "vectors", 0.2),
+        (lambda: FillingDecoder(2, 3, 5000, 2, n_blocks=0, n_heads=1), "mask_token", 1.0),
+    ],
+    ids=["positions", "tokens", "positions of patches", "mask token"],
+)
+def test_vectors_are_drawn_of_a_normal_distribution(make, name, deviation):
+    layer = make()
+    parameters = Parameters({"layer": layer})
+    layer.initialise(np.random.default_rng(0))
+    (full_name,) = (full for full in parameters.names if full.endswith(name))
+    drawn = parameters[full_name][0].ravel() / deviation
+    assert kstest(drawn, "norm").pvalue > 1e-3
 
 
 # --- 11.6 and 11.7: attention -----------------------------------------------------------------

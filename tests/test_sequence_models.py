@@ -443,6 +443,7 @@ def test_other_models_go_on_refusing_gaps_and_lists(model):
             "features_per_step must be 1 with a vocabulary_size",
         ),
         (lambda: Recurrent(n_steps=0), "n_steps must be at least 1"),
+        (lambda: Transformer(0), "features_per_step must be at least 1; got 0"),
         (lambda: Transformer(width=6, n_heads=4), "multiple of n_heads; got 6 and 4"),
         (lambda: Transformer(n_blocks=0), "n_blocks must be at least 1"),
         (lambda: Transformer(n_heads=0), "n_heads must be at least 1"),
@@ -482,6 +483,20 @@ def test_rows_and_sequences():
     weights = np.arange(1.0, 9.0)
     mean, column = three.moments(rows, weights).mean, ~np.isnan(rows[:, -1])
     assert mean[-1] == pytest.approx(np.average(rows[column, -1], weights=weights[column]))
+
+
+@pytest.mark.parametrize("n_rows", [7, 1024, 1025, 2500])
+def test_moments_of_tokens_are_those_of_their_indicators_however_many_rows_there_are(n_rows):
+    rng = np.random.default_rng(n_rows)
+    rows = rng.integers(0, 3, (n_rows, 4)).astype(float)
+    rows[1::2, 3] = np.nan
+    weights = rng.random(n_rows)
+    found = Sequences(n_tokens=3).moments(rows, weights)
+    indicators = (rows[:, :, None] == np.arange(3)).reshape(n_rows, 12)
+    mean = np.average(indicators, axis=0, weights=weights)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
+    total = np.average(((indicators - mean) ** 2).sum(axis=1), weights=weights)
+    assert found.variance == pytest.approx(total, rel=1e-12)
 
 
 # --- real sequences ----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from nanoae import (
     SparseCoding,
     TiedAutoencoder,
     TrainingDiverged,
+    denoising,
     gradient_check,
 )
 from nanoae.optimizers import SGD
@@ -570,6 +571,12 @@ def test_warnings_point_to_the_line_that_called(name):
         with pytest.warns(ConvergenceWarning) as record:
             method(X)
         assert record[0].filename == __file__
+
+
+def test_the_warning_of_mean_shift_points_to_the_line_that_called():
+    with pytest.warns(ConvergenceWarning) as record:
+        denoising.mean_shift(np.tanh, [[1.0]], max_iter=1)
+    assert record[0].filename == __file__
 
 
 # --- what is said at the end ------------------------------------------------------------------

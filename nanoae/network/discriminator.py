@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -49,16 +49,14 @@ class DenseAlong(Dense):
     >>> layer = DenseAlong(1, 1)
     >>> parameters = Parameters({"layer": layer})  # holds the memory
     >>> layer.weight[...] = 2.0
-    >>> y, y_dot = layer.forward_along(np.array([[-1.0]]), np.array([[1.0]]))
+    >>> x_dot = np.array([[1.0]])
+    >>> y, y_dot = layer.forward_along(np.array([[-1.0]]), x_dot)
     >>> y.tolist(), y_dot.tolist()
     ([[-0.4]], [[0.4]])
-    >>> _ = layer.backward_along(np.zeros((1, 1)), np.ones((1, 1)))
+    >>> _ = layer.backward_along(np.zeros((1, 1)), np.ones((1, 1)), x_dot)
     >>> layer.grad_weight.tolist()  # y_dot is 0.2 W
     [[0.2]]
     """
-
-    remembers: ClassVar[tuple[str, ...]] = ("x", "y", "x_dot")
-    x_dot: Array
 
     def __init__(self, n_in: int, n_out: int, *, is_linear: bool = False) -> None:
         super().__init__(n_in, n_out)
@@ -66,16 +64,17 @@ class DenseAlong(Dense):
             self.activation, self.is_linear = LEAKY_RELU, False
 
     def forward_along(self, x: Array, x_dot: Array) -> tuple[Array, Array]:
-        """Outputs, and their change along ``x_dot``; keeps what `backward_along` needs."""
+        """Outputs, and their change along ``x_dot``; keeps what `forward` does."""
         y = self.forward(x)
-        self.x_dot = x_dot
         return y, self.activation.derivative(y) * (x_dot @ self.weight)  # (13.1e)
 
-    def backward_along(self, grad_y: Array, grad_y_dot: Array) -> tuple[Array, Array]:
+    def backward_along(
+        self, grad_y: Array, grad_y_dot: Array, x_dot: Array
+    ) -> tuple[Array, Array]:
         """From the gradients by both outputs to those by parameters and both inputs (13.1e)."""
         slope = self.activation.derivative(self.y)
         grad_a, grad_a_dot = slope * grad_y, slope * grad_y_dot
-        self.grad_weight[...] = self.x.T @ grad_a + self.x_dot.T @ grad_a_dot
+        self.grad_weight[...] = self.x.T @ grad_a + x_dot.T @ grad_a_dot
         if self.grad_bias is not None:
             self.grad_bias[...] = grad_a.sum(axis=0)  # the change does not see it
         return grad_a @ self.weight.T, grad_a_dot @ self.weight.T
@@ -96,17 +95,16 @@ class Products(Layer):
     [[2.0, 3.0, 4.0, 6.0, 9.0]]
     """
 
-    remembers = ("x", "x_dot")
+    remembers = ("x",)
     x: Array
-    x_dot: Array
 
     def __init__(self, k: int) -> None:
         self.i, self.j = np.triu_indices(k)
         super().__init__((k,), (k + len(self.i),))
 
     def __call__(self, x: Array) -> Array:
-        """Outputs ``(n, k + k(k + 1)/2)`` for inputs ``(n, k)``."""
-        return np.hstack([x, x[:, self.i] * x[:, self.j]])
+        """Outputs ``(…, k + k(k + 1)/2)`` for inputs ``(…, k)``."""
+        return np.concatenate([x, x[..., self.i] * x[..., self.j]], axis=-1)
 
     def forward(self, x: Array, rng: np.random.Generator | None = None) -> Array:
         """The same, keeping the input."""
@@ -119,23 +117,24 @@ class Products(Layer):
 
     def forward_along(self, x: Array, x_dot: Array) -> tuple[Array, Array]:
         """Outputs, and their change along ``x_dot``."""
-        self.x_dot = x_dot
         products = x_dot[:, self.i] * x[:, self.j] + x[:, self.i] * x_dot[:, self.j]
         return self.forward(x), np.hstack([x_dot, products])
 
-    def backward_along(self, grad_y: Array, grad_y_dot: Array) -> tuple[Array, Array]:
+    def backward_along(
+        self, grad_y: Array, grad_y_dot: Array, x_dot: Array
+    ) -> tuple[Array, Array]:
         """From the gradients by both outputs to those by both inputs."""
         k = self.x.shape[1]
         of_products = np.hstack([np.zeros_like(self.x), grad_y_dot[:, k:]])
-        grad_x = self._to_factors(grad_y, self.x) + self._to_factors(of_products, self.x_dot)
+        grad_x = self._to_factors(grad_y, self.x) + self._to_factors(of_products, x_dot)
         return grad_x, self._to_factors(grad_y_dot, self.x)
 
     def _to_factors(self, grad_y: Array, x: Array) -> Array:
-        k = x.shape[1]
-        grad_x = grad_y[:, :k].copy()
+        k = x.shape[-1]
+        grad_x = grad_y[..., :k].copy()
         for c, (i, j) in enumerate(zip(self.i, self.j, strict=True)):
-            grad_x[:, i] += grad_y[:, k + c] * x[:, j]
-            grad_x[:, j] += grad_y[:, k + c] * x[:, i]
+            grad_x[..., i] += grad_y[..., k + c] * x[..., j]
+            grad_x[..., j] += grad_y[..., k + c] * x[..., i]
         return grad_x
 
 
@@ -191,9 +190,11 @@ class Discriminator(Sequential):
         grad_a, gamma : ndarray of shape (n,)
             ∂L/∂a, and the weight of each row's penalty.
         """
-        pair = z, slopes
-        for layer in self.layers:
-            pair = layer.forward_along(*pair)  # type: ignore[attr-defined]
+        layers: list[Any] = self.layers
+        pair, directions = (z, slopes), []
+        for layer in layers:
+            directions.append(pair[1])
+            pair = layer.forward_along(*pair)
         pair = grad_a[:, None], gamma[:, None]
-        for layer in reversed(self.layers):
-            pair = layer.backward_along(*pair)  # type: ignore[attr-defined]
+        for layer, x_dot in zip(reversed(layers), reversed(directions), strict=True):
+            pair = layer.backward_along(*pair, x_dot)

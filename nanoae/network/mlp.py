@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from nanoae.arrays import Array
+from nanoae.network.activations import ACTIVATIONS
 from nanoae.network.architecture import Architecture
 from nanoae.network.dense import Dense
 from nanoae.network.dropout import Dropout
 from nanoae.network.layer import Layer, Shape
+from nanoae.validation import check_choice, check_layer_sizes, check_probability
 
 
 class Sequential(Layer):
@@ -148,6 +150,11 @@ class FullyConnected(Architecture):
     code_dropout : float, default 0
         The same of the code, on its way into the decoder.
 
+    Raises
+    ------
+    ValueError, TypeError
+        One of these is impossible.
+
     Examples
     --------
     >>> from nanoae.network import FullyConnected
@@ -163,6 +170,13 @@ class FullyConnected(Architecture):
     code_activation: str = "identity"
     dropout: float = 0.0
     code_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_layer_sizes("hidden_layer_sizes", self.hidden_layer_sizes)
+        for name in ("activation", "code_activation"):
+            check_choice(name, getattr(self, name), tuple(ACTIVATIONS))
+        for name in ("dropout", "code_dropout"):
+            check_probability(name, getattr(self, name))
 
     def encoder(self, n_in: int, n_out: int) -> MLP:
         """From samples ``(n, n_in)`` to codes ``(n, n_out)``."""

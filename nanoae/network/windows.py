@@ -31,8 +31,10 @@ class Windows:
     ----------
     size : tuple of int
         Of the image, one number an axis.
-    kernel, stride : int
-        k and s, the same along every axis.
+    kernel : int
+        k, the same along every axis.
+    stride : int, default 1
+        s, likewise.
     padding : int or "same", default 0
         p: the first window begins so far before the border, and the last may end so far behind it.
         "same" is as much as lets ``⌈N/s⌉`` windows see all N numbers, the larger half before.
