@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from effort import scaled, spread
+from scipy.stats import chi2, norm
 from test_known_mistakes import MISTAKES
 from theory_report import verify
 
@@ -26,6 +27,7 @@ import nanoae.diagnose
 from nanoae import VAE, LinearVAE, diagnose_vae
 from nanoae.diagnose.__main__ import main
 from nanoae.diagnose.mistakes import CATALOGUE
+from nanoae.diagnose.noise import diagnose_noise
 from nanoae.models import vae
 
 SHAPES = [(128, 20, 784), (100, 2, 64), (64, 16, 64), (32, 8, 30), (50, 10, 100)]
@@ -905,6 +907,334 @@ def test_what_was_not_checked_is_said():
         "the gradients: needs eps, grad_z, grad_mu, grad_log_var",
         "the loss: needs loss",
     ]
+
+
+# --- where one answer ends and the next begins ---------------------------------------------------
+#
+# Each limit of the search, from both sides: a diagnosis that is a little more tolerant is wrong
+# about somebody's code, and one that is less so about its rounding.
+
+
+def batch_in_float64(rng, n, k=5, d=34):
+    mu, log_var = rng.standard_normal((2, n, k))
+    x, y = rng.standard_normal((2, n, d))
+    return {"m": mu, "v": log_var, "x": x, "y": y, "n": n, "k": k, "d": d}
+
+
+def kl_in_float64(b):
+    return (b["m"] ** 2 + np.exp(b["v"]) - 1 - b["v"]) / 2
+
+
+def sum_of_both(b, a, weight, noise_variance=1.0):
+    kl = kl_in_float64(b).sum() / b["n"]
+    reconstruction = np.sum(squared(b)) / (2 * noise_variance) / b["n"]
+    loss = a * reconstruction + weight * kl
+    return hand_over(b, kl=kl, reconstruction=reconstruction, loss=loss)
+
+
+def finding(about, *args, **kwargs):
+    [found] = [f for f in diagnose_vae(*args, **kwargs).findings if f.about == about]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(np.float16, 4e-3), (np.float32, 4e-6), (np.float64, 1e-9)]
+)
+def test_a_number_may_be_off_by_the_rounding_of_what_it_is_a_sum_of(dtype, tolerance):
+    mu, log_var = np.random.default_rng(0).standard_normal((2, 30, 4)).astype(dtype)
+    kl = kl_in_float64({"m": mu.astype(float), "v": log_var.astype(float)})
+    size = np.sum(kl + (1 + np.abs(log_var.astype(float))) / 4) / 30
+    for part, is_right in ((0.8, True), (-0.8, True), (1.25, False), (-1.25, False)):
+        reported = kl.sum() / 30 + part * tolerance * size
+        found = diagnose_vae(mu=mu, log_var=log_var, kl=reported)
+        assert (found.verdict == "right") == is_right
+
+
+@pytest.mark.parametrize(
+    ("part_that_is_rounding", "verdict"), [(1 / 25, "right"), (1 / 16, "not recognised")]
+)
+def test_a_kl_that_is_mostly_rounding_has_no_formula(part_that_is_rounding, verdict):
+    kl = 1e-9 * 60 / 4 / part_that_is_rounding
+    mu = np.full((1, 60), (2 * kl / 60) ** 0.5)
+    assert diagnose_vae(mu=mu, log_var=0 * mu, kl=np.sum(mu**2) / 2).verdict == verdict
+
+
+@pytest.mark.parametrize("low_high", [(-5, 5), (-8, 8), (-10, 10), (-20, 2), (-4, 4), (-2, 2)])
+def test_a_clamp_is_named_by_its_ends(low_high):
+    """A floor of −4 or higher is a mistake: σ = 0.14, and many a posterior is narrower."""
+    rng = np.random.default_rng(0)
+    mu, eps = rng.standard_normal((2, 40, 4))
+    log_var = rng.uniform(1.3 * low_high[0], 1.3 * low_high[1], (40, 4))
+    held = np.clip(log_var, *low_high)
+    kl = kl_in_float64({"m": mu, "v": held}).sum(axis=1)
+    given = {"mu": mu, "log_var": log_var, "z": mu + np.exp(held / 2) * eps, "eps": eps}
+    words = "log_var clamped to [{}, {}]".format(*low_high)
+    of_kl, of_sigma = finding("KL", **given, kl=kl), finding("σ", **given)
+    assert of_kl.words == f"{words}, one number a sample"
+    assert of_kl.verdict == ("wrong" if low_high[0] >= -4 else "convention")
+    assert (of_sigma.words, of_sigma.verdict) == (f"σ = exp(log_var/2) with {words}", "convention")
+
+
+@pytest.mark.parametrize(("off", "known"), [(0.8e-5, True), (1.25e-5, False)])
+def test_a_factor_without_a_name_is_a_fraction_if_it_is_near_one(off, known):
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40)]
+    for words, n in (("1/99 times the sum over the batch", lambda b: 1),
+                     ("1/99 times the mean over the batch", lambda b: b["n"])):  # fmt: skip
+        given = [hand_over(b, kl=kl_in_float64(b).sum() / n(b) / 99 * (1 + off)) for b in batches]
+        assert (words in finding("KL", given).words) == known
+
+
+def test_the_scale_of_another_prior_is_read_off_six_numbers():
+    b = batch_in_float64(np.random.default_rng(0), 6)
+    kl = ((b["m"] ** 2 + np.exp(b["v"])) / 4 - 1 - b["v"] + np.log(4)) / 2
+    for n, off, verdict in ((6, 0, "convention"), (5, 0, "not recognised"),
+                            (6, 0.8e-3, "convention"), (6, 1.25e-3, "wrong")):  # fmt: skip
+        given = {"mu": b["m"][:n], "log_var": b["v"][:n], "kl": (kl + off).sum(axis=1)[:n]}
+        assert diagnose_vae(**given).verdict == verdict
+
+
+@pytest.mark.parametrize(("roundings", "verdict"), [(4, "convention"), (6, "not recognised")])
+def test_free_bits_that_were_read_off_one_batch_hold_in_the_others(roundings, verdict):
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n, k=4) for n in (30, 40, 50)]
+    numbers = [FREE_BITS["a latent dimension"](kl_in_float64(b), 0.75) for b in batches]
+    # they are read off the batch in which they add most
+    added = [
+        floored - kl_in_float64(b).sum() / b["n"]
+        for b, floored in zip(batches, numbers, strict=True)
+    ]
+    for i in {0, 1, 2} - {int(np.argmax(added))}:
+        numbers[i] -= roundings * 1e-9 * (numbers[i] + 4 / 4)
+    given = [hand_over(b, kl=kl) for b, kl in zip(batches, numbers, strict=True)]
+    assert finding("KL", given).verdict == verdict
+
+
+@pytest.mark.parametrize("off", [0.8, 1.25])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_beta_may_be_off_by_what_its_factors_are_known_to(off, sign):
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40)]
+    right = "right" if off < 1 else "wrong"
+    exact = [sum_of_both(b, 1, 1) for b in batches]  # β of 1, to the last digit
+    assert finding("β", exact, beta=1 + sign * off * 1e-6).verdict == right
+    fitted = [sum_of_both(b, 1, 4 * (1 + sign * off * 1e-3)) for b in batches]
+    assert finding("β", fitted, beta=4).verdict == right
+
+
+N, K, D, BETA, S2 = 11, 5, 34, 3.0, 0.3
+TIMES = {
+    "1/k": 1 / K, "d": D, "1/d": 1 / D, "d/2": D / 2, "2/d": 2 / D, "d/k": D / K, "k/d": K / D,
+    "n": N, "1/n": 1 / N, "1/2": 1 / 2, "β": BETA, "1/β": 1 / BETA, "d/(2k)": D / (2 * K),
+    "1/(2σ²)": 1 / (2 * S2), "2σ²": 2 * S2, "1/(2dσ²)": 1 / (2 * D * S2), "d/(2σ²)": D / (2 * S2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_how_many_times_its_beta_a_loss_has_is_said_in_what_it_depends_on(name):
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, N) for _ in range(3)]
+    for off, said in ((0, name), (1.6e-3, name), (2.5e-3, None)):
+        factor = TIMES[name] * (1 + off)
+        given = [sum_of_both(b, 1, BETA * factor, S2) for b in batches]
+        words = finding("β", given, beta=BETA, noise_variance=S2).words
+        named = f"{said} = {factor:.6g}" if said else f"{factor:.6g}"
+        assert f"{BETA * factor:.6g}, {named} times what it says" in words
+
+
+@pytest.mark.parametrize("spans", [45, 55])
+def test_data_and_outputs_may_differ_in_scale_but_not_fiftyfold(spans):
+    x = np.array([[0.0, 1.0], [0.5, 0.25]])
+    for of_x, of_x_hat in ((spans, 1), (1, spans)):
+        found = diagnose_vae(x=of_x * x, x_hat=of_x_hat * x[::-1], reconstruction=123.4567)
+        assert ("x as the loss saw it" in found.findings[0].consequence) == (spans > 50)
+
+
+@pytest.mark.parametrize(("n", "is_enough"), [(19, False), (20, True)])
+def test_twenty_outputs_between_0_and_1_are_no_logits(n, is_enough):
+    x, p = np.random.default_rng(0).random((2, n, 1))
+    found = diagnose_vae(x=x, x_hat=p, reconstruction=(np.logaddexp(0, p) - x * p).sum() / n)
+    assert ("sigmoid_applied_twice" in found.mistakes) == is_enough
+
+
+@pytest.mark.parametrize(
+    ("edge", "low", "high", "is_named"),
+    [(0.8e-6, 0, 1, True), (1.25e-6, 0, 1, False), (0, 0.451, 0.5, False), (0, 0.449, 0.5, True),
+     (0, 0.5, 0.779, False), (0, 0.5, 0.781, True)],
+)  # fmt: skip
+def test_outputs_of_two_sigmoids_lie_between_those_of_0_and_1(edge, low, high, is_named):
+    """If the data do so too, that is no sign of anything."""
+    rng = np.random.default_rng(0)
+    most = 1 / (1 + np.exp(-1))
+    for outside in (0.5 - edge, most + edge):
+        x, x_hat = np.full((20, 2), 0.5), rng.uniform(0.5, most, (20, 2))
+        x[0], x_hat[0, 0] = (low, high), outside
+        found = diagnose_vae(x=x, x_hat=x_hat, reconstruction=np.sum((x - x_hat) ** 2) / 40)
+        assert ("sigmoid_applied_twice" in found.mistakes) == is_named
+
+
+# a draw to the letter: the quantiles of a normal distribution, shuffled
+
+
+def shuffled(numbers):
+    return np.random.default_rng(0).permutation(numbers)[:, None]
+
+
+def quantiles(n):
+    return shuffled(norm.ppf((np.arange(n) + 0.5) / n))
+
+
+def draw_of(eps, with_eps):
+    mu, log_var = np.random.default_rng(1).standard_normal((2, *eps.shape))
+    batch = {"mu": mu, "log_var": log_var, "z": mu + np.exp(log_var / 2) * eps}
+    return {**batch, "eps": eps} if with_eps else batch
+
+
+def test_nothing_is_said_of_a_distribution_of_fewer_than_thirty_numbers():
+    for n in (29, 30):
+        for with_eps in (True, False):
+            found = diagnose_vae(**draw_of(quantiles(n), with_eps), kl=1.0)
+            assert any(f.about == "noise" for f in found.findings) == (n == 30)
+
+
+@pytest.mark.parametrize("limit", [5.7, 6.3])
+def test_noise_is_normal_unless_chance_would_hardly_have_it_so(limit):
+    """Mean, distribution and correlation at 6 standard errors, variance at 10⁻⁸."""
+    verdict = "right" if limit < 6 else "wrong"
+
+    def found(eps):
+        return diagnose_vae(**draw_of(eps, with_eps=True)).verdict
+
+    n, chance = 400, 1e-8 * (2 if limit < 6 else 0.5)
+    assert found(quantiles(n) + limit / n**0.5) == verdict
+    for squares in (chi2.isf(chance, n), chi2.ppf(chance, n)):
+        eps = quantiles(n)
+        assert found(eps * (squares / np.sum(eps**2)) ** 0.5) == verdict
+    n = int((limit / 2 / (norm.cdf(1) - 0.5)) ** 2 / 2) * 2  # of which half are 1 and half −1
+    assert found(shuffled(np.resize([1.0, -1.0], n))) == verdict
+    n, rng = 200, np.random.default_rng(2)
+    A = np.linalg.qr(np.column_stack([np.ones(n), rng.standard_normal((n, 2))]))[0][:, 1:] * n**0.5
+    r = limit / 6 * ((6**2 + 4 * np.log(2)) / n) ** 0.5
+    assert found(np.column_stack([A[:, 0], r * A[:, 0] + (1 - r**2) ** 0.5 * A[:, 1]])) == verdict
+
+
+@pytest.mark.parametrize("with_eps", [False, True])
+@pytest.mark.parametrize(("apart", "are_equal"), [(1.6e-3, True), (2.5e-3, False)])
+def test_noise_repeats_itself_to_the_digits_that_float32_codes_leave(apart, are_equal, with_eps):
+    eps = np.random.default_rng(0).standard_normal((50, 4))
+    rows = np.resize([0, apart], 50)[:, None]
+    cases = {
+        "same_noise_at_every_step": [eps, eps + rows],
+        "same_noise_for_the_whole_batch": [eps[:1] + rows],
+        "same_noise_for_all_dimensions": [eps[:, :1] + np.resize([0, apart], 4)],
+        "noise_without_a_draw": [np.ones_like(eps) + rows],
+    }
+    for name, draws in cases.items():
+        given = [draw_of(e, with_eps) for e in draws]
+        for i, batch in enumerate(given):  # of other samples
+            batch["mu"], batch["z"] = batch["mu"] + i, batch["z"] + i
+        assert (diagnose_vae(given).mistakes == [name]) == are_equal
+    if not with_eps:
+        uniform = np.random.default_rng(0).random((50, 4))
+        uniform[0, :2] = 1 + apart, -apart
+        assert ("uniform_noise" in diagnose_vae(**draw_of(uniform, False)).mistakes) == are_equal
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("log_var", [-2, -10, -12, -14])
+def test_small_noise_raises_no_alarm(log_var, dtype):
+    """Divided by a σ that is much too large, it is the same number everywhere: next to 0."""
+    mu, log_var, eps = (
+        np.random.default_rng(0).standard_normal((3, 100, 5)) * [[[1]], [[0.5]], [[1]]]
+        + np.array([0, log_var, 0])[:, None, None]
+    ).astype(dtype)
+    z = mu + np.exp(log_var / 2) * eps
+    assert diagnose_vae(mu=mu, log_var=log_var, z=z).verdict == "right"
+
+
+@pytest.mark.parametrize("constant", [0.016, 0.025])
+def test_a_constant_is_noise_without_a_draw_if_it_is_not_next_to_nothing(constant):
+    found = diagnose_vae(**draw_of(np.full((100, 5), constant), with_eps=True))
+    assert found.verdict == "wrong"
+    assert (found.mistakes == ["noise_without_a_draw"]) == (constant > 0.02)
+
+
+def test_noise_is_seen_in_z_as_far_as_z_has_digits():
+    """In roundings of z: 8 of them are no noise at all, 1000 of them some that can be judged."""
+    rng, rounding = np.random.default_rng(0), np.finfo(np.float32).eps
+    ones, eps = np.ones((50, 4), np.float32), rng.standard_normal((50, 4))
+    for roundings, said in ((700, []), (1400, ["exp(log_var/2)", "ε is standard normal"])):
+        log_var = 2 * np.log(roundings * rounding * 2) * ones.astype(float)
+        found = diagnose_noise(
+            [{"mu": ones, "log_var": log_var, "z": ones + np.exp(log_var / 2) * eps}], rounding
+        )[0]
+        assert [f.words.removeprefix("σ = ") for f in found] == said
+    up_and_down = np.resize([1, -1], 50)[:, None]
+    for roundings in (6.5, 9.5):
+        z = ones + roundings * 2 * rounding * up_and_down
+        found = diagnose_noise([{"mu": ones, "log_var": 0 * ones, "z": z}], rounding)[0]
+        assert ("noise_left_out" in found[0].mistakes) == (roundings < 8)
+    log_var = rng.standard_normal((50, 4))
+    sigma_eps = np.exp(log_var / 2) * eps
+    z = ones + sigma_eps
+    for roundings in (26, 40):
+        one = rounding * (np.abs(z) + 1 + np.abs(sigma_eps) * (1 + np.abs(log_var)))
+        batch = {
+            "mu": ones,
+            "log_var": log_var,
+            "eps": eps,
+            "z": z + roundings * one * up_and_down,
+        }
+        verdict = diagnose_noise([batch], rounding)[0][0].verdict
+        assert verdict == ("right" if roundings < 32 else "not recognised")
+
+
+def two_likelihoods(gap):
+    """u, and a log_var of mean 0, so that σ = exp(log_var/2) and σ = 1 are ``gap`` nats apart."""
+    size = np.repeat(norm.isf((np.arange(100) + 0.5) / 200), 2)  # for each log_var of either sign
+    log_var = np.arccosh(1 + 2 * gap / np.sum(size**2)) * np.resize([1, -1], 200)
+    u = size * np.resize([1, 1, -1, -1], 200)
+    order = np.random.default_rng(1).permutation(200)
+    return u[order, None], log_var[order, None]
+
+
+def test_a_wrong_sigma_must_be_twenty_nats_likelier_and_is_named_beside_within_five():
+    for gap in (19, 21):
+        u, log_var = two_likelihoods(gap)
+        found = diagnose_vae(mu=0 * u, log_var=log_var, z=u)
+        assert (found.verdict == "wrong") == ("σ = 1" in found.findings[0].words) == (gap > 20)
+    for gap in (4.7, 5.3):
+        u, log_var = two_likelihoods(gap)
+        sigma = finding("σ", mu=0 * u, log_var=log_var, z=u * np.exp(log_var / 2))
+        assert sigma.words == "σ = exp(log_var/2)" and ("σ = 1" in sigma.also) == (gap < 5)
+
+
+@pytest.mark.parametrize("off", [0.8e-3, 1.25e-3])
+def test_factors_of_a_gradient_may_be_off_by_a_thousandth(off):
+    mu, log_var, eps, grad_z = np.random.default_rng(20).standard_normal((4, 64, 5))
+
+    def found(by_mu=1.0, by_sigma=1.0, kl_mu=1.0, kl_sigma=1.0):
+        of = diagnose_vae(
+            mu=mu, log_var=log_var, eps=eps, grad_z=grad_z,
+            grad_mu=by_mu * grad_z + kl_mu * mu / 64,
+            grad_log_var=by_sigma * grad_z * np.exp(log_var / 2) * eps / 2
+            + kl_sigma * (np.exp(log_var) - 1) / 128,
+        )  # fmt: skip
+        return of.mistakes or [of.verdict]
+
+    is_near = off < 1e-3
+    for one in (1 + off, 1 - off):
+        for which in ("by_mu", "by_sigma", "kl_mu", "kl_sigma"):
+            assert (found(**{which: one}) == ["right"]) == is_near
+        of_two = found(by_sigma=1 + one)
+        assert (of_two == ["log_var_gradient_without_its_half"]) == is_near
+    for name, factors in (
+        ("gradient_cut_at_the_sample", {"by_mu": off, "by_sigma": off}),
+        ("sigma_detached_in_the_sample", {"by_sigma": off}),
+        ("kl_gradient_of_one_head_only", {"kl_mu": off}),
+        ("kl_gradient_of_one_head_only", {"kl_sigma": off}),
+    ):
+        assert (found(**factors) == [name]) == is_near
 
 
 # --- from a file ---------------------------------------------------------------------------------
