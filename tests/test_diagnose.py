@@ -519,6 +519,33 @@ def test_what_a_function_says_of_k_is_not_the_width_of_our_own_codes():
     assert "1/7 of what it says" in found.consequence
 
 
+def test_a_kl_of_one_draw_is_a_convention_with_noise_in_it():
+    b = make_batch(40, 5, 20, np.random.default_rng(0))
+    found = finding("KL", **hand_over(b, kl=kl_of_one_draw(b), z=z_of(b)))
+    assert (found.verdict, found.mistakes) == ("convention", ())
+    assert found.words.startswith("log q(z|x) − log p(z) at one draw")
+
+
+def test_factors_without_a_name_are_those_of_a_batch_whatever_its_parts_are_of():
+    """A KL a sample, of which the loss has the mean, beside a reconstruction a batch."""
+    rng, batches = np.random.default_rng(0), []
+    for n in (20, 30, 40):
+        b = batch_in_float64(rng, n)
+        kl, reconstruction = kl_in_float64(b).sum(axis=1), np.sum(squared(b)) / 2 / n
+        loss = 1.5 * reconstruction + 1.5 * 2.7 * kl.mean()
+        batches.append(hand_over(b, kl=kl, reconstruction=reconstruction, loss=loss))
+    assert diagnose_vae(batches, beta=2.7).effective_beta == pytest.approx(2.7)
+
+
+def test_free_bits_of_losses_one_a_sample_are_not_looked_for_though_one_batch_is_a_sample():
+    rng, batches = np.random.default_rng(0), []
+    for n in (4, 1):
+        b = batch_in_float64(rng, n)
+        loss = np.sum(squared(b), axis=1) / 2 + kl_in_float64(b).sum(axis=1)
+        batches.append(hand_over(b, loss=loss))
+    assert diagnose_vae(batches, free_bits=0.5).effective_beta == pytest.approx(1)
+
+
 def test_a_negative_kl_is_right_if_the_loss_subtracts_it():
     b = make_batch(40, 5, 20, np.random.default_rng(11))
     parts = hand_over(b, kl=-kl_right(b), reconstruction=half_squared(b))
@@ -539,7 +566,7 @@ def test_a_prior_of_another_scale_is_said():
 def test_dead_dimensions_are_held_against_the_linear_vae():
     """Of six dimensions with variances 4, 3, …, and β σ² = 2.5, (6.2) lets two live."""
     rng = np.random.default_rng(13)
-    x = rng.standard_normal((4000, 6)) * np.array([4, 3, 2, 1, 0.5, 0.1]) ** 0.5
+    x = 3 + rng.standard_normal((4000, 6)) * np.array([4, 3, 2, 1, 0.5, 0.1]) ** 0.5
     model = LinearVAE(4, noise_variance=2.5, random_state=0).fit(x)
     mu, log_var = model.encode(x)
     x_hat = model.decoder_(mu)
@@ -686,9 +713,13 @@ def test_a_wrong_gradient_is_named(name):
 
 
 def test_a_gradient_of_another_form_is_not_recognised():
-    arrays = np.random.default_rng(21).standard_normal((6, 64, 5))
-    names = ("mu", "log_var", "eps", "grad_z", "grad_mu", "grad_log_var")
-    assert diagnose_vae(**dict(zip(names, arrays, strict=True))).verdict == "not recognised"
+    mu, log_var, eps, grad_z, *others = np.random.default_rng(21).standard_normal((6, 64, 5))
+    grad_mu = grad_z + mu / 64
+    grad_log_var = grad_z * np.exp(log_var / 2) * eps / 2 + (np.exp(log_var) - 1) / 128
+    for of_mu, of_log_var in (others, (grad_mu, others[1]), (others[0], grad_log_var)):
+        given = {"mu": mu, "log_var": log_var, "eps": eps, "grad_z": grad_z}
+        found = diagnose_vae(**given, grad_mu=of_mu, grad_log_var=of_log_var)
+        assert found.verdict == "not recognised"
 
 
 # --- the package's own VAE, right and with the known mistakes ------------------------------------
@@ -948,6 +979,31 @@ def test_a_number_may_be_off_by_the_rounding_of_what_it_is_a_sum_of(dtype, toler
         reported = kl.sum() / 30 + part * tolerance * size
         found = diagnose_vae(mu=mu, log_var=log_var, kl=reported)
         assert (found.verdict == "right") == is_right
+
+
+@pytest.mark.parametrize(
+    ("reconstruction", "beside"),  # what is rounded inside of a term beside its value
+    [
+        (lambda p, x: (p - x) ** 2 / 2, lambda p, x: 0),
+        (lambda p, x: np.abs(p - x), lambda p, x: 0),
+        (
+            lambda p, x: -x * np.log(p) - (1 - x) * np.log1p(-p),
+            lambda p, x: 0.25 + (1 - x) * p / np.maximum(1 - p, 1e-8) / 32,
+        ),
+        (lambda a, x: np.logaddexp(0, 9 * a) - 9 * x * a, lambda a, x: (1 + x) / 4),
+    ],
+    ids=["squared error", "absolute error", "probabilities", "logits"],
+)
+def test_a_reconstruction_may_be_off_likewise(reconstruction, beside, request):
+    p, x = np.random.default_rng(0).random((2, 30, 4))
+    p[0, 0], x[0, 0] = 1 - 1e-4, 0.5  # near 1 a probability has few digits of 1 − p
+    terms = reconstruction(p, x)
+    size = np.sum(np.abs(terms) + beside(p, x)) / 30
+    x_hat = 9 * p if "logits" in request.node.name else p
+    for part, is_right in ((0.8, True), (-0.8, True), (1.25, False), (-1.25, False)):
+        reported = terms.sum() / 30 + part * 1e-9 * size
+        found = finding("reconstruction", x=x, x_hat=x_hat, reconstruction=reported)
+        assert (found.verdict in ("right", "convention")) == is_right
 
 
 @pytest.mark.parametrize(
@@ -1228,6 +1284,8 @@ def test_factors_of_a_gradient_may_be_off_by_a_thousandth(off):
             assert (found(**{which: one}) == ["right"]) == is_near
         of_two = found(by_sigma=1 + one)
         assert (of_two == ["log_var_gradient_without_its_half"]) == is_near
+        for which in ("by_mu", "by_sigma", "kl_mu", "kl_sigma"):
+            assert found(**{which: -one}) == ["wrong"]  # and has no name
     for name, factors in (
         ("gradient_cut_at_the_sample", {"by_mu": off, "by_sigma": off}),
         ("sigma_detached_in_the_sample", {"by_sigma": off}),
@@ -1271,6 +1329,18 @@ def test_several_batches_and_options_in_a_file(tmp_path, capsys):
     assert main([str(path), "--noise-variance", "0.5", "--beta", "1"]) == 0
     assert "KL: right, mean over the batch (2 numbers" in capsys.readouterr().out
     assert main([str(path), "--noise-variance", "0.1"]) == 1
+    b = batches[0]
+    for options, kl in (
+        (["--rtol", "1e-2"], float(f"{kl_right(b):.3g}")),
+        (["--free-bits", "1.5"], FREE_BITS["a latent dimension"](kl_terms(b), 1.5)),
+        (["--beta", "2"], 2 * kl_right(b)),
+    ):
+        np.savez(path, mu=b["m"], log_var=b["v"], kl=kl)
+        assert main([str(path)]) == int("--beta" in options)
+        not_said = capsys.readouterr().out
+        assert main([str(path), *options]) == 0
+        said = capsys.readouterr().out
+        assert "not recognised  KL" not in said and said != not_said
 
 
 def npy_file():

@@ -280,6 +280,19 @@ def test_what_has_no_answer_is_refused(call, words):
         call()
 
 
+@pytest.mark.parametrize(("given", "ridge"), [({}, 1e-6), ({"ridge": 1.0}, 1.0)])
+def test_a_ridge_is_a_part_of_the_mean_variance_of_a_code(given, ridge):
+    """Two codes of ±1, of variance 1, and a class where both are 1: it begins at h₁ + h₂ = 1 + ρ.
+
+    Least squares alone have the vote ``1/4 + (h₁ + h₂)/4``, of the other class 1 less that.
+    """
+    codes = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    labels = [1, 0, 0, 0]
+    new = np.array([[1 + 0.8 * ridge], [1 + 1.25 * ridge]]) * [0.5, 0.5]
+    assert theory.linear_probe_accuracy(codes, labels, new, [0, 1], **given) == 1
+    assert theory.linear_probe_accuracy(10 * codes, labels, 10 * new, [0, 1], **given) == 1
+
+
 def test_columns_of_labels_and_of_scores():
     codes, labels = [[0], [1], [2], [3]], [[0], [0], [1], [1]]
     for accuracy in (theory.linear_probe_accuracy, theory.nearest_neighbour_accuracy):
