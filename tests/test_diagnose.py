@@ -13,6 +13,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,9 +26,21 @@ from theory_report import verify
 
 import nanoae.diagnose
 from nanoae import VAE, LinearVAE, diagnose_vae
+from nanoae.diagnose import Finding
 from nanoae.diagnose.__main__ import main
-from nanoae.diagnose.mistakes import CATALOGUE
+from nanoae.diagnose.mistakes import (
+    CATALOGUE,
+    KL_FACTORS,
+    KL_REDUCTIONS,
+    KL_TERMS,
+    NO_NOISE,
+    RECONSTRUCTION_FACTORS,
+    RECONSTRUCTION_REDUCTIONS,
+    SIGMAS,
+    reconstruction_terms,
+)
 from nanoae.diagnose.noise import diagnose_noise
+from nanoae.diagnose.search import Match
 from nanoae.models import vae
 
 SHAPES = [(128, 20, 784), (100, 2, 64), (64, 16, 64), (32, 8, 30), (50, 10, 100)]
@@ -524,6 +537,9 @@ def test_a_kl_of_one_draw_is_a_convention_with_noise_in_it():
     found = finding("KL", **hand_over(b, kl=kl_of_one_draw(b), z=z_of(b)))
     assert (found.verdict, found.mistakes) == ("convention", ())
     assert found.words.startswith("log q(z|x) − log p(z) at one draw")
+    # of two deviations at once one is not blamed for the other
+    twice = finding("KL", **hand_over(b, kl=2 * kl_of_one_draw(b), z=z_of(b)))
+    assert twice.verdict == "not recognised"
 
 
 def test_factors_without_a_name_are_those_of_a_batch_whatever_its_parts_are_of():
@@ -1245,6 +1261,15 @@ def test_noise_is_seen_in_z_as_far_as_z_has_digits():
         assert verdict == ("right" if roundings < 32 else "not recognised")
 
 
+@pytest.mark.parametrize(("power", "verdict"), [(1 / 4, "wrong"), (1 / 2, "right"),
+                                                (3 / 4, "wrong")])  # fmt: skip
+def test_a_sigma_that_is_in_no_table_is_known_by_the_noise_it_leaves(power, verdict):
+    """Standard normal all in all, but smaller or larger where log_var is high."""
+    eps, log_var = quantiles(6000), shuffled(np.resize([0.5, -0.5], 6000))[::-1]
+    given = {"mu": 0 * eps, "log_var": log_var, "z": np.exp(power * log_var) * eps}
+    assert diagnose_vae(**given).verdict == verdict
+
+
 def two_likelihoods(gap):
     """u, and a log_var of mean 0, so that σ = exp(log_var/2) and σ = 1 are ``gap`` nats apart."""
     size = np.repeat(norm.isf((np.arange(100) + 0.5) / 200), 2)  # for each log_var of either sign
@@ -1377,6 +1402,45 @@ def test_the_command_runs(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
     assert "not recognised  KL" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [*KL_TERMS[:1], *KL_FACTORS[:1], *SIGMAS[:1], NO_NOISE, Finding("KL", "right", "right"),
+     Match(KL_TERMS[0], KL_FACTORS[0], 0.0)],
+    ids=lambda fixed: type(fixed).__name__,
+)  # fmt: skip
+def test_tables_and_findings_stay_as_they_are(fixed):
+    for name in vars(fixed):
+        with pytest.raises(FrozenInstanceError):
+            setattr(fixed, name, None)
+
+
+TABLES = [
+    *KL_TERMS, *KL_REDUCTIONS, *KL_FACTORS, *reconstruction_terms(1 / 2),
+    *RECONSTRUCTION_REDUCTIONS, *RECONSTRUCTION_FACTORS, *SIGMAS, *CATALOGUE.values(),
+]  # fmt: skip
+
+
+def test_verdicts_of_the_tables_are_those_that_a_report_knows():
+    assert {entry.verdict for entry in TABLES} == {"right", "convention", "wrong"}
+    assert all(entry.consequence for entry in CATALOGUE.values())
+    assert not any(entry.verdict == "right" and entry.name for entry in TABLES)
+
+
+@pytest.mark.parametrize("index", range(len(reconstruction_terms(1 / 2))))
+def test_every_reconstruction_of_the_table_is_told_from_the_others(index):
+    """Of 200 outputs, some of which are very sure, and a noise variance that was said."""
+    term, rng = reconstruction_terms(1 / 2)[index], np.random.default_rng(0)
+    x, x_hat = rng.random((2, 50, 4))
+    if not term.unit:
+        x_hat = 6 * x_hat - 3
+    x_hat[:5, 0] = 1e-9
+    reconstruction = term.value(x_hat, x).sum(axis=1)
+    found = finding(
+        "reconstruction", x=x, x_hat=x_hat, reconstruction=reconstruction, noise_variance=1 / 2
+    )
+    assert (found.words, found.verdict) == (f"{term.words}, one number a sample", term.verdict)
 
 
 def test_the_diagnosis_knows_neither_models_nor_theory():
