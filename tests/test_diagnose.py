@@ -732,10 +732,15 @@ def test_a_gradient_of_another_form_is_not_recognised():
     mu, log_var, eps, grad_z, *others = np.random.default_rng(21).standard_normal((6, 64, 5))
     grad_mu = grad_z + mu / 64
     grad_log_var = grad_z * np.exp(log_var / 2) * eps / 2 + (np.exp(log_var) - 1) / 128
-    for of_mu, of_log_var in (others, (grad_mu, others[1]), (others[0], grad_log_var)):
-        given = {"mu": mu, "log_var": log_var, "eps": eps, "grad_z": grad_z}
-        found = diagnose_vae(**given, grad_mu=of_mu, grad_log_var=of_log_var)
-        assert found.verdict == "not recognised"
+    right = grad_mu, grad_log_var
+    for of_mu, of_log_var in (right, others, (grad_mu, others[1]), (others[0], grad_log_var)):
+        for unit in (1e-6, 1, 1e6):  # of the loss
+            found = diagnose_vae(
+                mu=mu, log_var=log_var, eps=eps, grad_z=unit * grad_z, grad_mu=unit * of_mu,
+                grad_log_var=unit * of_log_var,
+            )  # fmt: skip
+            is_right = (of_mu is grad_mu) and (of_log_var is grad_log_var)
+            assert found.verdict == ("right" if is_right else "not recognised")
 
 
 # --- the package's own VAE, right and with the known mistakes ------------------------------------
@@ -1425,6 +1430,17 @@ TABLES = [
 def test_verdicts_of_the_tables_are_those_that_a_report_knows():
     assert {entry.verdict for entry in TABLES} == {"right", "convention", "wrong"}
     assert all(entry.consequence for entry in CATALOGUE.values())
+    of_noise = {entry.words for entry in SIGMAS if entry.verdict == "convention"}
+    assert all("clamped" in words for words in of_noise)
+    conventions = {entry.words for entry in TABLES if entry.verdict == "convention"} - of_noise
+    assert {words for words in conventions if "clamped" not in words} == {
+        # what both parts may share
+        "sum over the batch", "mean over batch and features",
+        "mean over features, sum over the batch", "in bits", "times β",
+        # other likelihoods, and constants that are left out
+        "missing ½", "squared error", "squared error with log σ²", "absolute error",
+        "Bernoulli of probabilities clipped at 1e-7",
+    }  # fmt: skip
     assert not any(entry.verdict == "right" and entry.name for entry in TABLES)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -487,6 +488,24 @@ def chosen(spectrum, n, seed):
     chord = np.linspace(left[0], left[-1], d)
     rules = minka, np.array(bic) - np.log(n) / 2 * free, held_out
     return [*(int(ks[np.argmax(rule)]) for rule in rules), int(np.argmax(chord - left))]
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_minkas_evidence_is_his_equation_30_factor_by_factor(k):
+    lam, n, d = [5.0, 3.0, 2.0, 1.5, 0.9, 0.6], 70, 6
+    v = sum(lam[k:]) / (d - k)
+    kept = [*lam[:k], *[v] * (d - k)]
+    log_prior = -k * math.log(2)
+    for i in range(1, k + 1):
+        log_prior += math.lgamma((d - i + 1) / 2) - (d - i + 1) / 2 * math.log(math.pi)
+    log_det = 0.0
+    for i in range(k):
+        for j in range(i + 1, d):
+            log_det += math.log((1 / kept[j] - 1 / kept[i]) * (lam[i] - lam[j]) * n)
+    m = d * k - k * (k + 1) / 2
+    right = log_prior - n / 2 * sum(map(math.log, kept))
+    right += (m + k) / 2 * math.log(2 * math.pi) - log_det / 2 - k / 2 * math.log(n)
+    assert theory.minka_log_evidence(lam[::-1], n, k) == pytest.approx(right, rel=1e-13)
 
 
 def test_minkas_rule_is_scikit_learns():
