@@ -188,6 +188,17 @@ def test_a_wrong_kl_is_named_from_the_function_itself(names):
     verify("5.7b", float(not is_named(diagnose_vae(kl=kl), names)), 0.02)
 
 
+@pytest.mark.parametrize("mu_log_var", [(None, 0.0), (0.0, None), (1.0, None)])
+def test_what_is_right_is_not_doubted_for_a_mistake_that_would_give_the_same_number(mu_log_var):
+    """At a log_var of 0 a lost or squared one changes nothing, nor does that of a μ of 0."""
+    b = make_batch(40, 5, 20, np.random.default_rng(0))
+    for key, value in zip("mv", mu_log_var, strict=True):
+        if value is not None:
+            b[key] = np.full_like(b[key], value)
+    found = diagnose_vae(**hand_over(b, kl=kl_terms(b).sum(axis=1))).findings[0]
+    assert (found.words, found.also) == ("right, one number a sample", ())
+
+
 def test_what_is_the_same_number_is_not_told_apart():
     b = make_batch(100, 2, 64, np.random.default_rng(2))
     twice = diagnose_vae([hand_over(b, kl=kl_right(b) / 2)])
@@ -1116,7 +1127,7 @@ def test_how_many_times_its_beta_a_loss_has_is_said_in_what_it_depends_on(name):
         given = [sum_of_both(b, 1, BETA * factor, S2) for b in batches]
         words = finding("β", given, beta=BETA, noise_variance=S2).words
         named = f"{said} = {factor:.6g}" if said else f"{factor:.6g}"
-        assert f"{BETA * factor:.6g}, {named} times what it says" in words
+        assert words == f"effectively {BETA * factor:.6g}, {named} times what it says"
 
 
 @pytest.mark.parametrize("spans", [45, 55])
@@ -1125,6 +1136,25 @@ def test_data_and_outputs_may_differ_in_scale_but_not_fiftyfold(spans):
     for of_x, of_x_hat in ((spans, 1), (1, spans)):
         found = diagnose_vae(x=of_x * x, x_hat=of_x_hat * x[::-1], reconstruction=123.4567)
         assert ("x as the loss saw it" in found.findings[0].consequence) == (spans > 50)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.01, 1), (0, 1.01)])
+def test_data_of_a_bernoulli_likelihood_lie_between_0_and_1(low, high):
+    a, x = np.random.default_rng(0).standard_normal((2, 20, 3))
+    x = np.clip(np.abs(x), low, high)
+    x[0, :2] = low, high
+    found = diagnose_vae(x=x, x_hat=a, reconstruction=(np.logaddexp(0, a) - x * a).sum() / 20)
+    outside = (low, high) != (0, 1)
+    assert found.mistakes == ["pixels_up_to_255_as_probabilities"] * outside
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_third_term_of_either_sign_is_not_taken_for_rounding(sign):
+    rng = np.random.default_rng(0)
+    batches = [sum_of_both(batch_in_float64(rng, n), 1, 1) for n in (20, 30, 40, 25)]
+    for i, batch in enumerate(batches):
+        batch["loss"] += sign * 0.1 * (i % 2)
+    assert finding("loss", batches).verdict == "not recognised"
 
 
 @pytest.mark.parametrize(("n", "is_enough"), [(19, False), (20, True)])

@@ -202,6 +202,20 @@ def test_what_has_no_closed_form_is_refused_by_name(name):
         function()
 
 
+def test_a_point_far_from_all_samples_has_its_score_beside_one_that_is_near():
+    data = theory.NoisyData(X[:3], 0.1)
+    points = np.vstack([X[0], X[0] + 100])
+    for values in (data.score, data.log_density, data.denoiser, data.jacobian):
+        assert np.isfinite(values(points)).all()
+        np.testing.assert_allclose(values(points)[1], values(points[1:])[0], rtol=1e-12)
+
+
+def test_axes_without_variance_are_never_in_use():
+    assert theory.dropout_limits([0.0, 0.0], 2).tolist() == [0, 0]
+    assert theory.dropout_limits([1.0, 0.0], 2).tolist() == [1, 0]
+    assert theory.dropout_optimum([0.0, 0.0], 2, 0.5).n_axes == 0
+
+
 def test_the_ends_of_what_is_allowed_are_allowed():
     nothing_is_dropped = theory.dropout_loss(S, M, M.T, 0.0)
     assert nothing_is_dropped == pytest.approx(theory.linear_autoencoder_loss(S, M, M.T), rel=1e-6)
