@@ -1096,6 +1096,46 @@ def test_free_bits_that_were_read_off_one_batch_hold_in_the_others(roundings, ve
         numbers[i] -= roundings * 1e-9 * (numbers[i] + 4 / 4)
     given = [hand_over(b, kl=kl) for b, kl in zip(batches, numbers, strict=True)]
     assert finding("KL", given).verdict == verdict
+    assert finding("KL", given, free_bits=0.5).verdict == "not recognised"  # others were said
+
+
+REDUCED = {  # a sum over all, by the size of the batch, of the codes and of the data
+    "mean over the batch": lambda n, k, d: n,
+    "sum over the batch": lambda n, k, d: 1,
+    "mean over batch and features": lambda n, k, d: n * d,
+    "mean over features, sum over the batch": lambda n, k, d: d,
+    "divided by the batch size twice": lambda n, k, d: n**2,
+    "divided by the batch size twice and by the features": lambda n, k, d: n**2 * d,
+    "mean over batch and latent dimensions": lambda n, k, d: n * k,
+    "mean over latent dimensions, sum over the batch": lambda n, k, d: k,
+    "divided by the batch size twice and by the latent dimensions": lambda n, k, d: n**2 * k,
+}
+FACTORS = {"sign flipped": -1, "missing ½": 2, "½ twice": 1 / 2, "in bits": 1 / np.log(2),
+           "times β": 3, "missing 1/σ²": 0.3, "1/σ for 1/σ²": 0.3**0.5,
+           "missing 1/(2σ²)": 0.6}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [*REDUCED, *FACTORS])
+def test_every_reduction_and_factor_is_told_from_the_others(words):
+    """Of β = 3 and σ² = 0.3."""
+    rng, factor, in_tables = np.random.default_rng(0), FACTORS.get(words, 1), 0
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40)]
+    expected = words if words in REDUCED else f"mean over the batch, {words}"
+    for about, sums, tables in (
+        ("KL", lambda b: kl_in_float64(b).sum(), (KL_REDUCTIONS, KL_FACTORS)),
+        ("reconstruction", lambda b: np.sum(squared(b)) / 0.6,
+         (RECONSTRUCTION_REDUCTIONS, RECONSTRUCTION_FACTORS)),
+    ):  # fmt: skip
+        divisor = REDUCED.get(words, REDUCED["mean over the batch"])
+        given = [
+            hand_over(b, **{about.lower(): factor * sums(b) / divisor(b["n"], b["k"], b["d"])})
+            for b in batches
+        ]
+        if any(scale.words == words for table in tables for scale in table):
+            found = finding(about, given, beta=3, noise_variance=0.3)
+            assert found.words.split(", ", 1)[1] == expected
+            in_tables += 1
+    assert in_tables
 
 
 @pytest.mark.parametrize("off", [0.8, 1.25])
