@@ -545,6 +545,9 @@ def test_what_a_function_says_of_k_is_not_the_width_of_our_own_codes():
     assert found.verdict == "wrong" and found.effective_beta is None
     found = diagnose_vae(kl=kl, mu=b["m"], log_var=b["v"]).findings[0]
     assert "1/7 of what it says" in found.consequence
+    # and beside codes it is asked for their width alone
+    of_seven = lambda mu, log_var: kl(mu * np.ones(7), log_var)  # noqa: E731
+    assert "1/7 of" in finding("KL", kl=of_seven, mu=b["m"], log_var=b["v"]).consequence
 
 
 def test_a_kl_of_one_draw_is_a_convention_with_noise_in_it():
