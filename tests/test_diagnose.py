@@ -367,6 +367,18 @@ def test_free_bits_are_found_or_taken_and_never_called_wrong():
     check_free_bits((32, 8, 30), np.random.default_rng(5), [0.5])
 
 
+def test_free_bits_of_every_sample_are_added_up_as_the_rest_of_the_loss_is():
+    rng = np.random.default_rng(0)
+    for of_kl, of_reconstruction in ((np.sum, 1), (np.mean, 1 / 40)):
+        b = batch_in_float64(rng, 40)
+        kl = np.maximum(kl_in_float64(b).sum(axis=1), 2.5)
+        reconstruction = of_reconstruction * np.sum(squared(b)) / 2
+        given = hand_over(b, kl=kl, reconstruction=reconstruction)
+        for loss in ({}, {"loss": reconstruction + of_kl(kl)}):
+            found = diagnose_vae(**given, **loss, free_bits=2.5)
+            assert found.verdict == "convention" and found.effective_beta == pytest.approx(1)
+
+
 def test_free_bits_are_said_in_the_report():
     rng = np.random.default_rng(6)
     batches = [make_batch(n, 4, 9, rng) for n in (30, 40, 50)]
@@ -1107,6 +1119,7 @@ def test_free_bits_that_were_read_off_one_batch_hold_in_the_others(roundings, ve
         numbers[i] -= roundings * 1e-9 * (numbers[i] + 4 / 4)
     given = [hand_over(b, kl=kl) for b, kl in zip(batches, numbers, strict=True)]
     assert finding("KL", given).verdict == verdict
+    assert finding("KL", given, free_bits=0.75).verdict == "not recognised"
 
 
 REDUCED = {  # a sum over all, by the size of the batch, of the codes and of the data
