@@ -13,19 +13,38 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from effort import scaled, spread
+from scipy.stats import chi2, norm
 from test_known_mistakes import MISTAKES
 from theory_report import verify
 
 import nanoae.diagnose
 from nanoae import VAE, LinearVAE, diagnose_vae
+from nanoae.diagnose import Finding
 from nanoae.diagnose.__main__ import main
-from nanoae.diagnose.mistakes import CATALOGUE
+from nanoae.diagnose.mistakes import (
+    CATALOGUE,
+    KL_FACTORS,
+    KL_REDUCTIONS,
+    KL_TERMS,
+    NO_NOISE,
+    RECONSTRUCTION_FACTORS,
+    RECONSTRUCTION_REDUCTIONS,
+    SIGMAS,
+    Hypothesis,
+    Scale,
+    Sigma,
+    Term,
+    reconstruction_terms,
+)
+from nanoae.diagnose.noise import diagnose_noise
+from nanoae.diagnose.search import Match
 from nanoae.models import vae
 
 SHAPES = [(128, 20, 784), (100, 2, 64), (64, 16, 64), (32, 8, 30), (50, 10, 100)]
@@ -171,6 +190,17 @@ def test_a_wrong_kl_is_named_from_the_function_itself(names):
         return WRONG_KLS[names]({"m": m, "v": v, "n": len(m), "k": m.shape[1]})
 
     verify("5.7b", float(not is_named(diagnose_vae(kl=kl), names)), 0.02)
+
+
+@pytest.mark.parametrize("mu_log_var", [(None, 0.0), (0.0, None), (1.0, None)])
+def test_what_is_right_is_not_doubted_for_a_mistake_that_would_give_the_same_number(mu_log_var):
+    """At a log_var of 0 a lost or squared one changes nothing, nor does that of a μ of 0."""
+    b = make_batch(40, 5, 20, np.random.default_rng(0))
+    for key, value in zip("mv", mu_log_var, strict=True):
+        if value is not None:
+            b[key] = np.full_like(b[key], value)
+    found = diagnose_vae(**hand_over(b, kl=kl_terms(b).sum(axis=1))).findings[0]
+    assert (found.words, found.also) == ("right, one number a sample", ())
 
 
 def test_what_is_the_same_number_is_not_told_apart():
@@ -335,6 +365,18 @@ def check_free_bits(shape, rng, floors=(0.3, 1.0)):
 
 def test_free_bits_are_found_or_taken_and_never_called_wrong():
     check_free_bits((32, 8, 30), np.random.default_rng(5), [0.5])
+
+
+def test_free_bits_of_every_sample_are_added_up_as_the_rest_of_the_loss_is():
+    rng = np.random.default_rng(0)
+    for of_kl, of_reconstruction in ((np.sum, 1), (np.mean, 1 / 40)):
+        b = batch_in_float64(rng, 40)
+        kl = np.maximum(kl_in_float64(b).sum(axis=1), 2.5)
+        reconstruction = of_reconstruction * np.sum(squared(b)) / 2
+        given = hand_over(b, kl=kl, reconstruction=reconstruction)
+        for loss in ({}, {"loss": reconstruction + of_kl(kl)}):
+            found = diagnose_vae(**given, **loss, free_bits=2.5)
+            assert found.verdict == "convention" and found.effective_beta == pytest.approx(1)
 
 
 def test_free_bits_are_said_in_the_report():
@@ -515,6 +557,39 @@ def test_what_a_function_says_of_k_is_not_the_width_of_our_own_codes():
     assert found.verdict == "wrong" and found.effective_beta is None
     found = diagnose_vae(kl=kl, mu=b["m"], log_var=b["v"]).findings[0]
     assert "1/7 of what it says" in found.consequence
+    # and beside codes it is asked for their width alone
+    of_seven = lambda mu, log_var: kl(mu * np.ones(7), log_var)  # noqa: E731
+    assert "1/7 of" in finding("KL", kl=of_seven, mu=b["m"], log_var=b["v"]).consequence
+
+
+def test_a_kl_of_one_draw_is_a_convention_with_noise_in_it():
+    b = make_batch(40, 5, 20, np.random.default_rng(0))
+    found = finding("KL", **hand_over(b, kl=kl_of_one_draw(b), z=z_of(b)))
+    assert (found.verdict, found.mistakes) == ("convention", ())
+    assert found.words.startswith("log q(z|x) − log p(z) at one draw")
+    # a mistake and noise together explain too much
+    flipped = finding("KL", **hand_over(b, kl=-kl_of_one_draw(b), z=z_of(b)))
+    assert flipped.verdict == "not recognised"
+
+
+def test_factors_without_a_name_are_those_of_a_batch_whatever_its_parts_are_of():
+    """A KL a sample, of which the loss has the mean, beside a reconstruction a batch."""
+    rng, batches = np.random.default_rng(0), []
+    for n in (20, 30, 40):
+        b = batch_in_float64(rng, n)
+        kl, reconstruction = kl_in_float64(b).sum(axis=1), np.sum(squared(b)) / 2 / n
+        loss = 1.5 * reconstruction + 1.5 * 2.7 * kl.mean()
+        batches.append(hand_over(b, kl=kl, reconstruction=reconstruction, loss=loss))
+    assert diagnose_vae(batches, beta=2.7).effective_beta == pytest.approx(2.7)
+
+
+def test_free_bits_of_losses_one_a_sample_are_not_looked_for_though_one_batch_is_a_sample():
+    rng, batches = np.random.default_rng(0), []
+    for n in (4, 1):
+        b = batch_in_float64(rng, n)
+        loss = np.sum(squared(b), axis=1) / 2 + kl_in_float64(b).sum(axis=1)
+        batches.append(hand_over(b, loss=loss))
+    assert diagnose_vae(batches, free_bits=0.5).effective_beta == pytest.approx(1)
 
 
 def test_a_negative_kl_is_right_if_the_loss_subtracts_it():
@@ -537,7 +612,7 @@ def test_a_prior_of_another_scale_is_said():
 def test_dead_dimensions_are_held_against_the_linear_vae():
     """Of six dimensions with variances 4, 3, …, and β σ² = 2.5, (6.2) lets two live."""
     rng = np.random.default_rng(13)
-    x = rng.standard_normal((4000, 6)) * np.array([4, 3, 2, 1, 0.5, 0.1]) ** 0.5
+    x = 3 + rng.standard_normal((4000, 6)) * np.array([4, 3, 2, 1, 0.5, 0.1]) ** 0.5
     model = LinearVAE(4, noise_variance=2.5, random_state=0).fit(x)
     mu, log_var = model.encode(x)
     x_hat = model.decoder_(mu)
@@ -684,9 +759,19 @@ def test_a_wrong_gradient_is_named(name):
 
 
 def test_a_gradient_of_another_form_is_not_recognised():
-    arrays = np.random.default_rng(21).standard_normal((6, 64, 5))
-    names = ("mu", "log_var", "eps", "grad_z", "grad_mu", "grad_log_var")
-    assert diagnose_vae(**dict(zip(names, arrays, strict=True))).verdict == "not recognised"
+    mu, log_var, eps, grad_z, *others = np.random.default_rng(21).standard_normal((6, 64, 5))
+    grad_mu = grad_z + mu / 64
+    grad_log_var = grad_z * np.exp(log_var / 2) * eps / 2 + (np.exp(log_var) - 1) / 128
+    right = grad_mu, grad_log_var
+    for of_mu, of_log_var in (right, others, (grad_mu, others[1]), (others[0], grad_log_var)):
+        for unit in (1e-6, 1, 1e6):  # of the loss
+            found = diagnose_vae(
+                mu=mu, log_var=log_var, eps=eps, grad_z=unit * grad_z, grad_mu=unit * of_mu,
+                grad_log_var=unit * of_log_var,
+            )  # fmt: skip
+            is_right = (of_mu is grad_mu) and (of_log_var is grad_log_var)
+            assert found.verdict == ("right" if is_right else "not recognised")
+            assert (found.findings[0].error < 1e-3) == is_right  # the larger of the two
 
 
 # --- the package's own VAE, right and with the known mistakes ------------------------------------
@@ -877,10 +962,10 @@ def test_data_and_outputs_that_give_a_mistake_away(name):
         (good(mu=[[1.0], [1.0, 2.0]]), "mu cannot be read as a NumPy array"),
         (good(mu=np.ma.masked_greater(np.arange(60.0).reshape(20, 3), 3)), "has masked values"),
         (good(x=np.ones((0, 12))), "x is empty"),
-        (good(beta=0), "beta must be finite and greater than 0; got 0"),
-        (good(noise_variance=-1), "noise_variance must be finite and greater than 0"),
-        (good(free_bits=-1), "free_bits must be finite and at least 0"),
-        (good(rtol=1), "rtol must be finite and strictly between 0 and 0.1"),
+        (good(beta=0), "^beta must be finite and greater than 0; got 0"),
+        (good(noise_variance=-1), "^noise_variance must be finite and greater than 0"),
+        (good(free_bits=-1), "^free_bits must be finite and at least 0"),
+        (good(rtol=1), "^rtol must be finite and strictly between 0 and 0.1"),
         ({"batches": 3}, "batches must be a list of dicts"),
         ({"batches": [3]}, "batch 0 is 3"),
         ({"batches": []}, "batches is empty"),
@@ -917,6 +1002,434 @@ def test_what_was_not_checked_is_said():
     ]
 
 
+# --- where one answer ends and the next begins ---------------------------------------------------
+#
+# Each limit of the search, from both sides: a diagnosis that is a little more tolerant is wrong
+# about somebody's code, and one that is less so about its rounding.
+
+
+def batch_in_float64(rng, n, k=5, d=34):
+    mu, log_var = rng.standard_normal((2, n, k))
+    x, y = rng.standard_normal((2, n, d))
+    return {"m": mu, "v": log_var, "x": x, "y": y, "n": n, "k": k, "d": d}
+
+
+def kl_in_float64(b):
+    return (b["m"] ** 2 + np.exp(b["v"]) - 1 - b["v"]) / 2
+
+
+def sum_of_both(b, a, weight, noise_variance=1.0):
+    kl = kl_in_float64(b).sum() / b["n"]
+    reconstruction = np.sum(squared(b)) / (2 * noise_variance) / b["n"]
+    loss = a * reconstruction + weight * kl
+    return hand_over(b, kl=kl, reconstruction=reconstruction, loss=loss)
+
+
+def finding(about, *args, **kwargs):
+    [found] = [f for f in diagnose_vae(*args, **kwargs).findings if f.about == about]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(np.float16, 4e-3), (np.float32, 4e-6), (np.float64, 1e-9)]
+)
+def test_a_number_may_be_off_by_the_rounding_of_what_it_is_a_sum_of(dtype, tolerance):
+    mu, log_var = np.random.default_rng(0).standard_normal((2, 30, 4)).astype(dtype)
+    kl = kl_in_float64({"m": mu.astype(float), "v": log_var.astype(float)})
+    size = np.sum(kl + (1 + np.abs(log_var.astype(float))) / 4) / 30
+    for part, is_right in ((0.97, True), (-0.97, True), (1.03, False), (-1.03, False)):
+        reported = kl.sum() / 30 + part * tolerance * size
+        found = diagnose_vae(mu=mu, log_var=log_var, kl=reported)
+        assert (found.verdict == "right") == is_right
+
+
+@pytest.mark.parametrize(
+    ("reconstruction", "beside"),  # what is rounded inside of a term beside its value
+    [
+        (lambda p, x: (p - x) ** 2 / 2, lambda p, x: 0),
+        (lambda p, x: np.abs(p - x), lambda p, x: 0),
+        (
+            lambda p, x: -x * np.log(p) - (1 - x) * np.log1p(-p),
+            lambda p, x: 0.25 + (1 - x) * p / np.maximum(1 - p, 1e-8) / 32,
+        ),
+        (lambda a, x: np.logaddexp(0, 9 * a) - 9 * x * a, lambda a, x: (1 + x) / 4),
+    ],
+    ids=["squared error", "absolute error", "probabilities", "logits"],
+)
+def test_a_reconstruction_may_be_off_likewise(reconstruction, beside, request):
+    p, x = np.random.default_rng(0).random((2, 30, 4))
+    p[0, 0], x[0, 0] = 1 - 1e-4, 0.5  # near 1 a probability has few digits of 1 − p
+    terms = reconstruction(p, x)
+    size = np.sum(np.abs(terms) + beside(p, x)) / 30
+    x_hat = 9 * p if "logits" in request.node.name else p
+    for part, is_right in ((0.97, True), (-0.97, True), (1.03, False), (-1.03, False)):
+        reported = terms.sum() / 30 + part * 1e-9 * size
+        found = finding("reconstruction", x=x, x_hat=x_hat, reconstruction=reported)
+        assert (found.verdict in ("right", "convention")) == is_right
+
+
+@pytest.mark.parametrize(
+    ("part_that_is_rounding", "verdict"), [(1 / 25, "right"), (1 / 16, "not recognised")]
+)
+def test_a_kl_that_is_mostly_rounding_has_no_formula(part_that_is_rounding, verdict):
+    kl = 1e-9 * 60 / 4 / part_that_is_rounding
+    mu = np.full((1, 60), (2 * kl / 60) ** 0.5)
+    assert diagnose_vae(mu=mu, log_var=0 * mu, kl=np.sum(mu**2) / 2).verdict == verdict
+
+
+@pytest.mark.parametrize("low_high", [(-5, 5), (-8, 8), (-10, 10), (-20, 2), (-4, 4), (-2, 2)])
+def test_a_clamp_is_named_by_its_ends(low_high):
+    """A floor of −4 or higher is a mistake: σ = 0.14, and many a posterior is narrower."""
+    rng = np.random.default_rng(0)
+    mu, eps = rng.standard_normal((2, 40, 4))
+    log_var = rng.uniform(1.3 * low_high[0], 1.3 * low_high[1], (40, 4))
+    held = np.clip(log_var, *low_high)
+    kl = kl_in_float64({"m": mu, "v": held}).sum(axis=1)
+    given = {"mu": mu, "log_var": log_var, "z": mu + np.exp(held / 2) * eps, "eps": eps}
+    words = "log_var clamped to [{}, {}]".format(*low_high)
+    of_kl, of_sigma = finding("KL", **given, kl=kl), finding("σ", **given)
+    assert of_kl.words == f"{words}, one number a sample"
+    assert of_kl.verdict == ("wrong" if low_high[0] >= -4 else "convention")
+    assert (of_sigma.words, of_sigma.verdict) == (f"σ = exp(log_var/2) with {words}", "convention")
+
+
+@pytest.mark.parametrize(("off", "known"), [(0.8e-5, True), (1.25e-5, False)])
+def test_a_factor_without_a_name_is_a_fraction_if_it_is_near_one(off, known):
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40)]
+    for words, n in (("1/99 times the sum over the batch", lambda b: 1),
+                     ("1/99 times the mean over the batch", lambda b: b["n"])):  # fmt: skip
+        given = [hand_over(b, kl=kl_in_float64(b).sum() / n(b) / 99 * (1 + off)) for b in batches]
+        assert (words in finding("KL", given).words) == known
+
+
+def test_the_scale_of_another_prior_is_read_off_six_numbers():
+    b = batch_in_float64(np.random.default_rng(0), 6)
+    kl = ((b["m"] ** 2 + np.exp(b["v"])) / 4 - 1 - b["v"] + np.log(4)) / 2
+    for n, off, verdict in ((6, 0, "convention"), (5, 0, "not recognised"),
+                            (6, 0.8e-3, "convention"), (6, 1.25e-3, "wrong")):  # fmt: skip
+        given = {"mu": b["m"][:n], "log_var": b["v"][:n], "kl": (kl + off).sum(axis=1)[:n]}
+        assert diagnose_vae(**given).verdict == verdict
+
+
+@pytest.mark.parametrize(("roundings", "verdict"), [(4, "convention"), (6, "not recognised")])
+def test_free_bits_that_were_read_off_one_batch_hold_in_the_others(roundings, verdict):
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n, k=4) for n in (30, 40, 50)]
+    numbers = [FREE_BITS["a latent dimension"](kl_in_float64(b), 0.75) for b in batches]
+    # they are read off the batch in which they add most
+    added = [
+        floored - kl_in_float64(b).sum() / b["n"]
+        for b, floored in zip(batches, numbers, strict=True)
+    ]
+    exact = [hand_over(b, kl=kl) for b, kl in zip(batches, numbers, strict=True)]
+    assert finding("KL", exact, free_bits=0.75).verdict == "convention"
+    assert finding("KL", exact, free_bits=0.5).verdict == "not recognised"
+    for i in {0, 1, 2} - {int(np.argmax(added))}:
+        numbers[i] -= roundings * 1e-9 * (numbers[i] + 4 / 4)
+    given = [hand_over(b, kl=kl) for b, kl in zip(batches, numbers, strict=True)]
+    assert finding("KL", given).verdict == verdict
+    assert finding("KL", given, free_bits=0.75).verdict == "not recognised"
+
+
+REDUCED = {  # a sum over all, by the size of the batch, of the codes and of the data
+    "mean over the batch": lambda n, k, d: n,
+    "sum over the batch": lambda n, k, d: 1,
+    "mean over batch and features": lambda n, k, d: n * d,
+    "mean over features, sum over the batch": lambda n, k, d: d,
+    "divided by the batch size twice": lambda n, k, d: n**2,
+    "divided by the batch size twice and by the features": lambda n, k, d: n**2 * d,
+    "mean over batch and latent dimensions": lambda n, k, d: n * k,
+    "mean over latent dimensions, sum over the batch": lambda n, k, d: k,
+    "divided by the batch size twice and by the latent dimensions": lambda n, k, d: n**2 * k,
+}
+FACTORS = {"sign flipped": -1, "missing ½": 2, "½ twice": 1 / 2, "in bits": 1 / np.log(2),
+           "times β": 3, "missing 1/σ²": 0.3, "1/σ for 1/σ²": 0.3**0.5,
+           "missing 1/(2σ²)": 0.6}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [*REDUCED, *FACTORS])
+def test_every_reduction_and_factor_is_told_from_the_others(words):
+    """Of β = 3 and σ² = 0.3."""
+    rng, factor, in_tables = np.random.default_rng(0), FACTORS.get(words, 1), 0
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40)]
+    expected = words if words in REDUCED else f"mean over the batch, {words}"
+    for about, sums, tables in (
+        ("KL", lambda b: kl_in_float64(b).sum(), (KL_REDUCTIONS, KL_FACTORS)),
+        ("reconstruction", lambda b: np.sum(squared(b)) / 0.6,
+         (RECONSTRUCTION_REDUCTIONS, RECONSTRUCTION_FACTORS)),
+    ):  # fmt: skip
+        divisor = REDUCED.get(words, REDUCED["mean over the batch"])
+        given = [
+            hand_over(b, **{about.lower(): factor * sums(b) / divisor(b["n"], b["k"], b["d"])})
+            for b in batches
+        ]
+        if any(scale.words == words for table in tables for scale in table):
+            found = finding(about, given, beta=3, noise_variance=0.3)
+            assert found.words.split(", ", 1)[1] == expected
+            in_tables += 1
+    assert in_tables
+
+
+@pytest.mark.parametrize("off", [0.8, 1.25])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_beta_may_be_off_by_what_its_factors_are_known_to(off, sign):
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40)]
+    right = "right" if off < 1 else "wrong"
+    exact = [sum_of_both(b, 1, 1) for b in batches]  # β of 1, to the last digit
+    assert finding("β", exact, beta=1 + sign * off * 1e-6).verdict == right
+    fitted = [sum_of_both(b, 1, 4 * (1 + sign * off * 1e-3)) for b in batches]
+    assert finding("β", fitted, beta=4).verdict == right
+
+
+N, K, D, BETA, S2 = 11, 5, 34, 3.0, 0.3
+TIMES = {
+    "1/k": 1 / K, "d": D, "1/d": 1 / D, "d/2": D / 2, "2/d": 2 / D, "d/k": D / K, "k/d": K / D,
+    "n": N, "1/n": 1 / N, "1/2": 1 / 2, "β": BETA, "1/β": 1 / BETA, "d/(2k)": D / (2 * K),
+    "1/(2σ²)": 1 / (2 * S2), "2σ²": 2 * S2, "1/(2dσ²)": 1 / (2 * D * S2), "d/(2σ²)": D / (2 * S2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_how_many_times_its_beta_a_loss_has_is_said_in_what_it_depends_on(name):
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, N) for _ in range(3)]
+    for off, said in ((0, name), (1.6e-3, name), (2.5e-3, None)):
+        factor = TIMES[name] * (1 + off)
+        given = [sum_of_both(b, 1, BETA * factor, S2) for b in batches]
+        words = finding("β", given, beta=BETA, noise_variance=S2).words
+        named = f"{said} = {factor:.6g}" if said else f"{factor:.6g}"
+        assert words == f"effectively {BETA * factor:.6g}, {named} times what it says"
+
+
+@pytest.mark.parametrize("spans", [45, 55])
+def test_data_and_outputs_may_differ_in_scale_but_not_fiftyfold(spans):
+    x = np.array([[0.0, 1.0], [0.5, 0.25]])
+    for of_x, of_x_hat in ((spans, 1), (1, spans)):
+        found = diagnose_vae(x=of_x * x, x_hat=of_x_hat * x[::-1], reconstruction=123.4567)
+        assert ("x as the loss saw it" in found.findings[0].consequence) == (spans > 50)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.01, 1), (0, 1.01)])
+def test_data_of_a_bernoulli_likelihood_lie_between_0_and_1(low, high):
+    a, x = np.random.default_rng(0).standard_normal((2, 20, 3))
+    x = np.clip(np.abs(x), low, high)
+    x[0, :2] = low, high
+    found = diagnose_vae(x=x, x_hat=a, reconstruction=(np.logaddexp(0, a) - x * a).sum() / 20)
+    outside = (low, high) != (0, 1)
+    assert found.mistakes == ["pixels_up_to_255_as_probabilities"] * outside
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_third_term_of_either_sign_is_not_taken_for_rounding(sign):
+    rng = np.random.default_rng(0)
+    batches = [sum_of_both(batch_in_float64(rng, n), 1, 1) for n in (20, 30, 40, 25)]
+    for i, batch in enumerate(batches):
+        batch["loss"] += sign * 0.1 * (i % 2)
+    assert finding("loss", batches).verdict == "not recognised"
+
+
+@pytest.mark.parametrize(("n", "is_enough"), [(19, False), (20, True)])
+def test_twenty_outputs_between_0_and_1_are_no_logits(n, is_enough):
+    x, p = np.random.default_rng(0).random((2, n, 1))
+    found = diagnose_vae(x=x, x_hat=p, reconstruction=(np.logaddexp(0, p) - x * p).sum() / n)
+    assert ("sigmoid_applied_twice" in found.mistakes) == is_enough
+
+
+@pytest.mark.parametrize(
+    ("edge", "low", "high", "is_named"),
+    [(0.8e-6, 0, 1, True), (1.25e-6, 0, 1, False), (0, 0.451, 0.5, False), (0, 0.449, 0.5, True),
+     (0, 0.5, 0.779, False), (0, 0.5, 0.781, True)],
+)  # fmt: skip
+def test_outputs_of_two_sigmoids_lie_between_those_of_0_and_1(edge, low, high, is_named):
+    """If the data do so too, that is no sign of anything."""
+    rng = np.random.default_rng(0)
+    most = 1 / (1 + np.exp(-1))
+    for outside in (0.5 - edge, most + edge):
+        x, x_hat = np.full((20, 2), 0.5), rng.uniform(0.5, most, (20, 2))
+        x[0], x_hat[0, 0] = (low, high), outside
+        found = diagnose_vae(x=x, x_hat=x_hat, reconstruction=np.sum((x - x_hat) ** 2) / 40)
+        assert ("sigmoid_applied_twice" in found.mistakes) == is_named
+
+
+# a draw to the letter: the quantiles of a normal distribution, shuffled
+
+
+def shuffled(numbers):
+    return np.random.default_rng(0).permutation(numbers)[:, None]
+
+
+def quantiles(n):
+    return shuffled(norm.ppf((np.arange(n) + 0.5) / n))
+
+
+def draw_of(eps, with_eps):
+    mu, log_var = np.random.default_rng(1).standard_normal((2, *eps.shape))
+    batch = {"mu": mu, "log_var": log_var, "z": mu + np.exp(log_var / 2) * eps}
+    return {**batch, "eps": eps} if with_eps else batch
+
+
+def test_nothing_is_said_of_a_distribution_of_fewer_than_thirty_numbers():
+    for n in (29, 30):
+        for with_eps in (True, False):
+            found = diagnose_vae(**draw_of(quantiles(n), with_eps), kl=1.0)
+            assert any(f.about == "noise" for f in found.findings) == (n == 30)
+
+
+@pytest.mark.parametrize("limit", [5.7, 6.3])
+def test_noise_is_normal_unless_chance_would_hardly_have_it_so(limit):
+    """Mean, distribution and correlation at 6 standard errors, variance at 10⁻⁸."""
+    verdict = "right" if limit < 6 else "wrong"
+
+    def found(eps):
+        return diagnose_vae(**draw_of(eps, with_eps=True)).verdict
+
+    n, chance = 400, 1e-8 * (2 if limit < 6 else 0.5)
+    assert found(quantiles(n) + limit / n**0.5) == verdict
+    for squares in (chi2.isf(chance, n), chi2.ppf(chance, n)):
+        eps = quantiles(n)
+        assert found(eps * (squares / np.sum(eps**2)) ** 0.5) == verdict
+    n = int((limit / 2 / (norm.cdf(1) - 0.5)) ** 2 / 2) * 2  # of which half are 1 and half −1
+    assert found(shuffled(np.resize([1.0, -1.0], n))) == verdict
+    n, rng = 200, np.random.default_rng(2)
+    A = np.linalg.qr(np.column_stack([np.ones(n), rng.standard_normal((n, 2))]))[0][:, 1:] * n**0.5
+    r = limit / 6 * ((6**2 + 4 * np.log(2)) / n) ** 0.5
+    assert found(np.column_stack([A[:, 0], r * A[:, 0] + (1 - r**2) ** 0.5 * A[:, 1]])) == verdict
+
+
+@pytest.mark.parametrize("with_eps", [False, True])
+@pytest.mark.parametrize(("apart", "are_equal"), [(1.6e-3, True), (2.5e-3, False)])
+def test_noise_repeats_itself_to_the_digits_that_float32_codes_leave(apart, are_equal, with_eps):
+    eps = np.random.default_rng(0).standard_normal((50, 4))
+    rows = np.resize([0, apart], 50)[:, None]
+    cases = {
+        "same_noise_at_every_step": [eps, eps + rows],
+        "same_noise_for_the_whole_batch": [eps[:1] + rows],
+        "same_noise_for_all_dimensions": [eps[:, :1] + np.resize([0, apart], 4)],
+        "noise_without_a_draw": [np.ones_like(eps) + rows],
+    }
+    for name, draws in cases.items():
+        given = [draw_of(e, with_eps) for e in draws]
+        for i, batch in enumerate(given):  # of other samples
+            batch["mu"], batch["z"] = batch["mu"] + i, batch["z"] + i
+        assert (diagnose_vae(given).mistakes == [name]) == are_equal
+    if not with_eps:
+        uniform = np.random.default_rng(0).random((50, 4))
+        uniform[0, :2] = 1 + apart, -apart
+        assert ("uniform_noise" in diagnose_vae(**draw_of(uniform, False)).mistakes) == are_equal
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("log_var", [-2, -10, -12, -14])
+def test_small_noise_raises_no_alarm(log_var, dtype):
+    """Divided by a σ that is much too large, it is the same number everywhere: next to 0."""
+    mu, log_var, eps = (
+        np.random.default_rng(0).standard_normal((3, 100, 5)) * [[[1]], [[0.5]], [[1]]]
+        + np.array([0, log_var, 0])[:, None, None]
+    ).astype(dtype)
+    z = mu + np.exp(log_var / 2) * eps
+    assert diagnose_vae(mu=mu, log_var=log_var, z=z).verdict == "right"
+
+
+@pytest.mark.parametrize("constant", [0.016, 0.025])
+def test_a_constant_is_noise_without_a_draw_if_it_is_not_next_to_nothing(constant):
+    found = diagnose_vae(**draw_of(np.full((100, 5), constant), with_eps=True))
+    assert found.verdict == "wrong"
+    assert (found.mistakes == ["noise_without_a_draw"]) == (constant > 0.02)
+
+
+def test_noise_is_seen_in_z_as_far_as_z_has_digits():
+    """In roundings of z: 8 of them are no noise at all, 1000 of them some that can be judged."""
+    rng, rounding = np.random.default_rng(0), np.finfo(np.float32).eps
+    ones, eps = np.ones((50, 4), np.float32), rng.standard_normal((50, 4))
+    for roundings, said in ((700, []), (1400, ["exp(log_var/2)", "ε is standard normal"])):
+        log_var = 2 * np.log(roundings * rounding * 2) * ones.astype(float)
+        found = diagnose_noise(
+            [{"mu": ones, "log_var": log_var, "z": ones + np.exp(log_var / 2) * eps}], rounding
+        )[0]
+        assert [f.words.removeprefix("σ = ") for f in found] == said
+    up_and_down = np.resize([1, -1], 50)[:, None]
+    for roundings in (6.5, 9.5):
+        z = ones + roundings * 2 * rounding * up_and_down
+        found = diagnose_noise([{"mu": ones, "log_var": 0 * ones, "z": z}], rounding)[0]
+        assert ("noise_left_out" in found[0].mistakes) == (roundings < 8)
+    log_var = rng.standard_normal((50, 4))
+    sigma_eps = np.exp(log_var / 2) * eps
+    z = ones + sigma_eps
+    for roundings in (26, 40):
+        one = rounding * (np.abs(z) + 1 + np.abs(sigma_eps) * (1 + np.abs(log_var)))
+        batch = {
+            "mu": ones,
+            "log_var": log_var,
+            "eps": eps,
+            "z": z + roundings * one * up_and_down,
+        }
+        verdict = diagnose_noise([batch], rounding)[0][0].verdict
+        assert verdict == ("right" if roundings < 32 else "not recognised")
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(1 / 4, "wrong"), (1 / 2, "right"),
+                                                (3 / 4, "wrong")])  # fmt: skip
+def test_a_sigma_that_is_in_no_table_is_known_by_the_noise_it_leaves(power, verdict):
+    """Standard normal all in all, but smaller or larger where log_var is high."""
+    eps, log_var = quantiles(6000), shuffled(np.resize([0.5, -0.5], 6000))[::-1]
+    given = {"mu": 0 * eps, "log_var": log_var, "z": np.exp(power * log_var) * eps}
+    assert diagnose_vae(**given).verdict == verdict
+
+
+def two_likelihoods(gap):
+    """u, and a log_var of mean 0, so that σ = exp(log_var/2) and σ = 1 are ``gap`` nats apart."""
+    size = np.repeat(norm.isf((np.arange(100) + 0.5) / 200), 2)  # for each log_var of either sign
+    log_var = np.arccosh(1 + 2 * gap / np.sum(size**2)) * np.resize([1, -1], 200)
+    u = size * np.resize([1, 1, -1, -1], 200)
+    order = np.random.default_rng(1).permutation(200)
+    return u[order, None], log_var[order, None]
+
+
+def test_a_wrong_sigma_must_be_twenty_nats_likelier_and_is_named_beside_within_five():
+    for gap in (19, 21):
+        u, log_var = two_likelihoods(gap)
+        found = diagnose_vae(mu=0 * u, log_var=log_var, z=u)
+        assert (found.verdict == "wrong") == ("σ = 1" in found.findings[0].words) == (gap > 20)
+    for gap in (4.7, 5.3):
+        u, log_var = two_likelihoods(gap)
+        sigma = finding("σ", mu=0 * u, log_var=log_var, z=u * np.exp(log_var / 2))
+        assert sigma.words == "σ = exp(log_var/2)" and ("σ = 1" in sigma.also) == (gap < 5)
+
+
+@pytest.mark.parametrize("off", [0.8e-3, 1.25e-3])
+def test_factors_of_a_gradient_may_be_off_by_a_thousandth(off):
+    mu, log_var, eps, grad_z = np.random.default_rng(20).standard_normal((4, 64, 5))
+
+    def found(by_mu=1.0, by_sigma=1.0, kl_mu=1.0, kl_sigma=1.0):
+        of = diagnose_vae(
+            mu=mu, log_var=log_var, eps=eps, grad_z=grad_z,
+            grad_mu=by_mu * grad_z + kl_mu * mu / 64,
+            grad_log_var=by_sigma * grad_z * np.exp(log_var / 2) * eps / 2
+            + kl_sigma * (np.exp(log_var) - 1) / 128,
+        )  # fmt: skip
+        return of.mistakes or [of.verdict]
+
+    is_near = off < 1e-3
+    for one in (1 + off, 1 - off):
+        for which in ("by_mu", "by_sigma", "kl_mu", "kl_sigma"):
+            assert (found(**{which: one}) == ["right"]) == is_near
+        of_two = found(by_sigma=1 + one)
+        assert (of_two == ["log_var_gradient_without_its_half"]) == is_near
+        for which in ("by_mu", "by_sigma", "kl_mu", "kl_sigma"):
+            assert found(**{which: -one}) == ["wrong"]  # and has no name
+    for name, factors in (
+        ("gradient_cut_at_the_sample", {"by_mu": off, "by_sigma": off}),
+        ("sigma_detached_in_the_sample", {"by_sigma": off}),
+        ("kl_gradient_of_one_head_only", {"kl_mu": off}),
+        ("kl_gradient_of_one_head_only", {"kl_sigma": off}),
+        ("kl_gradient_of_one_head_only", {"kl_mu": -1, "kl_sigma": off}),
+        ("kl_gradient_of_one_head_only", {"kl_mu": off, "kl_sigma": -1}),
+    ):
+        assert (found(**factors) == [name]) == is_near
+
+
 # --- from a file ---------------------------------------------------------------------------------
 
 
@@ -951,6 +1464,18 @@ def test_several_batches_and_options_in_a_file(tmp_path, capsys):
     assert main([str(path), "--noise-variance", "0.5", "--beta", "1"]) == 0
     assert "KL: right, mean over the batch (2 numbers" in capsys.readouterr().out
     assert main([str(path), "--noise-variance", "0.1"]) == 1
+    b = batches[0]
+    for options, kl in (
+        (["--rtol", "1e-2"], float(f"{kl_right(b):.3g}")),
+        (["--free-bits", "1.5"], FREE_BITS["a latent dimension"](kl_terms(b), 1.5)),
+        (["--beta", "2"], 2 * kl_right(b)),
+    ):
+        np.savez(path, mu=b["m"], log_var=b["v"], kl=kl)
+        assert main([str(path)]) == int("--beta" in options)
+        not_said = capsys.readouterr().out
+        assert main([str(path), *options]) == 0
+        said = capsys.readouterr().out
+        assert "not recognised  KL" not in said and said != not_said
 
 
 def npy_file():
@@ -987,6 +1512,62 @@ def test_the_command_runs(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
     assert "not recognised  KL" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [*KL_TERMS[:1], *KL_FACTORS[:1], *SIGMAS[:1], NO_NOISE, Finding("KL", "right", "right"),
+     Match(KL_TERMS[0], KL_FACTORS[0], 0.0)],
+    ids=lambda fixed: type(fixed).__name__,
+)  # fmt: skip
+def test_tables_and_findings_stay_as_they_are(fixed):
+    for name in vars(fixed):
+        with pytest.raises(FrozenInstanceError):
+            setattr(fixed, name, None)
+
+
+@pytest.mark.parametrize("entry", [Hypothesis, Term, Sigma, Scale])
+def test_entries_of_the_tables_are_written_by_name(entry):
+    with pytest.raises(TypeError, match="positional"):
+        entry("right", "wrong")
+
+
+TABLES = [
+    *KL_TERMS, *KL_REDUCTIONS, *KL_FACTORS, *reconstruction_terms(1 / 2),
+    *RECONSTRUCTION_REDUCTIONS, *RECONSTRUCTION_FACTORS, *SIGMAS, *CATALOGUE.values(),
+]  # fmt: skip
+
+
+def test_verdicts_of_the_tables_are_those_that_a_report_knows():
+    assert {entry.verdict for entry in TABLES} == {"right", "convention", "wrong"}
+    assert all(entry.consequence for entry in CATALOGUE.values())
+    of_noise = {entry.words for entry in SIGMAS if entry.verdict == "convention"}
+    assert all("clamped" in words for words in of_noise)
+    conventions = {entry.words for entry in TABLES if entry.verdict == "convention"} - of_noise
+    assert {words for words in conventions if "clamped" not in words} == {
+        # what both parts may share
+        "sum over the batch", "mean over batch and features",
+        "mean over features, sum over the batch", "in bits", "times β",
+        # other likelihoods, and constants that are left out
+        "missing ½", "squared error", "squared error with log σ²", "absolute error",
+        "Bernoulli of probabilities clipped at 1e-7",
+    }  # fmt: skip
+    assert not any(entry.verdict == "right" and entry.name for entry in TABLES)
+
+
+@pytest.mark.parametrize("index", range(len(reconstruction_terms(1 / 2))))
+def test_every_reconstruction_of_the_table_is_told_from_the_others(index):
+    """Of 200 outputs, some of which are very sure, and a noise variance that was said."""
+    term, rng = reconstruction_terms(1 / 2)[index], np.random.default_rng(0)
+    x, x_hat = rng.random((2, 50, 4))
+    if not term.unit:
+        x_hat = 6 * x_hat - 3
+    x_hat[:5, 0] = 1e-9
+    reconstruction = term.value(x_hat, x).sum(axis=1)
+    found = finding(
+        "reconstruction", x=x, x_hat=x_hat, reconstruction=reconstruction, noise_variance=1 / 2
+    )
+    assert (found.words, found.verdict) == (f"{term.words}, one number a sample", term.verdict)
 
 
 def test_the_diagnosis_knows_neither_models_nor_theory():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import doctest
 import inspect
 import pkgutil
@@ -124,6 +126,30 @@ def test_every_argument_of_a_model_is_explained(model):
     explained = re.findall(r"^(\w+(?:, \w+)*)(?: : |$)", inspect.getdoc(model), re.MULTILINE)
     named = {name for names in explained for name in names.split(", ")}
     assert set(inspect.signature(model).parameters) <= named
+
+
+def defaults_said(docstring):
+    """``name1, name2 : type, default 0.9 and 0.999`` as pairs of a name and a value."""
+    said = re.findall(r"^(\w+(?:, \w+)*) : .*\bdefault (.+)$", docstring, re.MULTILINE)
+    for names, values in said:
+        names, values = names.split(", "), values.split(" and ")
+        for name, value in zip(names, values * (len(names) // len(values)), strict=True):
+            with contextlib.suppress(ValueError, SyntaxError):  # a word, such as a dtype's
+                yield name, ast.literal_eval(value)
+
+
+def test_defaults_are_those_that_the_docstrings_say():
+    """Of models they are written down once; elsewhere twice, and a change of one is noticed."""
+    count = 0
+    for value, name in public_objects().items():
+        methods = [m for m in vars(value).values() if inspect.isfunction(m)] if inspect.isclass(
+            value) else []  # fmt: skip
+        for function in (value, *methods):
+            for argument, said in defaults_said(inspect.getdoc(function) or ""):
+                default = inspect.signature(function).parameters[argument].default
+                assert default == said, f"{name}: {argument}"
+                count += 1
+    assert count > 250
 
 
 def test_the_programs_of_the_readme_run(tmp_path, monkeypatch, capsys):

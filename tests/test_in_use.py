@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -280,6 +281,19 @@ def test_what_has_no_answer_is_refused(call, words):
         call()
 
 
+@pytest.mark.parametrize(("given", "ridge"), [({}, 1e-6), ({"ridge": 1.0}, 1.0)])
+def test_a_ridge_is_a_part_of_the_mean_variance_of_a_code(given, ridge):
+    """Two codes of ±1, of variance 1, and a class where both are 1: it begins at h₁ + h₂ = 1 + ρ.
+
+    Least squares alone have the vote ``1/4 + (h₁ + h₂)/4``, of the other class 1 less that.
+    """
+    codes = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    labels = [1, 0, 0, 0]
+    new = np.array([[1 + 0.8 * ridge], [1 + 1.25 * ridge]]) * [0.5, 0.5]
+    assert theory.linear_probe_accuracy(codes, labels, new, [0, 1], **given) == 1
+    assert theory.linear_probe_accuracy(10 * codes, labels, 10 * new, [0, 1], **given) == 1
+
+
 def test_columns_of_labels_and_of_scores():
     codes, labels = [[0], [1], [2], [3]], [[0], [0], [1], [1]]
     for accuracy in (theory.linear_probe_accuracy, theory.nearest_neighbour_accuracy):
@@ -474,6 +488,24 @@ def chosen(spectrum, n, seed):
     chord = np.linspace(left[0], left[-1], d)
     rules = minka, np.array(bic) - np.log(n) / 2 * free, held_out
     return [*(int(ks[np.argmax(rule)]) for rule in rules), int(np.argmax(chord - left))]
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_minkas_evidence_is_his_equation_30_factor_by_factor(k):
+    lam, n, d = [5.0, 3.0, 2.0, 1.5, 0.9, 0.6], 70, 6
+    v = sum(lam[k:]) / (d - k)
+    kept = [*lam[:k], *[v] * (d - k)]
+    log_prior = -k * math.log(2)
+    for i in range(1, k + 1):
+        log_prior += math.lgamma((d - i + 1) / 2) - (d - i + 1) / 2 * math.log(math.pi)
+    log_det = 0.0
+    for i in range(k):
+        for j in range(i + 1, d):
+            log_det += math.log((1 / kept[j] - 1 / kept[i]) * (lam[i] - lam[j]) * n)
+    m = d * k - k * (k + 1) / 2
+    right = log_prior - n / 2 * sum(map(math.log, kept))
+    right += (m + k) / 2 * math.log(2 * math.pi) - log_det / 2 - k / 2 * math.log(n)
+    assert theory.minka_log_evidence(lam[::-1], n, k) == pytest.approx(right, rel=1e-13)
 
 
 def test_minkas_rule_is_scikit_learns():

@@ -28,6 +28,7 @@ from scipy.special import log_expit, logit, rel_entr
 from scipy.stats import norm
 from traceability import NUMBER, claims
 
+from derivations.exercises.broken import BROKEN, break_dense, break_derivative
 from figures import _probe
 from nanoae import (
     VAE,
@@ -58,6 +59,7 @@ from nanoae.diagnose.mistakes import (
     SIGMAS,
     Size,
     kl_formula,
+    reconstruction_terms,
 )
 from nanoae.exceptions import ConvergenceWarning
 from nanoae.losses import LIKELIHOODS, LOSSES
@@ -66,7 +68,6 @@ from nanoae.models import deep as deep_models
 from nanoae.models import masked as masked_models
 from nanoae.models.vae import LatentGaussian
 from nanoae.network import (
-    ACTIVATIONS,
     GRU,
     RNN,
     Convolution,
@@ -1042,6 +1043,12 @@ def breaks(claim, check, *arguments):
     return enter
 
 
+def hunted(patch, name):
+    """Put in what a broken model of the exercises' hunt has."""
+    _, break_it = BROKEN[name]
+    break_it(patch)
+
+
 # --- the KL term: wrong losses with the right gradient of their own ---
 
 WRONG_KLS = []
@@ -1248,23 +1255,24 @@ def nll_of_error_becomes(patch, wrong):
         patch.setattr(module, "gaussian_nll_of_error", wrong)
 
 
-@breaks("6.3", rate_is_water_filling)
-def reconstruction_averaged_over_features(patch):
+def nll_of_error_is_scaled(patch, name):
+    scale = CATALOGUE[name].value
+
     def nll(error, d, log_noise_variance):
-        values = NLL_OF_ERROR(error, d, log_noise_variance)
-        return tuple(value / d for value in values)
+        size = Size(1.0, 2.0, d, 1.0, float(np.exp(log_noise_variance)))
+        return tuple(scale(size) * v for v in NLL_OF_ERROR(error, d, log_noise_variance))
 
     nll_of_error_becomes(patch, nll)
+
+
+@breaks("6.3", rate_is_water_filling)
+def reconstruction_averaged_over_features(patch):
+    nll_of_error_is_scaled(patch, "reconstruction_averaged_over_features")
 
 
 @breaks("6.3", rate_is_water_filling)
 def squared_error_without_the_half_of_the_likelihood(patch):
-    def nll(error, d, log_noise_variance):
-        loss, grad_error, _ = NLL_OF_ERROR(2 * error, d, log_noise_variance)
-        grad_log_noise_variance = 0.5 * d - np.exp(-log_noise_variance) * error
-        return loss, 2 * grad_error, grad_log_noise_variance
-
-    nll_of_error_becomes(patch, nll)
+    nll_of_error_is_scaled(patch, "squared_error_without_the_half_of_the_likelihood")
 
 
 @breaks("5.1a", elbo_is_below_log_likelihood)
@@ -1352,6 +1360,12 @@ def bernoulli_becomes(patch, wrong):
     patch.setitem(LOSSES, "bernoulli", LOSSES["bernoulli"]._replace(value=wrong))
 
 
+def bernoulli_becomes_term(patch, words, output=np.copy):
+    """A loss of the diagnosis' table, of logits or of what is made of them."""
+    term = next(term for term in reconstruction_terms(1.0) if term.words == words)
+    bernoulli_becomes(patch, lambda a, x: (term.value(output(a), x).sum() / len(x), None))
+
+
 def cross_entropy(p, x):
     return -np.sum(x * np.log(p) + (1 - x) * np.log(1 - p)) / len(x), (p - x) / len(x)
 
@@ -1364,19 +1378,19 @@ def cross_entropy_of_saturated_probabilities(patch):
 
 @breaks("1.4a", bernoulli_nll_matches_scipy)
 def cross_entropy_of_clipped_probabilities(patch):
-    bernoulli_becomes(
-        patch, lambda a, x: cross_entropy(np.clip(sigmoid(a.copy()), 1e-7, 1 - 1e-7), x)
+    bernoulli_becomes_term(
+        patch, "Bernoulli of probabilities clipped at 1e-7", lambda a: sigmoid(a.copy())
     )
 
 
 @breaks("1.4a", bernoulli_nll_matches_scipy)
 def cross_entropy_of_swapped_arguments(patch):
-    bernoulli_becomes(patch, lambda a, x: losses.bernoulli_nll(x + 0.0, a))
+    bernoulli_becomes_term(patch, "Bernoulli of logits, arguments swapped")
 
 
 @breaks("5.4d", bernoulli_loss_can_reach_the_entropy)
 def sigmoid_applied_twice(patch):
-    bernoulli_becomes(patch, lambda a, x: losses.bernoulli_nll(sigmoid(a.copy()), x))
+    bernoulli_becomes_term(patch, "sigmoid twice")
 
 
 @breaks("pixels in [0, 1]", bernoulli_refuses_unscaled_pixels)
@@ -1399,66 +1413,46 @@ def deep(activation="tanh", **params):
     return Autoencoder(2, hidden_layer_sizes=(3,), activation=activation, **params)
 
 
-def derivative_becomes(patch, name, derivative):
-    patch.setitem(ACTIVATIONS, name, ACTIVATIONS[name]._replace(derivative=derivative))
-
-
 @breaks("1.2a", gradient_is_right, deep("tanh"))
 def tanh_derivative_without_its_square(patch):
     """1 − y for 1 − y², common in code from scratch: right where y is 0 or 1."""
-    derivative_becomes(patch, "tanh", lambda y: 1 - y)
+    hunted(patch, "1 - y")
 
 
 @breaks("1.2b", gradient_is_right, deep("sigmoid"))
 def sigmoid_derivative_of_its_own_output(patch):
     """σ'(y) for σ'(a), common in code from scratch: σ applied a second time."""
-    derivative_becomes(patch, "sigmoid", lambda y: sigmoid(y.copy()) * sigmoid(-y))
+    hunted(patch, "sigmoid at the output")
 
 
 @breaks("1.2c", gradient_is_right, deep("relu"))
 def relu_derivative_of_an_overwritten_input(patch):
     """a ≥ 0, asked after relu has overwritten a: true everywhere, and no unit is ever off."""
-    derivative_becomes(patch, "relu", lambda y: y >= 0)
+    hunted(patch, "relu everywhere")
 
 
 @breaks("1.2d", gradient_is_right, deep("softplus"))
 def softplus_derivative_of_an_overwritten_input(patch):
     """σ(a), asked after softplus has overwritten a: never below ½."""
-    derivative_becomes(patch, "softplus", lambda y: sigmoid(y.copy()))
-
-
-def backward_becomes(patch, change):
-    """Change what a dense layer makes of ∂L/∂a: ``change(layer, grad_a)``, after the fact."""
-    right = Dense.backward
-
-    def backward(layer, grad_y, **kwargs):
-        grad_x = right(layer, grad_y, **kwargs)
-        change(layer, grad_y * layer.activation.derivative(layer.y))
-        return grad_x
-
-    patch.setattr(Dense, "backward", backward)
+    hunted(patch, "softplus at the output")
 
 
 @breaks("1.1b", gradient_is_right, deep())
 def bias_gradient_averaged(patch):
     """mean for sum where the loss has divided by n already: biases learn n times too slowly."""
-    backward_becomes(
-        patch, lambda layer, grad_a: np.divide(layer.grad_bias, len(grad_a), out=layer.grad_bias)
-    )
+    hunted(patch, "mean over the batch")
 
 
 @breaks("1.1b", gradient_is_right, deep())
 def bias_gradient_missing(patch):
     """Blog code that has biases and updates weights only."""
-    backward_becomes(patch, lambda layer, grad_a: layer.grad_bias.fill(0))
+    break_dense(lambda layer, grad_a, grad_x: layer.grad_bias.fill(0))(patch)
 
 
 @breaks("1.1a", gradient_is_right, deep())
 def weight_gradient_of_the_last_sample(patch):
     """An outer product inside a loop, assigned where it should be added."""
-    backward_becomes(
-        patch, lambda layer, grad_a: np.outer(layer.x[-1], grad_a[-1], out=layer.grad_weight)
-    )
+    hunted(patch, "last sample only")
 
 
 @breaks("1.7a", gradient_is_right, deep())
@@ -1476,29 +1470,26 @@ def gradients_not_set_to_zero(patch):
     patch.setattr(Dense, "backward", backward)
 
 
-def squared_error_becomes(patch, change):
-    def loss(x_hat, x, weights=None):
-        return change(*losses.squared_error(x_hat, x, weights), x)
-
-    patch.setitem(LOSSES, "squared_error", LOSSES["squared_error"]._replace(value=loss))
-
-
 @breaks("1.3", gradient_is_right, deep())
 def loss_divided_by_n_but_gradient_not(patch):
     """Common in code from scratch: the learning rate depends on the batch size."""
-    squared_error_becomes(patch, lambda loss, grad, x: (loss, grad * len(x)))
+    hunted(patch, "sum over samples")
 
 
 @breaks("1.3", gradient_is_right, deep())
 def gradient_of_half_the_squared_error(patch):
     """x̂ − x as the gradient of a loss that has no ½."""
-    squared_error_becomes(patch, lambda loss, grad, x: (loss, grad / 2))
+    hunted(patch, "half the gradient")
 
 
 @breaks("sum over features", squared_error_sums_features_and_averages_samples)
 def squared_error_averaged_over_features(patch):
     """A framework's default: penalties of the same strength weigh d times more."""
-    squared_error_becomes(patch, lambda loss, grad, x: (loss / x.shape[1], grad / x.shape[1]))
+
+    def loss(x_hat, x, weights=None):
+        return tuple(v / x.shape[1] for v in losses.squared_error(x_hat, x, weights))
+
+    patch.setitem(LOSSES, "squared_error", LOSSES["squared_error"]._replace(value=loss))
 
 
 @breaks("1.9", weight_decay_leaves_biases_alone)
@@ -1510,15 +1501,7 @@ def weight_decay_on_biases(patch):
 @breaks("1.9", gradient_is_right, deep(weight_decay=0.3))
 def weight_decay_gradient_without_its_two(patch):
     """λ W as the gradient of λ ‖W‖²: half the decay that the loss reports."""
-    right = Autoencoder._decay_weights
-
-    def decay(model):
-        penalty = right(model)
-        for weight, grad_weight in model.layout_.weights():
-            grad_weight -= model.weight_decay * weight
-        return penalty
-
-    patch.setattr(Autoencoder, "_decay_weights", decay)
+    hunted(patch, "decay without 2")
 
 
 @breaks("1.10c", initial_weights_have_their_variance)
@@ -1550,7 +1533,7 @@ def tied_gradient_becomes(patch, share):
 @breaks("3.2", tied_model_recovers_pca)
 def tied_gradient_of_the_encoder_alone(patch):
     """A decoder that holds a copy of W: training stops at the first orthonormal rows it meets."""
-    tied_gradient_becomes(patch, lambda W, Sigma: theory.tied_gradient(W, Sigma)[0])
+    hunted(patch, "one use of two")
 
 
 @breaks("3.1", gradient_is_right, TiedAutoencoder(2))
@@ -1768,15 +1751,13 @@ def dropout_rescaled_twice(patch):
 @breaks("8.1a", gradient_is_right, Autoencoder(2, hidden_layer_sizes=(), dropout=0.4))
 def dropout_without_the_mask_on_the_way_back(patch):
     """Units that were dropped are told to change what they had no part in."""
-    dropout_becomes(patch, backward=lambda layer, grad_y, input_gradient=True: grad_y)
+    hunted(patch, "no mask on the way back")
 
 
 @breaks("8.1a", gradient_is_right, Autoencoder(2, hidden_layer_sizes=(), dropout=0.4))
 def dropout_without_its_scale_on_the_way_back(patch):
     """The mask, but not 1/q: the encoder learns at q times the rate of the decoder."""
-    dropout_becomes(
-        patch, backward=lambda layer, grad_y, input_gradient=True: grad_y * (layer.mask > 0)
-    )
+    hunted(patch, "mask of the way back unscaled")
 
 
 @breaks("independent masks", rows_are_dropped_independently)
@@ -3042,6 +3023,7 @@ def test_claims_that_are_numbers_are_equations_of_the_text():
 
 def test_all_that_the_diagnosis_can_name_is_made_and_rejected_here():
     assert set(CATALOGUE) <= {mistake.name for mistake in MISTAKES}
+    assert len(MISTAKES) >= 150
     assert len({mistake.name for mistake in MISTAKES}) == len(MISTAKES)
     assert all(mistake.where for mistake in MISTAKES)
 
@@ -3105,7 +3087,7 @@ def test_a_check_that_is_blind_to_the_mistake(name, claim, check, arguments, mon
 
 
 def test_relu_may_ask_its_overwritten_input_where_it_was_positive(monkeypatch):
-    derivative_becomes(monkeypatch, "relu", lambda y: y > 0)  # max(a, 0) > 0 is a > 0
+    break_derivative("relu", lambda y: y > 0)(monkeypatch)  # max(a, 0) > 0 is a > 0
     gradient_is_right("1.2c", deep("relu"))
 
 

@@ -87,6 +87,27 @@ def test_a_loaded_model_is_the_model_and_learns_on_as_it_would(name, tmp_path):
     assert outputs(loaded.fit(X)).tobytes() == outputs(model.fit(X)).tobytes()
 
 
+def arrays_in(tree):
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    if isinstance(tree, (list, tuple)):
+        return [array for part in tree for array in arrays_in(part)]
+    return [tree] if isinstance(tree, np.ndarray) else []
+
+
+@pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")
+@pytest.mark.parametrize("model", [
+    LinearAutoencoder(2), VAE(2, noise_variance="learned"), LinearVAE(2, noise_variance="learned"),
+    SparseAutoencoder(2), MaskedAutoencoder(),
+], ids=lambda model: type(model).__name__)  # fmt: skip
+def test_a_state_has_no_view_of_the_parameters(model):
+    """One that was copied would no longer be a view, and so is built again."""
+    model = copy.deepcopy(model).set_params(max_iter=2, random_state=0).fit(X)
+    arrays = arrays_in(model.__getstate__())
+    assert any(np.array_equal(array, model.parameters_) for array in arrays)
+    assert not any(np.shares_memory(array, model.parameters_) for array in arrays)
+
+
 @pytest.mark.parametrize("name", persistence.BIT_GENERATORS)
 def test_a_generator_for_random_state_is_kept_with_its_state(name, tmp_path):
     rng = np.random.Generator(getattr(np.random, name)(5))

@@ -714,6 +714,9 @@ def test_noise_around_the_null_is_no_fall():
     assert n_said < 20  # of 200: beyond two standard errors is one in 44
     falling = 10 - 0.01 * np.arange(100) + 0.01 * rng.standard_normal(100)
     assert monitor_of(falling).unfinished(10.0) and monitor_of(falling).unfinished()
+    for last, is_said in ((0.008, False), (0.0125, True)):  # of all that it has fallen
+        curve = np.repeat([1.0, last, 0.0], [1, 89, 10])
+        assert bool(monitor_of(curve).unfinished()) == is_said
     # the null counts if training began above it and has come below, and not otherwise
     for null, start, is_said in ((2.0, 1e6, True), (0.5, 1e6, False), (np.inf, 1e6, False)):
         curve = np.concatenate([[start], np.linspace(1.5, 1.0, 99)])

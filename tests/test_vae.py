@@ -1071,6 +1071,19 @@ def test_every_draw_at_the_posterior_is_the_log_likelihood(case):
         verify("5.7c", abs(error) / (1 + abs(joint)), 1e-11)
 
 
+# --- codes in use ------------------------------------------------------------------------------
+
+
+def test_a_code_is_in_use_if_its_mean_varies_by_more_than_a_hundredth():
+    """The limit of Burda et al. (2016), of a variance and not of a deviation, from both sides."""
+    X = make_gaussian(50, [1.0] * 4, exact=True, random_state=0)  # of covariance I
+    model = VAE(4, hidden_layer_sizes=(), max_iter=1, random_state=0).fit(X)
+    layer = model.encoder_.layers[0]
+    for variances in ([0.0099, 0.0101, 0.0099, 1.0], [0.0, 0.005, 0.0101, 0.02]):
+        layer.weight[:, :4], layer.bias[:4] = np.diag(variances) ** 0.5, 5.0  # wherever they lie
+        assert model.active_units(X) == 2
+
+
 # --- batches and precision ---------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from nanoae import (
     theory,
 )
 from nanoae.network import FullyConnected
-from nanoae.validation import check_samples
+from nanoae.validation import check_samples, check_unit_interval
 
 X = np.random.default_rng(0).uniform(size=(20, 4))
 SMALL = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
@@ -203,6 +203,17 @@ def test_what_scaling_leaves_outside_by_rounding_is_put_onto_the_edge(name, dtyp
         new.fit(outside).parameters_, copy.deepcopy(new).fit(inside).parameters_
     )
     np.testing.assert_array_equal(outside, given)  # which stay the caller's
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_eight_roundings_outside_of_0_and_1_are_put_onto_the_edge_and_nine_are_refused(dtype):
+    eps = np.finfo(dtype).eps
+    for outside, edge in ((1 + 8 * eps, 1), (-8 * eps, 0)):
+        X = np.array([[0.5, outside]], dtype)
+        assert check_unit_interval(X).tolist() == [[0.5, edge]]
+    for outside in (1 + 9 * eps, -9 * eps):
+        with rejects(ValueError, "X must lie in [0, 1]"):
+            check_unit_interval(np.array([[0.5, outside]], dtype))
 
 
 def test_float32_model_refuses_what_float32_cannot_hold():

@@ -177,7 +177,7 @@ def _free_bits(
             words=f"right, with free bits of {least:.4g} nats {where}", verdict="convention",
             consequence="no ELBO where they bind: report the KL itself beside it", value=right_kl,
         )  # fmt: skip
-        return Match(term, scale, error), ""
+        return Match(term, scale, error, per_sample=numbers.per_sample), ""
     return None, hint
 
 

@@ -314,7 +314,8 @@ def linear_rate_split(
     >>> round(information, 4), round(mismatch, 12)
     (0.3466, 0.0)
     """
-    V, s2 = np.asarray(encoder, dtype=np.float64), np.asarray(posterior_variance)
+    V = np.asarray(encoder, dtype=np.float64)
+    s2 = np.asarray(posterior_variance, dtype=np.float64)
     S = V @ np.asarray(covariance) @ V.T + np.diag(s2)
     log_det = np.linalg.slogdet(S)[1]
     information = 0.5 * (log_det - np.log(s2).sum())

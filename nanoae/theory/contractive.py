@@ -166,7 +166,7 @@ def saturation_point(activation: str = "sigmoid") -> float:
 
     Parameters
     ----------
-    activation : {"sigmoid", "tanh"}
+    activation : {"sigmoid", "tanh"}, default "sigmoid"
 
     Returns
     -------
@@ -193,7 +193,7 @@ def probe_variance(jacobian: ArrayLike, probes: str = "signs") -> float:
     ----------
     jacobian : array-like of shape (k, d)
         J. For probes ``‖J v‖²`` on the other side, its transpose.
-    probes : {"signs", "gaussian", "sphere"}
+    probes : {"signs", "gaussian", "sphere"}, default "signs"
         u with entries ±1, standard normal, or uniform on the sphere of radius √k.
 
     Returns

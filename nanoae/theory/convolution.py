@@ -27,7 +27,7 @@ def convolution_matrix(
     weight : array-like of shape (c', c, k, …, k)
     size : sequence of int
         Of the image, one number an axis.
-    stride, padding : int
+    stride, padding : int, default 1 and 0
     circular : bool, default False
 
     Returns

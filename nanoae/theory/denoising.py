@@ -118,7 +118,7 @@ def salt_and_pepper_log_likelihood(
     X : array-like of shape (n, d)
     probability : float
         p, in (0, 1).
-    low, high : float
+    low, high : float, default 0 and 1
 
     Returns
     -------

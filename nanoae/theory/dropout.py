@@ -39,7 +39,8 @@ def dropout_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike, probability: 
     >>> theory.dropout_loss([[3.0]], [[1.0]], [[1.0]], probability=0.5)
     3.0
     """
-    nu, Sigma, W_e, W_d = _odds(probability), *map(np.asarray, (Sigma, W_e, W_d))
+    nu = _odds(probability)
+    Sigma, W_e, W_d = (np.asarray(a, dtype=np.float64) for a in (Sigma, W_e, W_d))
     code_variance = np.einsum("ji,ij->j", W_e, Sigma @ W_e.T)
     penalty = nu * np.sum(W_d**2, axis=0) @ code_variance
     return linear_autoencoder_loss(Sigma, W_e, W_d) + float(penalty)

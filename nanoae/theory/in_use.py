@@ -43,7 +43,7 @@ def gaussian_log_odds(
     ----------
     mean_0, mean_1 : array-like of shape (d,)
     covariance : array-like of shape (d, d)
-    prior_1 : float
+    prior_1 : float, default 0.5
         Probability of class 1.
 
     Returns
@@ -472,7 +472,7 @@ def linear_probe_accuracy(
     labels : array-like of shape (n,)
     new_codes : array-like of shape (m, k)
     new_labels : array-like of shape (m,)
-    ridge : float
+    ridge : float, default 1e-6
         Added to the covariance, relative to the mean variance of a code.
 
     Returns

@@ -175,7 +175,7 @@ def zero_filled_map(
     covariance : array-like of shape (d, d)
     visible_probability : float
         p, from 0 to 1.
-    targets : {"missing", "all"}
+    targets : {"missing", "all"}, default "missing"
         What counts.
 
     Returns
@@ -240,7 +240,7 @@ def masked_bottleneck_loss(
     visible : array-like of bool, shape (d,)
     n_components : int
         k.
-    targets : {"missing", "all"}
+    targets : {"missing", "all"}, default "missing"
         What has to be told by the code (12.5a).
 
     Returns

@@ -235,7 +235,7 @@ def adam_longest_step(n_steps: int, beta_1: float = 0.9, beta_2: float = 0.999) 
     ----------
     n_steps : int
         t ≥ 1.
-    beta_1, beta_2 : float
+    beta_1, beta_2 : float, default 0.9 and 0.999
         With ``β₁² ≠ β₂``.
 
     Returns

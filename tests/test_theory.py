@@ -1,0 +1,229 @@
+"""What the closed forms have in common: what they compute in, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nanoae import theory
+
+RNG = np.random.default_rng(0)
+A, B, X, Y = (RNG.standard_normal((12, 4)).astype(np.float32) for _ in range(4))
+S, M = A.T @ A / 12, A[:2]  # a covariance, a matrix
+v, w = np.arange(1, 5, dtype=np.float32)[::-1] / 3, A[0]  # falling eigenvalues, a vector
+half = np.array([True, True, False, False])
+P = np.abs(A[:4]) / np.abs(A[:4]).sum(axis=1, keepdims=True)
+
+CLOSED_FORMS = {  # of arrays; other arguments are bound
+    # the density is a difference of large numbers: of float32 ones it has no digits
+    "gaussian_log_likelihood": (lambda x, y: theory.gaussian_log_likelihood(x, y, 0.1), X, Y),
+    "masking_log_likelihood": (lambda x: theory.masking_log_likelihood(x, x, 0.3), X),
+    "posterior_mean": (theory.posterior_mean, -(X @ Y.T) ** 2, Y),
+    "linear_denoiser": (lambda c, n: theory.linear_denoiser(c, n, 2), S, v),
+    "replacement_noise": (lambda m, s: theory.replacement_noise(m, s, 0.3), w, v),
+    "mismatch_loss": (lambda s, a, b: theory.mismatch_loss(s, a, b, 2), v, v, v),
+    "two_points_denoiser": (lambda x, a: theory.two_points_denoiser(x, a, 0.7), X, w),
+    "dropout_loss": (lambda c, e: theory.dropout_loss(c, e, e.T, 0.3), S, M),
+    "dropout_optimum": (lambda s: theory.dropout_optimum(s, 3, 0.3), v),
+    "dropout_limits": (lambda s: theory.dropout_limits(s, 3), v),
+    "dropout_weights": (lambda c: theory.dropout_weights(c, 3, 0.3), S),
+    "dropout_noise_threshold": (lambda s: theory.dropout_noise_threshold(s, 2, 0.3), v),
+    "tied_contractive_optimum": (lambda s: theory.tied_contractive_optimum(s, 2, 0.7), v),
+    "unit_norm_contractive_optimum": (
+        lambda s: theory.unit_norm_contractive_optimum(s, 2, 0.7), v
+    ),
+    "collapse_contraction": (lambda s: theory.collapse_contraction(s, 0.3), v),
+    "probe_variance": (theory.probe_variance, M),
+    "filter_bank": (
+        lambda x: theory.filter_bank(x, (4,), stride=2, n_filters=1).reconstruct(x), X
+    ),
+    "filter_bank_ladder": (
+        lambda x: theory.filter_bank_ladder(x, (4,), stride=2, n_filters=1), X
+    ),
+    "filter_bank_of_spectrum": (
+        lambda s: theory.filter_bank_of_spectrum(s, stride=2, n_filters=1), v
+    ),
+    "masked_prediction": (lambda c: theory.masked_prediction(c, half), S),
+    "masked_bound": (lambda c: theory.masked_bound(c, [half]), S),
+    "zero_filled_map": (lambda c: theory.zero_filled_map(c, 0.3), S),
+    "zero_filled_excess": (lambda c: theory.zero_filled_excess(c, 0.3), S),
+    "masked_bottleneck_loss": (lambda c: theory.masked_bottleneck_loss(c, half, 1), S),
+    "markov_gap_entropy": (theory.markov_gap_entropy, P),
+    "gaussian_log_ratio": (lambda m, c, x: theory.gaussian_log_ratio(m, c)(x), w, S, X),
+    "gaussian_jensen_shannon": (theory.gaussian_jensen_shannon, w[:1], S[:1, :1]),
+    "linear_rate_split": (theory.linear_rate_split, M, v[:2], S),
+    "linear_adversarial_optimum": (lambda c: theory.linear_adversarial_optimum(c, 2), S),
+    "gaussian_mmd": (lambda m, c: theory.gaussian_mmd(m, c, 0.7), w, S),
+    "gaussian_wasserstein": (theory.gaussian_wasserstein, w, S),
+    "energy_distance": (theory.energy_distance, X, Y),
+    "energy_test": (theory.energy_test, X, Y),
+    "gaussian_log_odds": (
+        theory.gaussian_log_odds, w, v, S
+    ),
+    "squared_length": (lambda m, c: theory.squared_length(m, c).exceeds(3.0), w, S),
+    "ppca_log_likelihood": (
+        lambda x, m, u, s: theory.ppca_log_likelihood(x, m, u, s, 0.3), X, w, M.T, v[:2]
+    ),
+    "minka_log_evidence": (lambda s: theory.minka_log_evidence(s, 50, 2), v),
+    "linear_probe_accuracy": (
+        lambda x, y: theory.linear_probe_accuracy(x, x[:, 0] > 0, y, y[:, 0] > 0), X, Y
+    ),
+    "momentum_rate": (lambda c: theory.momentum_rate(c, 0.1, 0.3), v),
+    "minibatch_moments": (
+        lambda x, y, s: theory.minibatch_moments(x, y, s, 0.01, 2, 5), X, Y[:, 0], w
+    ),
+    "lbfgs_direction": (theory.lbfgs_direction, w, M, M * 2),
+}  # fmt: skip
+
+
+def numbers(result):
+    if isinstance(result, tuple):
+        return np.concatenate([numbers(part) for part in result])
+    return np.ravel(result)
+
+
+@pytest.mark.parametrize("name", CLOSED_FORMS)
+def test_a_closed_form_is_computed_in_float64_whatever_it_is_given(name):
+    function, *arrays = CLOSED_FORMS[name]
+    as_given = numbers(function(*arrays))
+    assert np.array_equal(as_given, numbers(function(*(a.astype(float) for a in arrays))))
+
+
+REFUSED = {
+    "dropout_optimum": (
+        lambda: theory.dropout_optimum(v, 0, 0.3),
+        "n_components must be at least 1",
+    ),
+    "dropout_limits": (lambda: theory.dropout_limits(v, 0), "n_components must be at least 1"),
+    "dropout_loss": (
+        lambda: theory.dropout_loss(S, M, M.T, 1.0),
+        "probability must be at least 0 and below 1",
+    ),
+    "dropout_noise_threshold": (
+        lambda: theory.dropout_noise_threshold(v, 1, 0.0),
+        "probability must be finite and strict",
+    ),
+    "tied_contractive_optimum, width": (
+        lambda: theory.tied_contractive_optimum(v, 0, 1.0),
+        "n_components must be at least 1",
+    ),
+    "unit_norm_contractive_optimum": (
+        lambda: theory.unit_norm_contractive_optimum(v, 1, -0.1),
+        "contraction must be finite and at least 0",
+    ),
+    "collapse_contraction": (
+        lambda: theory.collapse_contraction(v, 0.0),
+        "slope must be finite and greater than 0",
+    ),
+    "saturation_point": (
+        lambda: theory.saturation_point("relu"),
+        "activation must be 'sigmoid' or 'tanh'",
+    ),
+    "probe_variance": (
+        lambda: theory.probe_variance(M, "ones"),
+        "probes must be 'signs', 'gaussian' or 'sphere'",
+    ),
+    "circular_singular_values": (
+        lambda: theory.circular_singular_values(np.ones((1, 1, 3)), (5,), stride=2),
+        r"stride must divide all sizes; got 2 and \(5,\)",
+    ),
+    "filter_bank, stride": (
+        lambda: theory.filter_bank(X, (4,), stride=0, n_filters=1),
+        "stride must be at least 1",
+    ),
+    "filter_bank, filters": (
+        lambda: theory.filter_bank(X, (4,), stride=2, n_filters=0),
+        "n_filters must be at least 1",
+    ),
+    "filter_bank, size": (
+        lambda: theory.filter_bank(X, (2,), stride=2, n_filters=1),
+        r"size and n_channels must make the 4 features of X; got \(2,\) and 1",
+    ),
+    "linear_adversarial_optimum": (
+        lambda: theory.linear_adversarial_optimum(S, 5),
+        "n_components must be from 1 to 4",
+    ),
+    "gaussian_mmd": (
+        lambda: theory.gaussian_mmd(w, S, 0.0),
+        "eta must be finite and greater than 0",
+    ),
+    "energy_test": (
+        lambda: theory.energy_test(X, Y, n_permutations=0),
+        "n_permutations must be at least 1",
+    ),
+    "gaussian_log_odds": (
+        lambda: theory.gaussian_log_odds(w, v, S, prior_1=1.0),
+        "prior_1 must be finite and",
+    ),
+    "threshold": (
+        lambda: theory.squared_length(w, S).threshold(0.0),
+        "false_alarms must be finite and",
+    ),
+    "threshold_of_scores": (
+        lambda: theory.threshold_of_scores([1.0, np.nan], 0.5),
+        "scores must be finite",
+    ),
+    "threshold_of_scores, too few": (
+        lambda: theory.threshold_of_scores(range(9), 0.09),
+        "false_alarms must be between 0.1 and 0.9 with 9 scores; got 0.09",
+    ),
+    "minka_log_evidence": (
+        lambda: theory.minka_log_evidence(v, 50, 4),
+        "n_components must be from 1 to 3",
+    ),
+    "linear_probe_accuracy": (
+        lambda: theory.linear_probe_accuracy(0 * X, np.arange(12), X, np.arange(12)),
+        "codes must differ; got 12 that are all",
+    ),
+    "nearest_neighbour_accuracy": (
+        lambda: theory.nearest_neighbour_accuracy(X, np.arange(12), X, np.arange(11)),
+        "new_labels must be one a code, 12; got 11",
+    ),
+    "best_gradient_descent": (
+        lambda: theory.best_gradient_descent(0.0, 1.0),
+        "smallest must be finite and greater than",
+    ),
+    "best_momentum": (lambda: theory.best_momentum(2.0, 1.0), "largest must be finite and at le"),
+    "minibatch_moments": (
+        lambda: theory.minibatch_moments(X, w, w, 0.1, 13, 1),
+        "batch_size must be from 1 to 12",
+    ),
+    "posterior_mean": (
+        lambda: theory.posterior_mean([[0.0], [-np.inf]], [[1.0]]),
+        r"X_tilde has 1 point\(s\) that none of the samples can have become, the first in row 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_closed_form_is_refused_by_name(name):
+    function, sentence = REFUSED[name]
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        function()
+
+
+def test_a_point_far_from_all_samples_has_its_score_beside_one_that_is_near():
+    data = theory.NoisyData(X[:3], 0.1)
+    points = np.vstack([X[0], X[0] + 100])
+    for values in (data.score, data.log_density, data.denoiser, data.jacobian):
+        assert np.isfinite(values(points)).all()
+        np.testing.assert_allclose(values(points)[1], values(points[1:])[0], rtol=1e-12)
+
+
+def test_axes_without_variance_are_never_in_use():
+    assert theory.dropout_limits([0.0, 0.0], 2).tolist() == [0, 0]
+    assert theory.dropout_limits([1.0, 0.0], 2).tolist() == [1, 0]
+    assert theory.dropout_optimum([0.0, 0.0], 2, 0.5).n_axes == 0
+
+
+def test_the_ends_of_what_is_allowed_are_allowed():
+    nothing_is_dropped = theory.dropout_loss(S, M, M.T, 0.0)
+    assert nothing_is_dropped == pytest.approx(theory.linear_autoencoder_loss(S, M, M.T), rel=1e-6)
+    assert theory.tied_contractive_optimum(v, 1, 0.0).gains[0] == 1
+    assert theory.best_momentum(2.0, 2.0).rate == theory.best_gradient_descent(2.0, 2.0).rate == 0
+    assert theory.threshold_of_scores(range(9), 0.1) == 8
+    assert theory.threshold_of_scores(range(9), 0.9) == 0
+    assert theory.minka_log_evidence(v, 50, 3) < np.inf
+    assert theory.linear_adversarial_optimum(S, 4).loss == 0
+    assert theory.energy_test(X, X + 9, n_permutations=1).p_value == 0.5
+    theory.minibatch_moments(X, Y[:, 0], w, 0.01, 12, 1)
