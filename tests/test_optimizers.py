@@ -380,6 +380,21 @@ def test_which_losses_are_the_same_depends_on_their_size(scale, monkeypatch):
     assert max(*losses, bump(theta)[0]) <= bump(np.array([0.999]))[0] * (1 + 1e-13)
 
 
+@pytest.mark.parametrize(("left", "is_rounding"), [(1e-7, True), (4e-6, False)])
+def test_a_gradient_that_rounding_leaves_is_told_from_that_of_a_kink(
+    left, is_rounding, monkeypatch
+):
+    """As parts of that at the start, 1 here: what smooth losses leave, and what relu does."""
+    values = np.array([1.0])
+    monkeypatch.setattr("scipy.optimize.minimize", lambda f, start, **_: OptimizeResult(x=start))
+    monkeypatch.setattr(LBFGS, "_follow_gradient", lambda *_: left)
+    solver = LBFGS(
+        lambda: (values[0] ** 2 / 2, values.copy()), values, max_iter=9, tol=0.0,
+        callback=lambda loss: None,
+    )  # fmt: skip
+    assert solver.minimise() == is_rounding
+
+
 def test_callback_is_called_at_the_point_whose_loss_it_is_told():
     """Also in the last stage, which visits worse points than the best and must not show them."""
     minimum = np.random.default_rng(0).standard_normal(12)

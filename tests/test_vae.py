@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from itertools import combinations_with_replacement
 from math import factorial
 
@@ -1082,6 +1083,22 @@ def test_a_code_is_in_use_if_its_mean_varies_by_more_than_a_hundredth():
     for variances in ([0.0099, 0.0101, 0.0099, 1.0], [0.0, 0.005, 0.0101, 0.02]):
         layer.weight[:, :4], layer.bias[:4] = np.diag(variances) ** 0.5, 5.0  # wherever they lie
         assert model.active_units(X) == 2
+
+
+def test_without_arguments_it_is_the_vae_of_kingma_and_welling_with_a_code_to_look_at():
+    plain = {"n_components": 2, "likelihood": "gaussian", "noise_variance": 1.0, "beta": 1.0,
+             "beta_warmup": 0, "dropout": 0.0, "solver": "adam"}  # fmt: skip
+    assert plain.items() <= VAE().get_params().items()
+
+
+@pytest.mark.parametrize(
+    ("method", "model_of"), [("elbo", "rate_distortion"), ("score_samples", "log_likelihood")]
+)
+def test_methods_that_say_as_in_another_have_its_defaults(method, model_of):
+    def defaults(name):
+        return {p.name: p.default for p in signature(getattr(VAE, name)).parameters.values()}
+
+    assert defaults(method) == defaults(model_of)
 
 
 # --- batches and precision ---------------------------------------------------------------------
