@@ -31,7 +31,7 @@ from nanoae.losses import (
     non_saturating_loss,
     saturating_loss,
 )
-from nanoae.network import Parameters
+from nanoae.network import ACTIVATIONS, Parameters
 from nanoae.network.discriminator import Discriminator
 from nanoae.theory.adversarial import gauss_hermite
 
@@ -172,6 +172,18 @@ def test_gradient_of_a_penalty_on_slopes(seed, sizes, k):
     verify("13.1e", relative_error(grad_x, right), COMPLEX)
     right = complex_step(lambda x_dot: change(z + 0j, x_dot), x_dot)
     verify("13.1e", relative_error(grad_x_dot, right), COMPLEX)
+
+
+@pytest.mark.equation("1.10c")
+def test_hidden_layers_are_drawn_as_those_of_relu_and_the_last_as_a_linear_one():
+    """Uniform, so that the largest lies just below the limit."""
+    network = Discriminator(50, (400, 400))
+    Parameters({"discriminator_": network})
+    network.initialise(np.random.default_rng(0))
+    for layer, name in zip(network.layers, ("relu", "relu", "identity"), strict=True):
+        limit = ACTIVATIONS[name].gain * np.sqrt(6 / sum(layer.weight.shape))
+        verify("1.10c", 1 - np.abs(layer.weight).max() / limit, 0.01)
+        assert np.abs(layer.weight).max() < limit
 
 
 @given(seed=seeds, k=st.integers(1, 3))
