@@ -22,6 +22,7 @@ from nanoae import (
     datasets,
     gradient_check,
 )
+from nanoae.denoising import Corruption
 from nanoae.losses import squared_error
 from nanoae.network import Architecture, Dense, FullyConnected, Layer, Sequential
 from nanoae.optimizers import SGD, Adam
@@ -116,6 +117,19 @@ def test_what_is_no_architecture_or_has_other_widths_is_one_sentence():
 
     with pytest.raises(ValueError, match=r"encoder of .*Wide.* must lead from \(4,\) to \(2,\)"):
         Autoencoder(architecture=Wide()).fit(X)
+
+
+def test_what_is_no_dataclass_has_no_fields_for_files_and_is_refused():
+    class Plain(Architecture):
+        pass
+
+    class Hiss(Corruption):
+        pass
+
+    with pytest.raises(TypeError, match=r"architecture must be .* that is a dataclass"):
+        Autoencoder(architecture=Plain()).fit(X)
+    with pytest.raises(TypeError, match=r"corruption must be .* that is a dataclass"):
+        Autoencoder(corruption=Hiss()).fit(X)
 
 
 # --- several players ---------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -302,6 +304,20 @@ def test_a_layer_names_all_that_it_keeps_of_a_batch(make):
     assert attributes(layer) - before == remembered(layer)
     layer.forget()
     assert attributes(layer) == before
+
+
+@pytest.mark.parametrize("make", SEQUENCE_LAYERS.values())
+def test_the_width_of_a_layer_is_that_of_the_largest_array_that_a_row_becomes(make):
+    """By which rows are handled in blocks, for the sake of memory."""
+    layer, _ = drawn(make, np.random.default_rng(0))
+    layer.forward(np.ones((6, *layer.shape_in)), noise())
+
+    def kept(memory):
+        parts = [size for part in memory if isinstance(part, tuple) for size in kept(part)]
+        return parts + [part.size // 6 for part in memory if isinstance(part, np.ndarray)]
+
+    ends = math.prod(layer.shape_in), math.prod(layer.shape_out)
+    assert layer.width == max([*ends, *kept(layer.memory)])
 
 
 @these_too

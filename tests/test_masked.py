@@ -724,6 +724,13 @@ def test_impossible_parameters_are_refused(params, message):
         MaskedAutoencoder(**{**SMALL, **params}).fit(TABLE)
 
 
+def test_a_series_of_several_channels_needs_no_shape():
+    X = np.random.default_rng(0).random((20, 6))
+    series = MaskedAutoencoder(n_channels=3, **SMALL).fit(X)
+    same = MaskedAutoencoder((2,), n_channels=3, **SMALL).fit(X)
+    assert np.array_equal(series.parameters_, same.parameters_)
+
+
 LEAST = {
     "patch_size": 1, "n_channels": 1, "width": 1, "n_blocks": 1, "decoder_width": 1,
     "n_decoder_blocks": 1, "n_heads": 1, "max_iter": 1,
