@@ -1151,6 +1151,18 @@ def test_sampling_before_fit_is_refused():
         AdversarialAutoencoder(**SMALL).fit(X).sample_prior(0)
 
 
+def test_the_gaussians_of_the_mixture_are_round():
+    """Ten on a circle of radius 2.5, of a deviation of 0.25 in every direction."""
+    model = AdversarialAutoencoder(2, prior="mixture", **SMALL).fit(X)
+    z = model.sample_prior(4000, random_state=0)
+    turns = 2 * np.pi * np.arange(10) / 10
+    centres = 2.5 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    off = z[:, None] - centres
+    off = off[np.arange(4000), (off**2).sum(axis=2).argmin(axis=1)]  # 3 deviations apart
+    error = 0.25**2 * (2 / 4000) ** 0.5
+    np.testing.assert_allclose(off.T @ off / 4000, 0.25**2 * np.eye(2), atol=6 * error)
+
+
 def test_one_sample_unless_asked_for_more():
     model = AdversarialAutoencoder(2, **SMALL).fit(X)
     assert model.sample().shape == (1, X.shape[1]) and model.sample_prior().shape == (1, 2)

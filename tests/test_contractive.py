@@ -1190,6 +1190,19 @@ class Bare(Shallow):
         return Dense(n_in, n_out)
 
 
+def test_an_architecture_is_asked_for_the_widths_of_samples_and_code_alone():
+    @dataclass(frozen=True)
+    class Exact(Shallow):
+        def encoder(self, n_in, n_out):
+            assert (n_in, n_out) == (POINTS.shape[1], 1)
+            return super().encoder(n_in, n_out)
+
+    model = ContractiveAutoencoder(
+        1, architecture=Exact(), decoder="free", max_iter=1, random_state=0
+    )
+    assert model.fit(POINTS).transform(POINTS).shape == (len(POINTS), 1)
+
+
 def test_the_ends_of_what_is_allowed_can_be_trained():
     """A code of width 1, and one direction of it, which is all of it: the estimate is exact."""
     least = {"max_iter": 1, "random_state": 0}
