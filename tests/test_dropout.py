@@ -913,6 +913,9 @@ def test_a_probability_is_at_least_0_and_below_1(probability):
         assert np.array_equal(model.parameters_, before)
     with pytest.raises(ValueError, match=r"^probability must be .*; got .*\.$"):
         Dropout(3, probability)
+    for name in ("dropout", "code_dropout"):
+        with pytest.raises(ValueError, match=rf"^{name} must be .*; got .*\.$"):
+            FullyConnected(**{name: probability})
     with pytest.raises(ValueError, match=r"^probability must be .*; got .*\.$"):
         theory.dropout_optimum([1.0], 1, probability)
 
@@ -938,7 +941,6 @@ def test_without_dropout_there_is_no_level_of_noise():
             Autoencoder(2, dropout=0.5, architecture=FullyConnected((4,))),
             r"dropout must be left at 0\.0 beside an architecture, which has layers of its own",
         ),
-        (Autoencoder(2, architecture=FullyConnected((4,), dropout=1.5)), r"probability must be"),
         (
             Autoencoder(2, architecture=FullyConnected(dropout=0.5), solver="lbfgs"),
             r"rng must be a numpy.random.Generator",
