@@ -1187,6 +1187,7 @@ def test_a_model_says_what_it_cannot_be_trained_with():
         refused(model, TypeError, "corruption must be None or a Corruption .* got 0.3")
     unscaled = MaskingNoise(0.3, rescale=False)
     refused(LinearAutoencoder(2, corruption=unscaled), ValueError, "must be right on average")
+    LinearAutoencoder(2, corruption=MaskingNoise(0.0, rescale=False)).fit(IMAGES)  # which it is
     noise = GaussianNoise(0.3)
     refused(Autoencoder(2, solver="lbfgs", corruption=noise), ValueError, "Use solver='adam'")
     alternating = LinearAutoencoder(2, solver="alternating", corruption=noise)

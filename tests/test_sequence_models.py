@@ -477,6 +477,8 @@ def test_rows_and_sequences():
     assert three.rows(given) is given  # what is no list of sequences is left to other checks
     flat = [[1.0] * 6, [2.0] * 6]
     assert three.rows(flat) is flat
+    with pytest.raises(ValueError, match=r"its sequence 1 is of the shape \(\)\."):
+        Sequences().rows([np.ones(2), 3.0])
     assert Sequences().rows([[1.0, 2.0], [3.0]]).tolist()[1][:1] == [3.0]
     steps, there = three.steps(rows)
     assert np.array_equal(there.sum(axis=1), LENGTHS) and not np.isnan(steps).any()
