@@ -1327,6 +1327,13 @@ def test_a_corruption_of_another_range():
     assert large.loss_ == pytest.approx(256 * small.loss_, rel=1e-9)
 
 
+def test_a_langevin_step_is_what_is_written():
+    x, xi = np.array([[1.0, -2.0]]), np.random.default_rng(3).standard_normal((1, 2))
+    moved = denoising.langevin(np.tanh, x, 0.6, 1, step=0.1, random_state=3)
+    right = x + 0.05 * (np.tanh(x) - x) / 0.36 + np.sqrt(0.1) * xi
+    np.testing.assert_allclose(moved, right, rtol=1e-13)
+
+
 def test_samplers_say_what_is_wrong():
     double = lambda x: 2 * x  # noqa: E731
     with pytest.raises(ValueError, match="step must be small enough"), np.errstate(all="ignore"):
