@@ -498,6 +498,8 @@ def test_rows_and_sequences():
     assert three.rows(given) is given  # what is no list of sequences is left to other checks
     flat = [[1.0] * 6, [2.0] * 6]
     assert three.rows(flat) is flat
+    numbers = [1.0, 2.0]
+    assert Sequences().rows(numbers) is numbers
     flat = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, np.nan, np.nan]]  # rows, of two features a step
     again = Sequences(2).like(np.array(flat) + 1, np.array(flat), flat)
     np.testing.assert_array_equal(again, np.array(flat) + 1)
