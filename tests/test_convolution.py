@@ -953,6 +953,15 @@ def test_what_is_impossible_is_one_sentence(make, message):
         make()
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_all_layers_have_a_bias_or_none_has(dense):
+    for bias in (True, False):
+        networks = Convolutional((8, 8), (3,), dense=dense, bias=bias)
+        for network in (networks.encoder(64, 4), networks.decoder(4, 64)):
+            shapes = [layer.shapes for layer in network.layers if layer.shapes]
+            assert len(shapes) == 2 and all(("bias" in own) == bias for own in shapes)
+
+
 @pytest.mark.parametrize(
     ("networks", "message"),
     [

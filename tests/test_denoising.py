@@ -1188,6 +1188,7 @@ def test_a_model_says_what_it_cannot_be_trained_with():
         refused(model, TypeError, "corruption must be None or a Corruption .* got 0.3")
     unscaled = MaskingNoise(0.3, rescale=False)
     refused(LinearAutoencoder(2, corruption=unscaled), ValueError, "must be right on average")
+    LinearAutoencoder(2, corruption=MaskingNoise(0.0, rescale=False)).fit(IMAGES)  # which it is
     noise = GaussianNoise(0.3)
     refused(Autoencoder(2, solver="lbfgs", corruption=noise), ValueError, "Use solver='adam'")
     alternating = LinearAutoencoder(2, solver="alternating", corruption=noise)
@@ -1325,6 +1326,13 @@ def test_a_corruption_of_another_range():
     small = LinearAutoencoder(2, corruption=SaltAndPepper(0.3), random_state=0).fit(IMAGES)
     large = LinearAutoencoder(2, corruption=noise, random_state=0).fit(X)
     assert large.loss_ == pytest.approx(256 * small.loss_, rel=1e-9)
+
+
+def test_a_langevin_step_is_what_is_written():
+    x, xi = np.array([[1.0, -2.0]]), np.random.default_rng(3).standard_normal((1, 2))
+    moved = denoising.langevin(np.tanh, x, 0.6, 1, step=0.1, random_state=3)
+    right = x + 0.05 * (np.tanh(x) - x) / 0.36 + np.sqrt(0.1) * xi
+    np.testing.assert_allclose(moved, right, rtol=1e-13)
 
 
 def test_samplers_say_what_is_wrong():

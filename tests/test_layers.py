@@ -306,7 +306,9 @@ def test_a_layer_names_all_that_it_keeps_of_a_batch(make):
     assert attributes(layer) == before
 
 
-@pytest.mark.parametrize("make", SEQUENCE_LAYERS.values())
+@pytest.mark.parametrize(
+    "make", [*SEQUENCE_LAYERS.values(), lambda: SelfAttention(20, 2, n_heads=2)]
+)
 def test_the_width_of_a_layer_is_that_of_the_largest_array_that_a_row_becomes(make):
     """By which rows are handled in blocks, for the sake of memory."""
     layer, _ = drawn(make, np.random.default_rng(0))

@@ -25,11 +25,14 @@ from nanoae.losses import LOSSES
 from nanoae.network import (
     Convolutional,
     Dense,
+    FillingDecoder,
     FullyConnected,
     Recurrent,
     SelfAttention,
     Sequential,
     Transformer,
+    TransformerBlock,
+    VisibleEncoder,
 )
 from nanoae.sequences import Sequences
 
@@ -468,6 +471,24 @@ def test_layers_that_do_not_fit_are_named():
     assert Sequential([SelfAttention(5, 4), Dense(4, 2)]).shape_out == (5, 2)
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        VisibleEncoder(4, 2, 6, n_blocks=3, n_heads=2),
+        FillingDecoder(4, 6, 6, 2, n_blocks=3, n_heads=2),
+        Transformer(2, 6, n_blocks=3, n_heads=2).encoder(8, 2),
+        Transformer(2, 6, n_blocks=3, n_heads=2).decoder(2, 8),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_there_are_as_many_blocks_and_heads_as_asked_for(network):
+    def all_parts(layer):
+        return [layer, *(found for part in layer.parts.values() for found in all_parts(part))]
+
+    blocks = [layer for layer in all_parts(network) if isinstance(layer, TransformerBlock)]
+    assert [block.attention.n_heads for block in blocks] == [2, 2, 2]
+
+
 def test_rows_and_sequences():
     three = Sequences(3)
     rows = three.rows(STEPS)
@@ -477,6 +498,14 @@ def test_rows_and_sequences():
     assert three.rows(given) is given  # what is no list of sequences is left to other checks
     flat = [[1.0] * 6, [2.0] * 6]
     assert three.rows(flat) is flat
+    numbers = [1.0, 2.0]
+    assert Sequences().rows(numbers) is numbers
+    flat = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, np.nan, np.nan]]  # rows, of two features a step
+    again = Sequences(2).like(np.array(flat) + 1, np.array(flat), flat)
+    np.testing.assert_array_equal(again, np.array(flat) + 1)
+    assert isinstance(again, np.ndarray)
+    with pytest.raises(ValueError, match=r"its sequence 1 is of the shape \(\)\."):
+        Sequences().rows([np.ones(2), 3.0])
     assert Sequences().rows([[1.0, 2.0], [3.0]]).tolist()[1][:1] == [3.0]
     steps, there = three.steps(rows)
     assert np.array_equal(there.sum(axis=1), LENGTHS) and not np.isnan(steps).any()
