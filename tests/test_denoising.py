@@ -682,8 +682,8 @@ def test_noise_other_than_in_training(seed, k, a, b):
 def test_other_noise_costs_the_distance_of_the_two_denoisers(seed, ratio):
     data, _ = some_data(seed)
     other = theory.NoisyData(data.X, data.scale * ratio)
-    # each denoiser is analytic to a distance of πσ²/(the samples' distance), with its own σ: so the
-    # error is below exp(−2π · that / spacing), here 1e-15
+    # each denoiser is analytic to a distance of πσ²/(the samples' distance), with its own σ: so
+    # the error is below exp(−2π · that / spacing), here 1e-15
     widest = np.sqrt(squares(data.X[:, None] - data.X).max())
     spacing = 2 * np.pi**2 * min(data.scale, other.scale) ** 2 / (35 * widest * other.scale)
     assume(data.X.shape[1] == 1 or spacing > 0.08)  # in the plane that would be millions of points
