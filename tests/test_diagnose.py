@@ -28,6 +28,7 @@ import nanoae.diagnose
 from nanoae import VAE, LinearVAE, diagnose_vae
 from nanoae.diagnose import Finding
 from nanoae.diagnose.__main__ import main
+from nanoae.diagnose.batches import read_batches
 from nanoae.diagnose.mistakes import (
     CATALOGUE,
     KL_FACTORS,
@@ -758,6 +759,19 @@ def test_a_wrong_gradient_is_named(name):
     assert found.mistakes == ([] if name == "right" else [name])
 
 
+@pytest.mark.parametrize("off", [0.5e-3, -0.5e-3, 2e-3, -2e-3])
+@pytest.mark.parametrize("key", ["grad_mu", "grad_log_var"])
+def test_one_component_of_a_gradient_may_be_off_by_a_thousandth_of_the_largest(key, off):
+    mu, log_var, eps, grad_z = np.random.default_rng(0).standard_normal((4, 64, 5))
+    given = {"mu": mu, "log_var": log_var, "eps": eps, "grad_z": grad_z, "grad_mu": grad_z + mu}
+    given["grad_log_var"] = (grad_z * np.exp(log_var / 2) * eps + np.exp(log_var) - 1) / 2
+    given[key] = given[key].copy()
+    given[key][3, 1] += off * np.abs(given[key]).max()
+    found = finding("gradient", **given)
+    assert found.verdict == ("right" if abs(off) < 1e-3 else "not recognised")
+    assert found.numbers == 2 * 64 * 5 and 0.4e-3 < found.error < 2.1e-3
+
+
 def test_a_gradient_of_another_form_is_not_recognised():
     mu, log_var, eps, grad_z, *others = np.random.default_rng(21).standard_normal((6, 64, 5))
     grad_mu = grad_z + mu / 64
@@ -879,6 +893,17 @@ def test_shapes_and_types_that_other_frameworks_have():
         found = diagnose_vae(**{**hand_over(b, reconstruction=half_squared(b)), **changes})
         assert not alarms(found)
         assert found.effective_beta == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "dtype"),
+    [([0.5, 0.25], "float32"), ([0.5, 2.0], "float32"), ([0.5, 0.1], "float64"),
+     # whole numbers, and one alone, say nothing
+     ([1.0, 2.0], "float64"), ([0.5], "float64"), ([0.5, 3.4e38], "float64"),
+     ([0.5, float(np.float32(3.4e38))], "float32"), ([0.5, -3.5e38], "float64")],
+)  # fmt: skip
+def test_numbers_in_a_list_are_as_rounded_as_they_look(numbers, dtype):
+    assert read_batches(None, {"loss": numbers})[1] == dtype
 
 
 def test_half_precision_and_rounded_numbers():
@@ -1167,6 +1192,7 @@ def test_every_reduction_and_factor_is_told_from_the_others(words):
         if any(scale.words == words for table in tables for scale in table):
             found = finding(about, given, beta=3, noise_variance=0.3)
             assert found.words.split(", ", 1)[1] == expected
+            assert not re.search("1/[kd]", found.consequence)  # but how many there are
             in_tables += 1
     assert in_tables
 
@@ -1412,6 +1438,7 @@ def test_factors_of_a_gradient_may_be_off_by_a_thousandth(off):
         return of.mistakes or [of.verdict]
 
     is_near = off < 1e-3
+    assert found(kl_mu=-1, kl_sigma=-1) == ["right"]  # of a KL that is subtracted
     for one in (1 + off, 1 - off):
         for which in ("by_mu", "by_sigma", "kl_mu", "kl_sigma"):
             assert (found(**{which: one}) == ["right"]) == is_near
@@ -1553,6 +1580,46 @@ def test_verdicts_of_the_tables_are_those_that_a_report_knows():
         "Bernoulli of probabilities clipped at 1e-7",
     }  # fmt: skip
     assert not any(entry.verdict == "right" and entry.name for entry in TABLES)
+
+
+UNUSUAL = {  # the others cost 1 if they are wrong, and nothing if they are not
+    "log_var clamped to [0, inf]": 1.05, "log_var clamped to [-4, 4]": 1.05,
+    "log_var clamped to [-2, 2]": 1.05, "log_var clamped to [-5, 5]": 0.05,
+    "log_var clamped to [-8, 8]": 0.05, "log_var clamped to [-10, 10]": 0.05,
+    "log_var clamped to [-20, 2]": 0.05, "squared error with log σ²": 0.01,
+    "Bernoulli of probabilities clipped at 1e-7": 0.05, "mean over batch and features": 0.2,
+    "divided by the batch size twice": 1.3,
+    "divided by the batch size twice and by the features": 1.3,
+    "divided by the batch size twice and by the latent dimensions": 1.3,
+    "½ twice": 1.2, "in bits": 0.1, "missing 1/(2σ²)": 0.3,
+}  # fmt: skip
+OF_KL = {"mean over features, sum over the batch": 1.3, "times β": 0.1}
+OF_RECONSTRUCTION = {"mean over features, sum over the batch": 1, "missing ½": 0.3}
+
+
+def test_a_mistake_costs_about_one_and_a_convention_next_to_nothing():
+    kl = [*KL_TERMS, *KL_REDUCTIONS, *KL_FACTORS]
+    reconstruction = [
+        *reconstruction_terms(1 / 2), *RECONSTRUCTION_REDUCTIONS, *RECONSTRUCTION_FACTORS
+    ]  # fmt: skip
+    for entries, own in ((kl, OF_KL), (reconstruction, OF_RECONSTRUCTION)):
+        for entry in entries:
+            usual = 1 if entry.verdict == "wrong" else 0
+            assert entry.cost == {**UNUSUAL, **own}.get(entry.words, usual), entry.words
+
+
+def test_what_a_kl_reads_the_array_as_is_what_a_sigma_makes_of_it():
+    mu, log_var = np.random.default_rng(0).uniform(0.1, 2, (2, 20))
+    usual = {s.words for s in SIGMAS if s.reads == "log σ²"}
+    assert usual == {"exp(log_var/2)"} | {s.words for s in SIGMAS if "clamped" in s.words}
+    sigmas = {s.reads: s for s in SIGMAS if s.reads and s.words not in usual}
+    terms = {t.reads: t for t in KL_TERMS if t.reads != "log σ²"}
+    assert set(terms) == set(sigmas) == {"log σ", "σ", "σ²", "σ before a softplus"}
+    for reads, term in terms.items():
+        sigma = sigmas[reads].value(log_var)
+        np.testing.assert_allclose(
+            term.value(mu, log_var), (mu**2 + sigma**2 - 1) / 2 - np.log(sigma), rtol=1e-12
+        )
 
 
 @pytest.mark.parametrize("index", range(len(reconstruction_terms(1 / 2))))

@@ -112,7 +112,7 @@ REFUSED = {
     ),
     "dropout_noise_threshold": (
         lambda: theory.dropout_noise_threshold(v, 1, 0.0),
-        "probability must be finite and strict",
+        "probability must be finite and strictly between 0 and 1; got 0.0",
     ),
     "tied_contractive_optimum, width": (
         lambda: theory.tied_contractive_optimum(v, 0, 1.0),
@@ -138,6 +138,10 @@ REFUSED = {
         lambda: theory.circular_singular_values(np.ones((1, 1, 3)), (5,), stride=2),
         r"stride must divide all sizes; got 2 and \(5,\)",
     ),
+    "circular_singular_values, one axis": (
+        lambda: theory.circular_singular_values(np.ones((1, 1, 2, 2)), (4, 5), stride=2),
+        r"stride must divide all sizes; got 2 and \(4, 5\)",
+    ),
     "filter_bank, stride": (
         lambda: theory.filter_bank(X, (4,), stride=0, n_filters=1),
         "stride must be at least 1",
@@ -149,6 +153,88 @@ REFUSED = {
     "filter_bank, size": (
         lambda: theory.filter_bank(X, (2,), stride=2, n_filters=1),
         r"size and n_channels must make the 4 features of X; got \(2,\) and 1",
+    ),
+    "filter_bank, channels": (
+        lambda: theory.filter_bank(X, (4,), stride=2, n_filters=1, n_channels=2),
+        r"size and n_channels must make the 4 features of X; got \(4,\) and 2",
+    ),
+    "masked_prediction, shape": (
+        lambda: theory.masked_prediction(S, half[:3]),
+        r"visible must be an array of bool, of the shape \(4,\); got one of bool and \(3,\)",
+    ),
+    "masked_prediction, dtype": (
+        lambda: theory.masked_prediction(S, half * 1.0),
+        r"visible must be an array of bool, of the shape \(4,\); got one of float64 and \(4,\)",
+    ),
+    "masked_bound, one mask": (lambda: theory.masked_bound(S, half), "masks must be rows"),
+    "masked_bound, no mask": (lambda: theory.masked_bound(S, [[]]), "masks must be rows"),
+    "masked_bound, an empty mask": (
+        lambda: theory.masked_bound(S, [half, half & False]),
+        "masks must be rows",
+    ),
+    "zero_filled_map, probability": (
+        lambda: theory.zero_filled_map(S, 1.1),
+        "visible_probability must be finite and from 0 to 1; got 1.1",
+    ),
+    "zero_filled_map, targets": (
+        lambda: theory.zero_filled_map(S, 0.5, targets="visible"),
+        "targets must be 'missing' or 'all'; got 'visible'",
+    ),
+    "masked_bottleneck_loss, width": (
+        lambda: theory.masked_bottleneck_loss(S, half, 0),
+        "n_components must be at least 1; got 0",
+    ),
+    "masked_bottleneck_loss, targets": (
+        lambda: theory.masked_bottleneck_loss(S, half, 1, targets="visible"),
+        "targets must be 'missing' or 'all'; got 'visible'",
+    ),
+    "gap_variance": (
+        lambda: theory.gap_variance(-1.0, 1, 1),
+        "correlation must be finite and strictly between -1 and 1; got -1.0",
+    ),
+    "random_gap_variance, correlation": (
+        lambda: theory.random_gap_variance(1.0, 0.5),
+        "correlation must be finite and strictly between -1 and 1; got 1.0",
+    ),
+    "random_gap_variance, ratio": (
+        lambda: theory.random_gap_variance(0.5, 1.0),
+        "mask_ratio must be finite and strictly between 0 and 1; got 1.0",
+    ),
+    "markov_gap_entropy, shape": (
+        lambda: theory.markov_gap_entropy(P[:2]),
+        "transition must be a square of probabilities",
+    ),
+    "markov_gap_entropy, sign": (
+        lambda: theory.markov_gap_entropy([[1.1, -0.1], [0.5, 0.5]]),
+        "transition must be a square of probabilities",
+    ),
+    "markov_gap_entropy, sum": (
+        lambda: theory.markov_gap_entropy([[0.5, 0.4], [0.5, 0.5]]),
+        "transition must be a square of probabilities",
+    ),
+    "linear_adversarial_optimum, rank": (
+        lambda: theory.linear_adversarial_optimum(np.diag([1.0, 1e-14]), 2),
+        "n_components must be at most the rank of covariance; got 2",
+    ),
+    "energy_test, X": (
+        lambda: theory.energy_test(X[:0], Y),
+        r"X has 0 sample\(s\); the test needs at least 1",
+    ),
+    "energy_test, Y": (
+        lambda: theory.energy_test(X, Y[:, :2]),
+        "Y has 2 features, but a test with X is expecting 4",
+    ),
+    "linear_probe_accuracy, codes": (
+        lambda: theory.linear_probe_accuracy(X[:0], [], Y, [0]),
+        r"codes has 0 sample\(s\); the classifier needs at least 1",
+    ),
+    "linear_probe_accuracy, labels": (
+        lambda: theory.linear_probe_accuracy(X, np.arange(11), X, np.arange(12)),
+        "labels must be one a code, 12; got 11",
+    ),
+    "nearest_neighbour_accuracy, new codes": (
+        lambda: theory.nearest_neighbour_accuracy(X, np.arange(12), X[:, :2], np.arange(12)),
+        "new_codes has 2 features, but the classifier is expecting 4",
     ),
     "linear_adversarial_optimum": (
         lambda: theory.linear_adversarial_optimum(S, 5),
@@ -164,11 +250,11 @@ REFUSED = {
     ),
     "gaussian_log_odds": (
         lambda: theory.gaussian_log_odds(w, v, S, prior_1=1.0),
-        "prior_1 must be finite and",
+        "prior_1 must be finite and strictly between 0 and 1; got 1.0",
     ),
     "threshold": (
         lambda: theory.squared_length(w, S).threshold(0.0),
-        "false_alarms must be finite and",
+        "false_alarms must be finite and strictly between 0 and 1; got 0.0",
     ),
     "threshold_of_scores": (
         lambda: theory.threshold_of_scores([1.0, np.nan], 0.5),
@@ -192,9 +278,12 @@ REFUSED = {
     ),
     "best_gradient_descent": (
         lambda: theory.best_gradient_descent(0.0, 1.0),
-        "smallest must be finite and greater than",
+        "smallest must be finite and greater than 0; got 0.0",
     ),
-    "best_momentum": (lambda: theory.best_momentum(2.0, 1.0), "largest must be finite and at le"),
+    "best_momentum": (
+        lambda: theory.best_momentum(2.0, 1.0),
+        "largest must be finite and at least 2;",
+    ),
     "minibatch_moments": (
         lambda: theory.minibatch_moments(X, w, w, 0.1, 13, 1),
         "batch_size must be from 1 to 12",
