@@ -45,12 +45,33 @@ from nanoae.diagnose.mistakes import (
     reconstruction_terms,
 )
 from nanoae.diagnose.noise import diagnose_noise
+from nanoae.diagnose.report import VERDICTS
 from nanoae.diagnose.search import Match
 from nanoae.models import vae
 
 SHAPES = [(128, 20, 784), (100, 2, 64), (64, 16, 64), (32, 8, 30), (50, 10, 100)]
 SIZES = (0, 7, 14, 21, 28, 35)  # what the six batches have more than the first
 half = np.float32(0.5)
+
+
+ABOUT = {"KL", "reconstruction", "loss", "β", "σ", "noise", "gradient", "data"}
+
+
+@pytest.fixture(autouse=True)
+def every_finding_is_one_that_a_report_knows(monkeypatch):
+    """Whatever is found in any of these tests."""
+    init = Finding.__init__
+
+    def checked(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        assert self.about in ABOUT and self.verdict in VERDICTS and self.words
+        assert set(self.mistakes) <= set(CATALOGUE)
+        assert not self.mistakes or self.verdict == "wrong"
+        assert isinstance(self.numbers, int) and len(self.also) <= 3
+        if self.verdict in ("right", "convention"):
+            assert not self.error > 0.004  # or NaN, where it has no meaning
+
+    monkeypatch.setattr(Finding, "__init__", checked)
 
 
 def make_batch(n, k, d, rng):
@@ -1580,6 +1601,44 @@ def test_verdicts_of_the_tables_are_those_that_a_report_knows():
         "Bernoulli of probabilities clipped at 1e-7",
     }  # fmt: skip
     assert not any(entry.verdict == "right" and entry.name for entry in TABLES)
+
+
+def test_a_finding_says_how_many_numbers_it_was_held_against():
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40)]
+    mean = lambda b: kl_in_float64(b).sum() / b["n"]  # noqa: E731
+    nothing = [{**b, "m": 0 * b["m"], "v": 0 * b["v"]} for b in batches]
+    given = [hand_over(b, kl=mean(b)) for b in nothing]
+    assert finding("KL", given).numbers == len(given)
+    for kl in (mean, lambda b: mean({**b, "m": b["m"][:, :2], "v": b["v"][:, :2]}),
+               lambda b: mean(b) ** 2):  # fmt: skip
+        given = [hand_over(b, kl=kl(b)) for b in batches]
+        assert finding("KL", given).numbers == 3
+    four = 4 * (batches[0]["m"] ** 2).sum(axis=1) - batches[0]["v"].sum(axis=1)
+    assert finding("KL", hand_over(batches[0], kl=four)).numbers == 20
+    for power in (1, 2):
+        given = [
+            hand_over(b, reconstruction=np.sum(squared(b)) ** power / b["n"]) for b in batches
+        ]
+        assert finding("reconstruction", given).numbers == 3
+    for a, b in ((1, 1), (0.3, 0.7)):
+        given = [sum_of_both(batch, a, b) for batch in batches]
+        assert finding("loss", given).numbers == 3
+        assert finding("loss", given[:2]).numbers == 2
+        assert finding("β", given).numbers == 0
+    given[0]["loss"] += 1
+    assert finding("loss", given).numbers == 3
+    given = [sum_of_both(batch_in_float64(rng, n), 1, 1) for n in (4, 5, 6, 7, 8)]
+    for off in (0, 1):
+        for batch in given:
+            batch.update(kl=None, reconstruction=None, loss=batch["loss"] + off * rng.random())
+        assert finding("loss", given).numbers == 5
+    n, k = (40, 5)
+    for eps in (rng.standard_normal((n, k)), np.zeros((n, k)), np.ones((n, k)), rng.random((n, k)),
+                3 * rng.standard_normal((n, k)), rng.standard_cauchy((n, k))):  # fmt: skip
+        for with_eps in (True, False):
+            for found in diagnose_vae(**draw_of(eps, with_eps)).findings:
+                assert found.numbers == n * k and found.about in ("σ", "noise")
 
 
 UNUSUAL = {  # the others cost 1 if they are wrong, and nothing if they are not

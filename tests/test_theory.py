@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+
 import numpy as np
 import pytest
 
@@ -327,3 +330,52 @@ def test_the_ends_of_what_is_allowed_are_allowed():
     assert theory.linear_adversarial_optimum(S, 4).loss == 0
     assert theory.energy_test(X, X + 9, n_permutations=1).p_value == 0.5
     theory.minibatch_moments(X, Y[:, 0], w, 0.01, 12, 1)
+    assert theory.squared_length(w, S).exceeds(0.0) == theory.squared_length(w, S).exceeds(-1) == 1
+
+
+@pytest.mark.parametrize("off", [0.7, 1.4])
+def test_what_is_rounding_beside_the_largest_eigenvalue_is_none(off):
+    """Each limit from both sides."""
+    is_there = off > 1
+    lam = [1.0, off * 1e-12]
+    assert theory.tied_contractive_optimum(lam, 2, 0.0).gains.tolist() == [1, is_there]
+    assert theory.unit_norm_contractive_optimum(lam, 2, 0.0).gains.tolist() == [1, is_there]
+    assert (theory.dropout_limits([1.0, (off * 1e-12) ** 2], 2)[1] > 0) == is_there
+    is_as_large = theory.dropout_limits([1.0, 1 - 2 * off * 1e-15], 2)[1] == 1
+    assert is_as_large == (not is_there)
+    if is_there:
+        assert theory.linear_adversarial_optimum(np.diag([1.0, off * 1e-14]), 2).loss == 0
+
+
+def test_more_filters_than_numbers_in_a_block_leave_nothing():
+    assert theory.filter_bank(X, (4,), stride=2, n_filters=3).loss == 0
+    assert theory.filter_bank_ladder(X, (4,), stride=2, n_filters=3) == (0, 0, 0, 0)
+    assert theory.filter_bank_of_spectrum(v, stride=2, n_filters=3) == 0
+    # and one less than there are leaves the least of them, of a matrix as of a vector
+    of_two = theory.filter_bank_of_spectrum([[1, 2], [3, 4]], stride=2, n_filters=3)
+    assert of_two == theory.filter_bank_of_spectrum([1, 2, 3, 4], stride=4, n_filters=3) == 1
+
+
+def test_of_nothing_known_the_optimizers_are_plain_descent():
+    none = np.zeros((0, 4))
+    assert theory.lbfgs_direction(w, none, none).tolist() == (-w).tolist()
+    # one sample is its own batch: nothing is drawn
+    moved = theory.minibatch_moments([[2.0]], [6.0], [1.0], 0.01, 1, 3)
+    distance = -2 * (1 - 0.01 * 2 * 2**2) ** 3
+    np.testing.assert_allclose([moved.mean[0] - 3, moved.second[0, 0]], [distance, distance**2])
+
+
+def test_results_stay_as_they_are():
+    for module in {sys.modules[value.__module__] for value in vars(theory).values()
+                   if hasattr(value, "__module__")}:  # fmt: skip
+        for value in vars(module).values():
+            if dataclasses.is_dataclass(value):
+                assert value.__dataclass_params__.frozen, value
+
+
+def test_a_rank_of_scores_is_not_rounded_up():
+    """(n + 1)(1 − α) may be a whole number but for its rounding."""
+    for n in (9, 19, 49, 99, 199):
+        for rank in range(1, n + 1):
+            assert theory.threshold_of_scores(range(n), 1 - rank / (n + 1)) == rank - 1
+    assert theory.threshold_of_scores(range(9), 0.7 - 1e-8) == 3
