@@ -1425,6 +1425,13 @@ def test_a_sigma_that_is_in_no_table_is_known_by_the_noise_it_leaves(power, verd
     assert diagnose_vae(**given).verdict == verdict
 
 
+def test_noise_of_one_size_or_under_one_sigma_has_no_correlation_with_it():
+    signs = draw_of(shuffled(np.resize([1.0, -1.0], 40)), with_eps=False)
+    one_sigma = {**signs, "log_var": 0 * signs["mu"], "z": signs["mu"] + quantiles(40)}
+    for given in (signs, one_sigma):
+        assert diagnose_vae(**given).verdict == "right"
+
+
 def two_likelihoods(gap):
     """u, and a log_var of mean 0, so that σ = exp(log_var/2) and σ = 1 are ``gap`` nats apart."""
     size = np.repeat(norm.isf((np.arange(100) + 0.5) / 200), 2)  # for each log_var of either sign

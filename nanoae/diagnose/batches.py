@@ -72,7 +72,7 @@ def read_batches(batches: Any, arrays: Mapping[str, Any]) -> tuple[list[Batch], 
                 f"batch {without} lacks {key}, which batch {with_it} has; give all batches the "
                 "same keys."
             )
-        for key in ("mu", "log_var", "x"):
+        for key in ("mu", "x"):  # the others are as wide as these
             if key in batch and batch[key].shape[1] != read[0][key].shape[1]:
                 raise ValueError(
                     f"{key} has {batch[key].shape[1]} columns in batch {i} and "
