@@ -1023,6 +1023,8 @@ def test_data_and_outputs_that_give_a_mistake_away(name):
             {"batches": [{"mu": np.ones((2, k)), "log_var": np.ones((2, k))} for k in (2, 3)]},
             "mu has 3 columns in batch 1 and 2 in batch 0",
         ),
+        ({"batches": [{"recon": 1.0}]}, "Did you mean 'reconstruction'"),
+        ({"batches": [{"weights": 1.0}]}, "grad_log_var, x, x_hat, kl, reconstruction, loss.$"),
         ({"kl": lambda mu, log_var: mu @ log_var}, r"kl\(mu, log_var\) raised ValueError"),
         ({"kl": lambda mu, log_var: None}, "kl must hold real numbers"),
         (good(kl=np.ones(20), loss=np.ones(7)), "loss of batch 0 has 7 values"),
@@ -1646,6 +1648,115 @@ def test_a_finding_says_how_many_numbers_it_was_held_against():
         for with_eps in (True, False):
             for found in diagnose_vae(**draw_of(eps, with_eps)).findings:
                 assert found.numbers == n * k and found.about in ("σ", "noise")
+
+
+def kl_of_part(part, divisor):
+    return lambda mu, log_var: part(kl_in_float64({"m": mu, "v": log_var})).sum() / divisor(mu)
+
+
+PARTS = {
+    **{f"only the first {j} latent dimensions": lambda t, j=j: t[:, :j] for j in (1, 2, 3)},
+    **{f"only the last {j} latent dimensions": lambda t, j=j: t[:, -j:] for j in (1, 2, 3)},
+    "only the first half of the dimensions": lambda t: t[:, : t.shape[1] // 2],
+    "only the last half of the dimensions": lambda t: t[:, t.shape[1] // 2 :],
+    "only the first sample of the batch": lambda t: t[:1],
+    "only the last sample of the batch": lambda t: t[-1:],
+}
+
+
+@pytest.mark.parametrize("words", PARTS)
+def test_a_kl_of_a_part_is_told_by_which_part_it_is_of(words):
+    """Of the function, as it is called with several widths."""
+    name = "kl_of_one_sample_only" if "sample" in words else "kl_of_some_dimensions_only"
+    for how, divisor in (("mean", len), ("sum", lambda mu: 1)):
+        if "sample" in words and how == "mean":
+            continue  # a mean over one is its sum
+        found = finding("KL", kl=kl_of_part(PARTS[words], divisor))
+        reduced = "mean" if "sample" in words else how
+        if words in ("only the first 3 latent dimensions", "only the last 3 latent dimensions"):
+            assert found.mistakes == ()  # the narrowest has no more than 3
+            continue
+        assert found.words == f"right, but of {words}, {reduced} over the batch"
+        assert (found.verdict, found.mistakes, found.numbers) == ("wrong", (name,), 8)
+        assert found.error < 1e-12
+
+
+def losses_alone(batches, a, b, **options):
+    given = [{key: v for key, v in sum_of_both(batch, a, b).items()
+              if key not in ("kl", "reconstruction")} for batch in batches]  # fmt: skip
+    return {f.about: f for f in diagnose_vae(given, **options).findings}
+
+
+@pytest.mark.parametrize("near", [True, False])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_beta_of_the_loss_alone_is_known_to_a_thousandth(near, sign):
+    """And factors to a ten-thousandth, of which two are in it."""
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40, 25, 35, 45)]
+    off = sign * (0.95 if near else 1.05)
+    for beta in (1, 4):
+        found = losses_alone(batches, 1, beta * (1 + off * 1.2e-3), beta=beta)["β"]
+        assert found.verdict == ("right" if near else "wrong")
+    # without the ½ of the squared error, half the noise variance: its factor is known better
+    found = losses_alone(batches, 2, 1 + off * 1.1e-3)["β"]
+    assert found.verdict == ("convention" if near else "wrong")
+    found = losses_alone(batches, 1, off * 1e-3)["β"]
+    assert (found.mistakes == ("kl_left_out_of_the_loss",)) == near
+    label = "mean over the batch, missing ½" if near else f"times {2 * (1 + off * 1e-4):.5g}"
+    assert label in losses_alone(batches, 1, 2 * (1 + off * 1e-4))["loss"].words
+
+
+def test_three_numbers_repeat_themselves_and_two_may_do_so_by_chance():
+    column = np.random.default_rng(0).standard_normal((3, 1))
+    for n in (2, 3):
+        found = diagnose_vae(**draw_of(column[:n] * [1, 1], with_eps=True))
+        assert (found.mistakes == ["same_noise_for_all_dimensions"]) == (n == 3)
+    one, five = (draw_of(np.ones((n, 1)) * [0.5, -1.0, 2.0], with_eps=True) for n in (1, 5))
+    assert diagnose_vae([five, five]).mistakes == ["same_noise_for_the_whole_batch"]
+    assert diagnose_vae([five, one]).mistakes == []  # of a row alone there is nothing to say
+
+
+def test_noise_is_the_same_in_any_two_batches_but_not_in_one_that_is_there_twice():
+    first, second = (
+        draw_of(e, True) for e in np.random.default_rng(0).standard_normal((2, 40, 3))
+    )
+    elsewhere = {**first, "mu": first["mu"] + 1, "z": first["z"] + 1}
+    shorter = {key: array[:-1] for key, array in elsewhere.items()}
+    for batches in ([first, second, elsewhere], [first, elsewhere, second]):
+        assert diagnose_vae(batches).mistakes == ["same_noise_at_every_step"]
+    for batches in ([first, second, first], [first, shorter]):
+        assert diagnose_vae(batches).verdict == "right"
+
+
+@pytest.mark.parametrize("constant", [7.5, 8.5])
+def test_noise_that_repeats_itself_is_no_more_than_8(constant):
+    found = diagnose_vae(**draw_of(np.full((100, 5), constant), with_eps=False))
+    assert found.verdict == "wrong"
+    assert (found.mistakes == ["noise_without_a_draw"]) == (constant < 8)
+
+
+def test_what_a_gradient_takes():
+    """Three components for two factors, and a KL that is not lost beside the rest."""
+    mu, log_var, eps, grad_z = np.random.default_rng(0).standard_normal((4, 64, 5))
+    of_sigma = np.exp(log_var) - 1
+
+    def found(n=64, by_mu=1.0, kl=1.0):
+        given = {
+            "mu": mu, "log_var": log_var, "eps": eps, "grad_z": grad_z,
+            "grad_mu": by_mu * grad_z + kl * mu,
+            "grad_log_var": (grad_z * np.exp(log_var / 2) * eps + kl * of_sigma) / 2,
+        }  # fmt: skip
+        width = 5 if n == 64 else 1
+        return finding("gradient", **{key: array[:n, :width] for key, array in given.items()})
+
+    assert [found(n).verdict for n in (2, 3)] == ["not recognised", "right"]
+    assert (found(by_mu=2).verdict, found(by_mu=2).mistakes) == ("wrong", ())
+    through = max(np.abs(grad_z).max(), np.abs(grad_z * np.exp(log_var / 2) * eps).max() / 2)
+    part = 1e-3 * through / max(np.abs(mu).max(), np.abs(of_sigma).max())
+    for off in (0.9, 1.1):
+        for sign in (1, -1):
+            is_lost = found(kl=sign * off * part).mistakes == ("kl_left_out_of_the_gradient",)
+            assert is_lost == (off < 1)
 
 
 UNUSUAL = {  # the others cost 1 if they are wrong, and nothing if they are not
