@@ -13,7 +13,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,7 +46,7 @@ from nanoae.diagnose.mistakes import (
 )
 from nanoae.diagnose.noise import diagnose_noise
 from nanoae.diagnose.report import VERDICTS
-from nanoae.diagnose.search import Match
+from nanoae.diagnose.search import Match, near_ties
 from nanoae.models import vae
 
 SHAPES = [(128, 20, 784), (100, 2, 64), (64, 16, 64), (32, 8, 30), (50, 10, 100)]
@@ -649,6 +649,29 @@ def test_dead_dimensions_are_held_against_the_linear_vae():
     ]
 
 
+def test_a_dimension_is_dead_below_a_hundredth_of_a_nat():
+    """And of as many samples as dimensions no covariance is known."""
+    x = np.diag([3.0, 2.0, 1.0, 0.5, 0.1])  # less its mean, of four variances above 0
+    mu = np.resize([1.0, -1.0], (5, 2)) * [0.19**0.5 / 10**0.5, 0.21**0.5 / 10**0.5]
+    given = {"mu": mu, "log_var": 0 * mu, "kl": np.sum(mu**2) / 10}
+    dead = "1 of 2 latent dimensions carry nothing (a KL below 0.01 nats)"
+    assert diagnose_vae(**given).notes == [dead]
+    given |= {"x": x, "x_hat": 0 * x, "reconstruction": np.sum(x**2) / 10}
+    for variance, alive in ((1.6, 0), (1.2, 1), (0.3, 2), (1e-6, 2)):
+        given["reconstruction"] = np.sum(x**2) / (10 * variance)
+        note = f"{dead}; of a linear VAE with β σ² = {variance:.4g} it would be {2 - alive}"
+        assert diagnose_vae(**given, noise_variance=variance).notes == [note]
+    wide = {**given, "mu": mu[:, [0] * 5], "log_var": np.zeros((5, 5))}
+    wide["kl"] = np.sum(mu[:, 0] ** 2) / 2
+    assert diagnose_vae(**wide, noise_variance=1e-6).notes == [dead.replace("1 of 2", "5 of 5")]
+
+
+def test_a_report_has_lines_of_eighty_letters():
+    lines = str(Finding("β", "right", " ".join("a" * 200))).split("\n")
+    assert lines[0].startswith("right           β: a a") and len(lines[0]) == 16 + 80
+    assert {len(line) for line in lines[1:-1]} == {16 + 79}
+
+
 # --- noise ---------------------------------------------------------------------------------------
 
 
@@ -1106,7 +1129,7 @@ def test_a_number_may_be_off_by_the_rounding_of_what_it_is_a_sum_of(dtype, toler
 )
 def test_a_reconstruction_may_be_off_likewise(reconstruction, beside, request):
     p, x = np.random.default_rng(0).random((2, 30, 4))
-    p[0, 0], x[0, 0] = 1 - 1e-4, 0.5  # near 1 a probability has few digits of 1 − p
+    p[0, :2], x[0, :2] = [1 - 1e-4, 1 - 1e-9], 0.5  # near 1 it has few digits of 1 − p
     terms = reconstruction(p, x)
     size = np.sum(np.abs(terms) + beside(p, x)) / 30
     x_hat = 9 * p if "logits" in request.node.name else p
@@ -1757,6 +1780,81 @@ def test_what_a_gradient_takes():
         for sign in (1, -1):
             is_lost = found(kl=sign * off * part).mistakes == ("kl_left_out_of_the_gradient",)
             assert is_lost == (off < 1)
+
+
+def cross_entropy_of(p, x):
+    return -x * np.log(p) - (1 - x) * np.log1p(-p)
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+RECONSTRUCTIONS = {  # of σ² = ½
+    "squared error": lambda y, x: (y - x) ** 2,
+    "squared error with log 2πσ²": lambda y, x: (y - x) ** 2 + np.log(np.pi) / 2,
+    "squared error with log σ²": lambda y, x: (y - x) ** 2 - np.log(2) / 2,
+    "absolute error": lambda y, x: np.abs(y - x),
+    "Bernoulli of probabilities": cross_entropy_of,
+    "Bernoulli of probabilities clipped at 1e-7": lambda p, x: cross_entropy_of(
+        np.clip(p, 1e-7, 1 - 1e-7), x
+    ),
+    "Bernoulli of logits": lambda a, x: cross_entropy_of(sigmoid(a), x),
+    "sigmoid twice": lambda a, x: cross_entropy_of(sigmoid(sigmoid(a)), x),
+    "Bernoulli of probabilities, arguments swapped": lambda p, x: cross_entropy_of(x, p),
+    "Bernoulli of logits, arguments swapped": lambda a, x: cross_entropy_of(sigmoid(x), a),
+}
+
+
+def test_every_reconstruction_is_the_formula_of_its_name():
+    y, x = np.random.default_rng(0).random((2, 50))
+    y[:2] = 1e-9, 1 - 1e-9
+    terms = {term.words: term for term in reconstruction_terms(1 / 2)}
+    assert set(terms) == set(RECONSTRUCTIONS)
+    for words, formula in RECONSTRUCTIONS.items():
+        np.testing.assert_allclose(terms[words].value(y, x), formula(y, x), rtol=1e-7)
+        assert terms[words].unit == ("probabilities" in words)
+    sure = terms["Bernoulli of probabilities"].value(np.array([0.0, 1.0]), np.array([0.5, 0.0]))
+    assert sure.tolist() == [50, 100]  # no logarithm is below −100
+
+
+def test_large_data_do_not_hide_an_error_in_a_constant():
+    x, y = 100 + np.random.default_rng(0).random((2, 30, 4))
+    terms = ((y - x) ** 2 + np.log(2 * np.pi)) / 2
+    size = np.sum(terms + (1 + 50) / 4) / 30
+    for part in (0.97, -0.97, 1.03, -1.03):
+        reported = terms.sum() / 30 + part * 1e-9 * size
+        found = finding("reconstruction", x=x, x_hat=y, reconstruction=reported)
+        assert (found.verdict == "right") == (abs(part) < 1)
+
+
+def test_what_is_nearly_as_simple_is_named_beside_it():
+    best = Match(KL_TERMS[0], KL_REDUCTIONS[0], 0.0)
+
+    def beside(*costs):
+        return [replace(best, scale=Scale(words=f"{c}", cost=c, value=float)) for c in costs]
+
+    assert near_ties([best, *beside(0.61, 0.59)]) == ("right, 0.59",)
+    assert near_ties([best, *beside(0.3, 0.1, 0.3, 0.2, 0.4)]) == (
+        "right, 0.3", "right, 0.1", "right, 0.2"
+    )  # fmt: skip
+    for first, second, are_one in (("right", "convention", True), ("right", "wrong", False),
+                                   ("wrong", "right", False)):  # fmt: skip
+        one, two = (replace(best, term=replace(best.term, words=verdict, verdict=verdict))
+                    for verdict in (first, second))  # fmt: skip
+        assert near_ties([one, two]) == (() if are_one else (two.words,))
+
+
+def test_a_number_of_dimensions_that_is_not_known_is_a_letter():
+    found = finding("KL", kl=kl_of_part(lambda t: t, lambda mu: mu.size))
+    assert found.consequence == "β is effectively 1/k of what it says"
+
+
+def test_of_batches_of_one_size_a_factor_is_one_of_the_mean():
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, 20) for _ in range(3)]
+    given = [hand_over(b, kl=kl_in_float64(b).sum() / 20 / 99) for b in batches]
+    assert finding("KL", given).words == "right, 1/99 times the mean over the batch"
 
 
 UNUSUAL = {  # the others cost 1 if they are wrong, and nothing if they are not

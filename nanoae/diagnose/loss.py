@@ -108,9 +108,9 @@ def diagnose_sum(
             return finding, Factors(float(factors[0]), float(factors[1]), exact=False)
     else:  # two factors cannot be told; that of the KL may be a short number, meant as β
         rest, kl = loss[0] - A[0, 0], A[0, 1]
-        b = float(f"{rest / kl:.3g}") if kl else 0.0
+        b = float(f"{rest / kl:.3g}")
         words, says = "its two factors cannot be told", "needs 3 losses"
-        if b and _error(A, np.array([1.0, b]), loss) < rtol:
+        if _error(A, np.array([1.0, b]), loss) < rtol:
             words, says = f"reconstruction + {b:g} KL, if that is meant", f"pass beta={b:g}"
         return Finding("loss", "not recognised", words, says, (), len(loss)), None
     words = "not the two parts with any factors"
