@@ -1049,7 +1049,7 @@ def test_data_and_outputs_that_give_a_mistake_away(name):
         ({"batches": [{"recon": 1.0}]}, "Did you mean 'reconstruction'"),
         ({"batches": [{"weights": 1.0}]}, "grad_log_var, x, x_hat, kl, reconstruction, loss.$"),
         ({"kl": lambda mu, log_var: mu @ log_var}, r"kl\(mu, log_var\) raised ValueError"),
-        ({"kl": lambda mu, log_var: None}, "kl must hold real numbers"),
+        ({"kl": lambda mu, log_var: None}, "^kl must hold real numbers"),
         (good(kl=np.ones(20), loss=np.ones(7)), "loss of batch 0 has 7 values"),
         (
             {**{key: v for key, v in good().items() if "kl" not in key}, "reconstruction": None,
