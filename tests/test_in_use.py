@@ -172,6 +172,17 @@ def test_pairs_of_eigenvalues_give_sums_of_exponentials(b):
         assert law.exceeds(t) == pytest.approx(expected, rel=1e-11)
 
 
+@pytest.mark.parametrize("part", [0.8, 1.1, 2.0])
+def test_a_mean_along_an_axis_of_little_variance(part):
+    """Where the parabola has to be straightened, or the integrand would grow along it."""
+    law = theory.SquaredLength(np.array([0.36, 0.004]), np.array([0.0, 4.5]))
+    g, dg = np.linspace(-12, 12, 4001, retstep=True)  # what is drawn along the second axis
+    t = part * law.mean
+    of_g = stats.chi2(1).sf((t - (4.5 + 0.004**0.5 * g) ** 2) / 0.36)
+    expected = np.sum(of_g * stats.norm.pdf(g)) * dg
+    assert law.exceeds(t) == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("unit", [1e-8, 1e8])
 def test_the_unit_of_a_score_does_not_matter(unit):
     a, b = np.array([[1.0, 0.3, 2.0], [1.2, 0.1, 0.2]])
