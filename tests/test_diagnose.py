@@ -1452,6 +1452,8 @@ def test_a_sigma_that_is_in_no_table_is_known_by_the_noise_it_leaves(power, verd
 
 def test_noise_of_one_size_or_under_one_sigma_has_no_correlation_with_it():
     signs = draw_of(shuffled(np.resize([1.0, -1.0], 40)), with_eps=False)
+    signs |= {"mu": 0 * signs["mu"], "z": signs["z"] - signs["mu"]}
+    signs["z"] = np.sign(signs["z"]) * np.exp(signs["log_var"] / 2)  # to the last digit
     one_sigma = {**signs, "log_var": 0 * signs["mu"], "z": signs["mu"] + quantiles(40)}
     for given in (signs, one_sigma):
         assert diagnose_vae(**given).verdict == "right"
