@@ -13,7 +13,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,6 +28,7 @@ import nanoae.diagnose
 from nanoae import VAE, LinearVAE, diagnose_vae
 from nanoae.diagnose import Finding
 from nanoae.diagnose.__main__ import main
+from nanoae.diagnose.batches import read_batches
 from nanoae.diagnose.mistakes import (
     CATALOGUE,
     KL_FACTORS,
@@ -44,12 +45,33 @@ from nanoae.diagnose.mistakes import (
     reconstruction_terms,
 )
 from nanoae.diagnose.noise import diagnose_noise
-from nanoae.diagnose.search import Match
+from nanoae.diagnose.report import VERDICTS
+from nanoae.diagnose.search import Match, near_ties
 from nanoae.models import vae
 
 SHAPES = [(128, 20, 784), (100, 2, 64), (64, 16, 64), (32, 8, 30), (50, 10, 100)]
 SIZES = (0, 7, 14, 21, 28, 35)  # what the six batches have more than the first
 half = np.float32(0.5)
+
+
+ABOUT = {"KL", "reconstruction", "loss", "β", "σ", "noise", "gradient", "data"}
+
+
+@pytest.fixture(autouse=True)
+def every_finding_is_one_that_a_report_knows(monkeypatch):
+    """Whatever is found in any of these tests."""
+    init = Finding.__init__
+
+    def checked(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        assert self.about in ABOUT and self.verdict in VERDICTS and self.words
+        assert set(self.mistakes) <= set(CATALOGUE)
+        assert not self.mistakes or self.verdict == "wrong"
+        assert isinstance(self.numbers, int) and len(self.also) <= 3
+        if self.verdict in ("right", "convention"):
+            assert not self.error > 0.004  # or NaN, where it has no meaning
+
+    monkeypatch.setattr(Finding, "__init__", checked)
 
 
 def make_batch(n, k, d, rng):
@@ -627,6 +649,29 @@ def test_dead_dimensions_are_held_against_the_linear_vae():
     ]
 
 
+def test_a_dimension_is_dead_below_a_hundredth_of_a_nat():
+    """And of as many samples as dimensions no covariance is known."""
+    x = np.diag([3.0, 2.0, 1.0, 0.5, 0.1])  # less its mean, of four variances above 0
+    mu = np.resize([1.0, -1.0], (5, 2)) * [0.19**0.5 / 10**0.5, 0.21**0.5 / 10**0.5]
+    given = {"mu": mu, "log_var": 0 * mu, "kl": np.sum(mu**2) / 10}
+    dead = "1 of 2 latent dimensions carry nothing (a KL below 0.01 nats)"
+    assert diagnose_vae(**given).notes == [dead]
+    given |= {"x": x, "x_hat": 0 * x, "reconstruction": np.sum(x**2) / 10}
+    for variance, alive in ((1.6, 0), (1.2, 1), (0.3, 2), (1e-6, 2)):
+        given["reconstruction"] = np.sum(x**2) / (10 * variance)
+        note = f"{dead}; of a linear VAE with β σ² = {variance:.4g} it would be {2 - alive}"
+        assert diagnose_vae(**given, noise_variance=variance).notes == [note]
+    wide = {**given, "mu": mu[:, [0] * 5], "log_var": np.zeros((5, 5))}
+    wide["kl"] = np.sum(mu[:, 0] ** 2) / 2
+    assert diagnose_vae(**wide, noise_variance=1e-6).notes == [dead.replace("1 of 2", "5 of 5")]
+
+
+def test_a_report_has_lines_of_eighty_letters():
+    lines = str(Finding("β", "right", " ".join("a" * 200))).split("\n")
+    assert lines[0].startswith("right           β: a a") and len(lines[0]) == 16 + 80
+    assert {len(line) for line in lines[1:-1]} == {16 + 79}
+
+
 # --- noise ---------------------------------------------------------------------------------------
 
 
@@ -758,6 +803,19 @@ def test_a_wrong_gradient_is_named(name):
     assert found.mistakes == ([] if name == "right" else [name])
 
 
+@pytest.mark.parametrize("off", [0.5e-3, -0.5e-3, 2e-3, -2e-3])
+@pytest.mark.parametrize("key", ["grad_mu", "grad_log_var"])
+def test_one_component_of_a_gradient_may_be_off_by_a_thousandth_of_the_largest(key, off):
+    mu, log_var, eps, grad_z = np.random.default_rng(0).standard_normal((4, 64, 5))
+    given = {"mu": mu, "log_var": log_var, "eps": eps, "grad_z": grad_z, "grad_mu": grad_z + mu}
+    given["grad_log_var"] = (grad_z * np.exp(log_var / 2) * eps + np.exp(log_var) - 1) / 2
+    given[key] = given[key].copy()
+    given[key][3, 1] += off * np.abs(given[key]).max()
+    found = finding("gradient", **given)
+    assert found.verdict == ("right" if abs(off) < 1e-3 else "not recognised")
+    assert found.numbers == 2 * 64 * 5 and 0.4e-3 < found.error < 2.1e-3
+
+
 def test_a_gradient_of_another_form_is_not_recognised():
     mu, log_var, eps, grad_z, *others = np.random.default_rng(21).standard_normal((6, 64, 5))
     grad_mu = grad_z + mu / 64
@@ -881,6 +939,17 @@ def test_shapes_and_types_that_other_frameworks_have():
         assert found.effective_beta == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "dtype"),
+    [([0.5, 0.25], "float32"), ([0.5, 2.0], "float32"), ([0.5, 0.1], "float64"),
+     # whole numbers, and one alone, say nothing
+     ([1.0, 2.0], "float64"), ([0.5], "float64"), ([0.5, 3.4e38], "float64"),
+     ([0.5, float(np.float32(3.4e38))], "float32"), ([0.5, -3.5e38], "float64")],
+)  # fmt: skip
+def test_numbers_in_a_list_are_as_rounded_as_they_look(numbers, dtype):
+    assert read_batches(None, {"loss": numbers})[1] == dtype
+
+
 def test_half_precision_and_rounded_numbers():
     b = make_batch(20, 3, 16, np.random.default_rng(26))
     kl = kl_right(b)
@@ -977,8 +1046,10 @@ def test_data_and_outputs_that_give_a_mistake_away(name):
             {"batches": [{"mu": np.ones((2, k)), "log_var": np.ones((2, k))} for k in (2, 3)]},
             "mu has 3 columns in batch 1 and 2 in batch 0",
         ),
+        ({"batches": [{"recon": 1.0}]}, "Did you mean 'reconstruction'"),
+        ({"batches": [{"weights": 1.0}]}, "grad_log_var, x, x_hat, kl, reconstruction, loss.$"),
         ({"kl": lambda mu, log_var: mu @ log_var}, r"kl\(mu, log_var\) raised ValueError"),
-        ({"kl": lambda mu, log_var: None}, "kl must hold real numbers"),
+        ({"kl": lambda mu, log_var: None}, "^kl must hold real numbers"),
         (good(kl=np.ones(20), loss=np.ones(7)), "loss of batch 0 has 7 values"),
         (
             {**{key: v for key, v in good().items() if "kl" not in key}, "reconstruction": None,
@@ -1058,7 +1129,7 @@ def test_a_number_may_be_off_by_the_rounding_of_what_it_is_a_sum_of(dtype, toler
 )
 def test_a_reconstruction_may_be_off_likewise(reconstruction, beside, request):
     p, x = np.random.default_rng(0).random((2, 30, 4))
-    p[0, 0], x[0, 0] = 1 - 1e-4, 0.5  # near 1 a probability has few digits of 1 − p
+    p[0, :2], x[0, :2] = [1 - 1e-4, 1 - 1e-9], 0.5  # near 1 it has few digits of 1 − p
     terms = reconstruction(p, x)
     size = np.sum(np.abs(terms) + beside(p, x)) / 30
     x_hat = 9 * p if "logits" in request.node.name else p
@@ -1167,6 +1238,7 @@ def test_every_reduction_and_factor_is_told_from_the_others(words):
         if any(scale.words == words for table in tables for scale in table):
             found = finding(about, given, beta=3, noise_variance=0.3)
             assert found.words.split(", ", 1)[1] == expected
+            assert not re.search("1/[kd]", found.consequence)  # but how many there are
             in_tables += 1
     assert in_tables
 
@@ -1378,6 +1450,15 @@ def test_a_sigma_that_is_in_no_table_is_known_by_the_noise_it_leaves(power, verd
     assert diagnose_vae(**given).verdict == verdict
 
 
+def test_noise_of_one_size_or_under_one_sigma_has_no_correlation_with_it():
+    signs = draw_of(shuffled(np.resize([1.0, -1.0], 40)), with_eps=False)
+    signs |= {"mu": 0 * signs["mu"], "z": signs["z"] - signs["mu"]}
+    signs["z"] = np.sign(signs["z"]) * np.exp(signs["log_var"] / 2)  # to the last digit
+    one_sigma = {**signs, "log_var": 0 * signs["mu"], "z": signs["mu"] + quantiles(40)}
+    for given in (signs, one_sigma):
+        assert diagnose_vae(**given).verdict == "right"
+
+
 def two_likelihoods(gap):
     """u, and a log_var of mean 0, so that σ = exp(log_var/2) and σ = 1 are ``gap`` nats apart."""
     size = np.repeat(norm.isf((np.arange(100) + 0.5) / 200), 2)  # for each log_var of either sign
@@ -1412,6 +1493,7 @@ def test_factors_of_a_gradient_may_be_off_by_a_thousandth(off):
         return of.mistakes or [of.verdict]
 
     is_near = off < 1e-3
+    assert found(kl_mu=-1, kl_sigma=-1) == ["right"]  # of a KL that is subtracted
     for one in (1 + off, 1 - off):
         for which in ("by_mu", "by_sigma", "kl_mu", "kl_sigma"):
             assert (found(**{which: one}) == ["right"]) == is_near
@@ -1553,6 +1635,268 @@ def test_verdicts_of_the_tables_are_those_that_a_report_knows():
         "Bernoulli of probabilities clipped at 1e-7",
     }  # fmt: skip
     assert not any(entry.verdict == "right" and entry.name for entry in TABLES)
+
+
+def test_a_finding_says_how_many_numbers_it_was_held_against():
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40)]
+    mean = lambda b: kl_in_float64(b).sum() / b["n"]  # noqa: E731
+    nothing = [{**b, "m": 0 * b["m"], "v": 0 * b["v"]} for b in batches]
+    given = [hand_over(b, kl=mean(b)) for b in nothing]
+    assert finding("KL", given).numbers == len(given)
+    for kl in (mean, lambda b: mean({**b, "m": b["m"][:, :2], "v": b["v"][:, :2]}),
+               lambda b: mean(b) ** 2):  # fmt: skip
+        given = [hand_over(b, kl=kl(b)) for b in batches]
+        assert finding("KL", given).numbers == 3
+    four = 4 * (batches[0]["m"] ** 2).sum(axis=1) - batches[0]["v"].sum(axis=1)
+    assert finding("KL", hand_over(batches[0], kl=four)).numbers == 20
+    for power in (1, 2):
+        given = [
+            hand_over(b, reconstruction=np.sum(squared(b)) ** power / b["n"]) for b in batches
+        ]
+        assert finding("reconstruction", given).numbers == 3
+    for a, b in ((1, 1), (0.3, 0.7)):
+        given = [sum_of_both(batch, a, b) for batch in batches]
+        assert finding("loss", given).numbers == 3
+        assert finding("loss", given[:2]).numbers == 2
+        assert finding("β", given).numbers == 0
+    given[0]["loss"] += 1
+    assert finding("loss", given).numbers == 3
+    given = [sum_of_both(batch_in_float64(rng, n), 1, 1) for n in (4, 5, 6, 7, 8)]
+    for off in (0, 1):
+        for batch in given:
+            batch.update(kl=None, reconstruction=None, loss=batch["loss"] + off * rng.random())
+        assert finding("loss", given).numbers == 5
+    n, k = (40, 5)
+    for eps in (rng.standard_normal((n, k)), np.zeros((n, k)), np.ones((n, k)), rng.random((n, k)),
+                3 * rng.standard_normal((n, k)), rng.standard_cauchy((n, k))):  # fmt: skip
+        for with_eps in (True, False):
+            for found in diagnose_vae(**draw_of(eps, with_eps)).findings:
+                assert found.numbers == n * k and found.about in ("σ", "noise")
+
+
+def kl_of_part(part, divisor):
+    return lambda mu, log_var: part(kl_in_float64({"m": mu, "v": log_var})).sum() / divisor(mu)
+
+
+PARTS = {
+    **{f"only the first {j} latent dimensions": lambda t, j=j: t[:, :j] for j in (1, 2, 3)},
+    **{f"only the last {j} latent dimensions": lambda t, j=j: t[:, -j:] for j in (1, 2, 3)},
+    "only the first half of the dimensions": lambda t: t[:, : t.shape[1] // 2],
+    "only the last half of the dimensions": lambda t: t[:, t.shape[1] // 2 :],
+    "only the first sample of the batch": lambda t: t[:1],
+    "only the last sample of the batch": lambda t: t[-1:],
+}
+
+
+@pytest.mark.parametrize("words", PARTS)
+def test_a_kl_of_a_part_is_told_by_which_part_it_is_of(words):
+    """Of the function, as it is called with several widths."""
+    name = "kl_of_one_sample_only" if "sample" in words else "kl_of_some_dimensions_only"
+    for how, divisor in (("mean", len), ("sum", lambda mu: 1)):
+        if "sample" in words and how == "mean":
+            continue  # a mean over one is its sum
+        found = finding("KL", kl=kl_of_part(PARTS[words], divisor))
+        reduced = "mean" if "sample" in words else how
+        if words in ("only the first 3 latent dimensions", "only the last 3 latent dimensions"):
+            assert found.mistakes == ()  # the narrowest has no more than 3
+            continue
+        assert found.words == f"right, but of {words}, {reduced} over the batch"
+        assert (found.verdict, found.mistakes, found.numbers) == ("wrong", (name,), 8)
+        assert found.error < 1e-12
+
+
+def losses_alone(batches, a, b, **options):
+    given = [{key: v for key, v in sum_of_both(batch, a, b).items()
+              if key not in ("kl", "reconstruction")} for batch in batches]  # fmt: skip
+    return {f.about: f for f in diagnose_vae(given, **options).findings}
+
+
+@pytest.mark.parametrize("near", [True, False])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_beta_of_the_loss_alone_is_known_to_a_thousandth(near, sign):
+    """And factors to a ten-thousandth, of which two are in it."""
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, n) for n in (20, 30, 40, 25, 35, 45)]
+    off = sign * (0.95 if near else 1.05)
+    for beta in (1, 4):
+        found = losses_alone(batches, 1, beta * (1 + off * 1.2e-3), beta=beta)["β"]
+        assert found.verdict == ("right" if near else "wrong")
+    # without the ½ of the squared error, half the noise variance: its factor is known better
+    found = losses_alone(batches, 2, 1 + off * 1.1e-3)["β"]
+    assert found.verdict == ("convention" if near else "wrong")
+    found = losses_alone(batches, 1, off * 1e-3)["β"]
+    assert (found.mistakes == ("kl_left_out_of_the_loss",)) == near
+    label = "mean over the batch, missing ½" if near else f"times {2 * (1 + off * 1e-4):.5g}"
+    assert label in losses_alone(batches, 1, 2 * (1 + off * 1e-4))["loss"].words
+
+
+def test_three_numbers_repeat_themselves_and_two_may_do_so_by_chance():
+    column = np.random.default_rng(0).standard_normal((3, 1))
+    for n in (2, 3):
+        found = diagnose_vae(**draw_of(column[:n] * [1, 1], with_eps=True))
+        assert (found.mistakes == ["same_noise_for_all_dimensions"]) == (n == 3)
+    one, five = (draw_of(np.ones((n, 1)) * [0.5, -1.0, 2.0], with_eps=True) for n in (1, 5))
+    assert diagnose_vae([five, five]).mistakes == ["same_noise_for_the_whole_batch"]
+    assert diagnose_vae([five, one]).mistakes == []  # of a row alone there is nothing to say
+
+
+def test_noise_is_the_same_in_any_two_batches_but_not_in_one_that_is_there_twice():
+    first, second = (
+        draw_of(e, True) for e in np.random.default_rng(0).standard_normal((2, 40, 3))
+    )
+    elsewhere = {**first, "mu": first["mu"] + 1, "z": first["z"] + 1}
+    shorter = {key: array[:-1] for key, array in elsewhere.items()}
+    for batches in ([first, second, elsewhere], [first, elsewhere, second]):
+        assert diagnose_vae(batches).mistakes == ["same_noise_at_every_step"]
+    for batches in ([first, second, first], [first, shorter]):
+        assert diagnose_vae(batches).verdict == "right"
+
+
+@pytest.mark.parametrize("constant", [7.5, 8.5])
+def test_noise_that_repeats_itself_is_no_more_than_8(constant):
+    found = diagnose_vae(**draw_of(np.full((100, 5), constant), with_eps=False))
+    assert found.verdict == "wrong"
+    assert (found.mistakes == ["noise_without_a_draw"]) == (constant < 8)
+
+
+def test_what_a_gradient_takes():
+    """Three components for two factors, and a KL that is not lost beside the rest."""
+    mu, log_var, eps, grad_z = np.random.default_rng(0).standard_normal((4, 64, 5))
+    of_sigma = np.exp(log_var) - 1
+
+    def found(n=64, by_mu=1.0, kl=1.0):
+        given = {
+            "mu": mu, "log_var": log_var, "eps": eps, "grad_z": grad_z,
+            "grad_mu": by_mu * grad_z + kl * mu,
+            "grad_log_var": (grad_z * np.exp(log_var / 2) * eps + kl * of_sigma) / 2,
+        }  # fmt: skip
+        width = 5 if n == 64 else 1
+        return finding("gradient", **{key: array[:n, :width] for key, array in given.items()})
+
+    assert [found(n).verdict for n in (2, 3)] == ["not recognised", "right"]
+    assert (found(by_mu=2).verdict, found(by_mu=2).mistakes) == ("wrong", ())
+    through = max(np.abs(grad_z).max(), np.abs(grad_z * np.exp(log_var / 2) * eps).max() / 2)
+    part = 1e-3 * through / max(np.abs(mu).max(), np.abs(of_sigma).max())
+    for off in (0.9, 1.1):
+        for sign in (1, -1):
+            is_lost = found(kl=sign * off * part).mistakes == ("kl_left_out_of_the_gradient",)
+            assert is_lost == (off < 1)
+
+
+def cross_entropy_of(p, x):
+    return -x * np.log(p) - (1 - x) * np.log1p(-p)
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+RECONSTRUCTIONS = {  # of σ² = ½
+    "squared error": lambda y, x: (y - x) ** 2,
+    "squared error with log 2πσ²": lambda y, x: (y - x) ** 2 + np.log(np.pi) / 2,
+    "squared error with log σ²": lambda y, x: (y - x) ** 2 - np.log(2) / 2,
+    "absolute error": lambda y, x: np.abs(y - x),
+    "Bernoulli of probabilities": cross_entropy_of,
+    "Bernoulli of probabilities clipped at 1e-7": lambda p, x: cross_entropy_of(
+        np.clip(p, 1e-7, 1 - 1e-7), x
+    ),
+    "Bernoulli of logits": lambda a, x: cross_entropy_of(sigmoid(a), x),
+    "sigmoid twice": lambda a, x: cross_entropy_of(sigmoid(sigmoid(a)), x),
+    "Bernoulli of probabilities, arguments swapped": lambda p, x: cross_entropy_of(x, p),
+    "Bernoulli of logits, arguments swapped": lambda a, x: cross_entropy_of(sigmoid(x), a),
+}
+
+
+def test_every_reconstruction_is_the_formula_of_its_name():
+    y, x = np.random.default_rng(0).random((2, 50))
+    y[:2] = 1e-9, 1 - 1e-9
+    terms = {term.words: term for term in reconstruction_terms(1 / 2)}
+    assert set(terms) == set(RECONSTRUCTIONS)
+    for words, formula in RECONSTRUCTIONS.items():
+        np.testing.assert_allclose(terms[words].value(y, x), formula(y, x), rtol=1e-7)
+        assert terms[words].unit == ("probabilities" in words)
+    sure = terms["Bernoulli of probabilities"].value(np.array([0.0, 1.0]), np.array([0.5, 0.0]))
+    assert sure.tolist() == [50, 100]  # no logarithm is below −100
+
+
+def test_large_data_do_not_hide_an_error_in_a_constant():
+    x, y = 100 + np.random.default_rng(0).random((2, 30, 4))
+    terms = ((y - x) ** 2 + np.log(2 * np.pi)) / 2
+    size = np.sum(terms + (1 + 50) / 4) / 30
+    for part in (0.97, -0.97, 1.03, -1.03):
+        reported = terms.sum() / 30 + part * 1e-9 * size
+        found = finding("reconstruction", x=x, x_hat=y, reconstruction=reported)
+        assert (found.verdict == "right") == (abs(part) < 1)
+
+
+def test_what_is_nearly_as_simple_is_named_beside_it():
+    best = Match(KL_TERMS[0], KL_REDUCTIONS[0], 0.0)
+
+    def beside(*costs):
+        return [replace(best, scale=Scale(words=f"{c}", cost=c, value=float)) for c in costs]
+
+    assert near_ties([best, *beside(0.61, 0.59)]) == ("right, 0.59",)
+    assert near_ties([best, *beside(0.3, 0.1, 0.3, 0.2, 0.4)]) == (
+        "right, 0.3", "right, 0.1", "right, 0.2"
+    )  # fmt: skip
+    for first, second, are_one in (("right", "convention", True), ("right", "wrong", False),
+                                   ("wrong", "right", False)):  # fmt: skip
+        one, two = (replace(best, term=replace(best.term, words=verdict, verdict=verdict))
+                    for verdict in (first, second))  # fmt: skip
+        assert near_ties([one, two]) == (() if are_one else (two.words,))
+
+
+def test_a_number_of_dimensions_that_is_not_known_is_a_letter():
+    found = finding("KL", kl=kl_of_part(lambda t: t, lambda mu: mu.size))
+    assert found.consequence == "β is effectively 1/k of what it says"
+
+
+def test_of_batches_of_one_size_a_factor_is_one_of_the_mean():
+    rng = np.random.default_rng(0)
+    batches = [batch_in_float64(rng, 20) for _ in range(3)]
+    given = [hand_over(b, kl=kl_in_float64(b).sum() / 20 / 99) for b in batches]
+    assert finding("KL", given).words == "right, 1/99 times the mean over the batch"
+
+
+UNUSUAL = {  # the others cost 1 if they are wrong, and nothing if they are not
+    "log_var clamped to [0, inf]": 1.05, "log_var clamped to [-4, 4]": 1.05,
+    "log_var clamped to [-2, 2]": 1.05, "log_var clamped to [-5, 5]": 0.05,
+    "log_var clamped to [-8, 8]": 0.05, "log_var clamped to [-10, 10]": 0.05,
+    "log_var clamped to [-20, 2]": 0.05, "squared error with log σ²": 0.01,
+    "Bernoulli of probabilities clipped at 1e-7": 0.05, "mean over batch and features": 0.2,
+    "divided by the batch size twice": 1.3,
+    "divided by the batch size twice and by the features": 1.3,
+    "divided by the batch size twice and by the latent dimensions": 1.3,
+    "½ twice": 1.2, "in bits": 0.1, "missing 1/(2σ²)": 0.3,
+}  # fmt: skip
+OF_KL = {"mean over features, sum over the batch": 1.3, "times β": 0.1}
+OF_RECONSTRUCTION = {"mean over features, sum over the batch": 1, "missing ½": 0.3}
+
+
+def test_a_mistake_costs_about_one_and_a_convention_next_to_nothing():
+    kl = [*KL_TERMS, *KL_REDUCTIONS, *KL_FACTORS]
+    reconstruction = [
+        *reconstruction_terms(1 / 2), *RECONSTRUCTION_REDUCTIONS, *RECONSTRUCTION_FACTORS
+    ]  # fmt: skip
+    for entries, own in ((kl, OF_KL), (reconstruction, OF_RECONSTRUCTION)):
+        for entry in entries:
+            usual = 1 if entry.verdict == "wrong" else 0
+            assert entry.cost == {**UNUSUAL, **own}.get(entry.words, usual), entry.words
+
+
+def test_what_a_kl_reads_the_array_as_is_what_a_sigma_makes_of_it():
+    mu, log_var = np.random.default_rng(0).uniform(0.1, 2, (2, 20))
+    usual = {s.words for s in SIGMAS if s.reads == "log σ²"}
+    assert usual == {"exp(log_var/2)"} | {s.words for s in SIGMAS if "clamped" in s.words}
+    sigmas = {s.reads: s for s in SIGMAS if s.reads and s.words not in usual}
+    terms = {t.reads: t for t in KL_TERMS if t.reads != "log σ²"}
+    assert set(terms) == set(sigmas) == {"log σ", "σ", "σ²", "σ before a softplus"}
+    for reads, term in terms.items():
+        sigma = sigmas[reads].value(log_var)
+        np.testing.assert_allclose(
+            term.value(mu, log_var), (mu**2 + sigma**2 - 1) / 2 - np.log(sigma), rtol=1e-12
+        )
 
 
 @pytest.mark.parametrize("index", range(len(reconstruction_terms(1 / 2))))

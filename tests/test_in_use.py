@@ -172,6 +172,42 @@ def test_pairs_of_eigenvalues_give_sums_of_exponentials(b):
         assert law.exceeds(t) == pytest.approx(expected, rel=1e-11)
 
 
+@pytest.mark.parametrize("part", [0.8, 1.1, 2.0])
+def test_a_mean_along_an_axis_of_little_variance(part):
+    """Where the parabola has to be straightened, or the integrand would grow along it."""
+    law = theory.SquaredLength(np.array([0.36, 0.004]), np.array([0.0, 4.5]))
+    g, dg = np.linspace(-12, 12, 4001, retstep=True)  # what is drawn along the second axis
+    t = part * law.mean
+    of_g = stats.chi2(1).sf((t - (4.5 + 0.004**0.5 * g) ** 2) / 0.36)
+    expected = np.sum(of_g * stats.norm.pdf(g)) * dg
+    assert law.exceeds(t) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e8])
+def test_the_unit_of_a_score_does_not_matter(unit):
+    a, b = np.array([[1.0, 0.3, 2.0], [1.2, 0.1, 0.2]])
+    m = np.array([0.5, 1.0, 0.0])
+    of_one, others = theory.SquaredLength(a, m), theory.SquaredLength(b, 2 * m)
+    law = theory.SquaredLength(unit * a, unit**0.5 * m)
+    other = theory.SquaredLength(unit * b, unit**0.5 * 2 * m)
+    for t in (0.03, 1.0, 4.0, 20.0):
+        assert law.exceeds(unit * t) == pytest.approx(of_one.exceeds(t), rel=1e-11)
+    for p in (0.01, 0.3, 0.95):
+        assert law.threshold(p) == pytest.approx(unit * of_one.threshold(p), rel=1e-11)
+    for one, two in ((law, other), (other, law)):
+        of_unit_1 = theory.area_under_roc(*((of_one, others) if one is law else (others, of_one)))
+        assert theory.area_under_roc(one, two) == pytest.approx(of_unit_1, rel=1e-11)
+
+
+def test_an_axis_without_variance_adds_a_constant_to_the_score():
+    law = theory.SquaredLength(np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 2.0]))
+    for t in (0.0, 0.5, 5.0):
+        assert law.exceeds(t) == 1
+    for t in (5.001, 5.5, 6.0, 9.0, 30.0):
+        assert law.exceeds(t) == pytest.approx(stats.chi2(1).sf(t - 5), rel=1e-11)
+    assert law.threshold(0.9) == pytest.approx(5 + stats.chi2(1).isf(0.9), rel=1e-11)
+
+
 class Problem:
     """A trained linear autoencoder, samples like its own, and others."""
 

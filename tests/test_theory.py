@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+
 import numpy as np
 import pytest
 
@@ -15,6 +18,17 @@ half = np.array([True, True, False, False])
 P = np.abs(A[:4]) / np.abs(A[:4]).sum(axis=1, keepdims=True)
 
 CLOSED_FORMS = {  # of arrays; other arguments are bound
+    "linear_autoencoder_loss": (lambda c, e: theory.linear_autoencoder_loss(c, e, e.T), S, M),
+    "linear_autoencoder_gradients": (
+        lambda c, e: theory.linear_autoencoder_gradients(c, e, e.T), S, M
+    ),
+    "logistic_mode_strength": (lambda s, i: theory.logistic_mode_strength(s, i, 0.1), v, P[0]),
+    "logistic_half_time": (theory.logistic_half_time, v, P[0]),
+    "tied_learning_curve": (lambda s, i: theory.tied_learning_curve(s, i, [0.1]), v, P[0]),
+    "ista_bound": (lambda d: theory.ista_bound(d, 1.0, 3), M),
+    "fista_bound": (lambda d: theory.fista_bound(d, 1.0, 3), M),
+    "gaussian_kl_between": (theory.gaussian_kl_between, X, S, w, S * 2),
+    "gaussian_renyi_between": (theory.gaussian_renyi_between, X, S, w, S * 2),
     # the density is a difference of large numbers: of float32 ones it has no digits
     "gaussian_log_likelihood": (lambda x, y: theory.gaussian_log_likelihood(x, y, 0.1), X, Y),
     "masking_log_likelihood": (lambda x: theory.masking_log_likelihood(x, x, 0.3), X),
@@ -101,7 +115,7 @@ REFUSED = {
     ),
     "dropout_noise_threshold": (
         lambda: theory.dropout_noise_threshold(v, 1, 0.0),
-        "probability must be finite and strict",
+        "probability must be finite and strictly between 0 and 1; got 0.0",
     ),
     "tied_contractive_optimum, width": (
         lambda: theory.tied_contractive_optimum(v, 0, 1.0),
@@ -127,6 +141,10 @@ REFUSED = {
         lambda: theory.circular_singular_values(np.ones((1, 1, 3)), (5,), stride=2),
         r"stride must divide all sizes; got 2 and \(5,\)",
     ),
+    "circular_singular_values, one axis": (
+        lambda: theory.circular_singular_values(np.ones((1, 1, 2, 2)), (4, 5), stride=2),
+        r"stride must divide all sizes; got 2 and \(4, 5\)",
+    ),
     "filter_bank, stride": (
         lambda: theory.filter_bank(X, (4,), stride=0, n_filters=1),
         "stride must be at least 1",
@@ -138,6 +156,88 @@ REFUSED = {
     "filter_bank, size": (
         lambda: theory.filter_bank(X, (2,), stride=2, n_filters=1),
         r"size and n_channels must make the 4 features of X; got \(2,\) and 1",
+    ),
+    "filter_bank, channels": (
+        lambda: theory.filter_bank(X, (4,), stride=2, n_filters=1, n_channels=2),
+        r"size and n_channels must make the 4 features of X; got \(4,\) and 2",
+    ),
+    "masked_prediction, shape": (
+        lambda: theory.masked_prediction(S, half[:3]),
+        r"visible must be an array of bool, of the shape \(4,\); got one of bool and \(3,\)",
+    ),
+    "masked_prediction, dtype": (
+        lambda: theory.masked_prediction(S, half * 1.0),
+        r"visible must be an array of bool, of the shape \(4,\); got one of float64 and \(4,\)",
+    ),
+    "masked_bound, one mask": (lambda: theory.masked_bound(S, half), "masks must be rows"),
+    "masked_bound, no mask": (lambda: theory.masked_bound(S, [[]]), "masks must be rows"),
+    "masked_bound, an empty mask": (
+        lambda: theory.masked_bound(S, [half, half & False]),
+        "masks must be rows",
+    ),
+    "zero_filled_map, probability": (
+        lambda: theory.zero_filled_map(S, 1.1),
+        "visible_probability must be finite and from 0 to 1; got 1.1",
+    ),
+    "zero_filled_map, targets": (
+        lambda: theory.zero_filled_map(S, 0.5, targets="visible"),
+        "targets must be 'missing' or 'all'; got 'visible'",
+    ),
+    "masked_bottleneck_loss, width": (
+        lambda: theory.masked_bottleneck_loss(S, half, 0),
+        "n_components must be at least 1; got 0",
+    ),
+    "masked_bottleneck_loss, targets": (
+        lambda: theory.masked_bottleneck_loss(S, half, 1, targets="visible"),
+        "targets must be 'missing' or 'all'; got 'visible'",
+    ),
+    "gap_variance": (
+        lambda: theory.gap_variance(-1.0, 1, 1),
+        "correlation must be finite and strictly between -1 and 1; got -1.0",
+    ),
+    "random_gap_variance, correlation": (
+        lambda: theory.random_gap_variance(1.0, 0.5),
+        "correlation must be finite and strictly between -1 and 1; got 1.0",
+    ),
+    "random_gap_variance, ratio": (
+        lambda: theory.random_gap_variance(0.5, 1.0),
+        "mask_ratio must be finite and strictly between 0 and 1; got 1.0",
+    ),
+    "markov_gap_entropy, shape": (
+        lambda: theory.markov_gap_entropy(P[:2]),
+        "transition must be a square of probabilities",
+    ),
+    "markov_gap_entropy, sign": (
+        lambda: theory.markov_gap_entropy([[1.1, -0.1], [0.5, 0.5]]),
+        "transition must be a square of probabilities",
+    ),
+    "markov_gap_entropy, sum": (
+        lambda: theory.markov_gap_entropy([[0.5, 0.4], [0.5, 0.5]]),
+        "transition must be a square of probabilities",
+    ),
+    "linear_adversarial_optimum, rank": (
+        lambda: theory.linear_adversarial_optimum(np.diag([1.0, 1e-14]), 2),
+        "n_components must be at most the rank of covariance; got 2",
+    ),
+    "energy_test, X": (
+        lambda: theory.energy_test(X[:0], Y),
+        r"X has 0 sample\(s\); the test needs at least 1",
+    ),
+    "energy_test, Y": (
+        lambda: theory.energy_test(X, Y[:, :2]),
+        "Y has 2 features, but a test with X is expecting 4",
+    ),
+    "linear_probe_accuracy, codes": (
+        lambda: theory.linear_probe_accuracy(X[:0], [], Y, [0]),
+        r"codes has 0 sample\(s\); the classifier needs at least 1",
+    ),
+    "linear_probe_accuracy, labels": (
+        lambda: theory.linear_probe_accuracy(X, np.arange(11), X, np.arange(12)),
+        "labels must be one a code, 12; got 11",
+    ),
+    "nearest_neighbour_accuracy, new codes": (
+        lambda: theory.nearest_neighbour_accuracy(X, np.arange(12), X[:, :2], np.arange(12)),
+        "new_codes has 2 features, but the classifier is expecting 4",
     ),
     "linear_adversarial_optimum": (
         lambda: theory.linear_adversarial_optimum(S, 5),
@@ -153,11 +253,11 @@ REFUSED = {
     ),
     "gaussian_log_odds": (
         lambda: theory.gaussian_log_odds(w, v, S, prior_1=1.0),
-        "prior_1 must be finite and",
+        "prior_1 must be finite and strictly between 0 and 1; got 1.0",
     ),
     "threshold": (
         lambda: theory.squared_length(w, S).threshold(0.0),
-        "false_alarms must be finite and",
+        "false_alarms must be finite and strictly between 0 and 1; got 0.0",
     ),
     "threshold_of_scores": (
         lambda: theory.threshold_of_scores([1.0, np.nan], 0.5),
@@ -181,9 +281,12 @@ REFUSED = {
     ),
     "best_gradient_descent": (
         lambda: theory.best_gradient_descent(0.0, 1.0),
-        "smallest must be finite and greater than",
+        "smallest must be finite and greater than 0; got 0.0",
     ),
-    "best_momentum": (lambda: theory.best_momentum(2.0, 1.0), "largest must be finite and at le"),
+    "best_momentum": (
+        lambda: theory.best_momentum(2.0, 1.0),
+        "largest must be finite and at least 2;",
+    ),
     "minibatch_moments": (
         lambda: theory.minibatch_moments(X, w, w, 0.1, 13, 1),
         "batch_size must be from 1 to 12",
@@ -218,7 +321,7 @@ def test_axes_without_variance_are_never_in_use():
 
 def test_the_ends_of_what_is_allowed_are_allowed():
     nothing_is_dropped = theory.dropout_loss(S, M, M.T, 0.0)
-    assert nothing_is_dropped == pytest.approx(theory.linear_autoencoder_loss(S, M, M.T), rel=1e-6)
+    assert nothing_is_dropped == theory.linear_autoencoder_loss(S, M, M.T)
     assert theory.tied_contractive_optimum(v, 1, 0.0).gains[0] == 1
     assert theory.best_momentum(2.0, 2.0).rate == theory.best_gradient_descent(2.0, 2.0).rate == 0
     assert theory.threshold_of_scores(range(9), 0.1) == 8
@@ -227,3 +330,52 @@ def test_the_ends_of_what_is_allowed_are_allowed():
     assert theory.linear_adversarial_optimum(S, 4).loss == 0
     assert theory.energy_test(X, X + 9, n_permutations=1).p_value == 0.5
     theory.minibatch_moments(X, Y[:, 0], w, 0.01, 12, 1)
+    assert theory.squared_length(w, S).exceeds(0.0) == theory.squared_length(w, S).exceeds(-1) == 1
+
+
+@pytest.mark.parametrize("off", [0.7, 1.4])
+def test_what_is_rounding_beside_the_largest_eigenvalue_is_none(off):
+    """Each limit from both sides."""
+    is_there = off > 1
+    lam = [1.0, off * 1e-12]
+    assert theory.tied_contractive_optimum(lam, 2, 0.0).gains.tolist() == [1, is_there]
+    assert theory.unit_norm_contractive_optimum(lam, 2, 0.0).gains.tolist() == [1, is_there]
+    assert (theory.dropout_limits([1.0, (off * 1e-12) ** 2], 2)[1] > 0) == is_there
+    is_as_large = theory.dropout_limits([1.0, 1 - 2 * off * 1e-15], 2)[1] == 1
+    assert is_as_large == (not is_there)
+    if is_there:
+        assert theory.linear_adversarial_optimum(np.diag([1.0, off * 1e-14]), 2).loss == 0
+
+
+def test_more_filters_than_numbers_in_a_block_leave_nothing():
+    assert theory.filter_bank(X, (4,), stride=2, n_filters=3).loss == 0
+    assert theory.filter_bank_ladder(X, (4,), stride=2, n_filters=3) == (0, 0, 0, 0)
+    assert theory.filter_bank_of_spectrum(v, stride=2, n_filters=3) == 0
+    # and one less than there are leaves the least of them, of a matrix as of a vector
+    of_two = theory.filter_bank_of_spectrum([[1, 2], [3, 4]], stride=2, n_filters=3)
+    assert of_two == theory.filter_bank_of_spectrum([1, 2, 3, 4], stride=4, n_filters=3) == 1
+
+
+def test_of_nothing_known_the_optimizers_are_plain_descent():
+    none = np.zeros((0, 4))
+    assert theory.lbfgs_direction(w, none, none).tolist() == (-w).tolist()
+    # one sample is its own batch: nothing is drawn
+    moved = theory.minibatch_moments([[2.0]], [6.0], [1.0], 0.01, 1, 3)
+    distance = -2 * (1 - 0.01 * 2 * 2**2) ** 3
+    np.testing.assert_allclose([moved.mean[0] - 3, moved.second[0, 0]], [distance, distance**2])
+
+
+def test_results_stay_as_they_are():
+    for module in {sys.modules[value.__module__] for value in vars(theory).values()
+                   if hasattr(value, "__module__")}:  # fmt: skip
+        for value in vars(module).values():
+            if dataclasses.is_dataclass(value):
+                assert value.__dataclass_params__.frozen, value
+
+
+def test_a_rank_of_scores_is_not_rounded_up():
+    """(n + 1)(1 − α) may be a whole number but for its rounding."""
+    for n in (9, 19, 49, 99, 199):
+        for rank in range(1, n + 1):
+            assert theory.threshold_of_scores(range(n), 1 - rank / (n + 1)) == rank - 1
+    assert theory.threshold_of_scores(range(9), 0.7 - 1e-8) == 3

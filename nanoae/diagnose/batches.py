@@ -19,6 +19,7 @@ Batch: TypeAlias = dict[str, Array]
 # a sum of many float32 numbers is off by some 1e-6 at most, if it is not one long chain; in
 # float64 what tells is rather a 1e-10 that somebody has added inside a logarithm
 TOLERANCE = {np.dtype(np.float16): 4e-3, np.dtype(np.float32): 4e-6, np.dtype(np.float64): 1e-9}
+LARGEST = np.finfo(np.float32).max
 
 
 def read_batches(batches: Any, arrays: Mapping[str, Any]) -> tuple[list[Batch], np.dtype[Any]]:
@@ -71,7 +72,7 @@ def read_batches(batches: Any, arrays: Mapping[str, Any]) -> tuple[list[Batch], 
                 f"batch {without} lacks {key}, which batch {with_it} has; give all batches the "
                 "same keys."
             )
-        for key in ("mu", "log_var", "x"):
+        for key in ("mu", "x"):  # the others are as wide as these
             if key in batch and batch[key].shape[1] != read[0][key].shape[1]:
                 raise ValueError(
                     f"{key} has {batch[key].shape[1]} columns in batch {i} and "
@@ -172,7 +173,7 @@ def _dtype(array: Array, values: Array) -> np.dtype[Any]:
     """
     if array.dtype in (np.float16, np.float32):
         return array.dtype
-    if values.size > 1 and np.any(values % 1) and np.abs(values).max() < 1e38:
+    if values.size > 1 and np.any(values % 1) and np.abs(values).max() <= LARGEST:
         return np.dtype(np.float32 if np.array_equal(values, np.float32(values)) else np.float64)
     return np.dtype(np.float64)
 

@@ -8,6 +8,7 @@ from nanoae.arrays import Array
 from nanoae.diagnose.batches import Batch
 from nanoae.diagnose.mistakes import CUT, HALF_OF_KL, NO_HALF, NO_KL, SIGMA_DETACHED, Hypothesis
 from nanoae.diagnose.report import Finding
+from nanoae.diagnose.search import least_squares
 
 CLOSE = 1e-3  # of factors that are 0, ½ or 1
 
@@ -63,7 +64,7 @@ def diagnose_gradients(batch: Batch) -> list[Finding]:
         found.append(_finding(NO_KL, count))
     elif min(abs(b), abs(b2)) < CLOSE * max(abs(b), abs(b2)):
         found.append(_finding(HALF_OF_KL, count))
-    elif abs(b - b2) > CLOSE * max(abs(b), abs(b2)):
+    elif abs(b - b2) > CLOSE * abs(b):
         words = f"the KL weighs μ by {b:.4g} and log σ² by {b2:.4g}"
         found.append(Finding("gradient", "wrong", words, "no KL has this gradient", (), count))
     if found:
@@ -75,8 +76,7 @@ def diagnose_gradients(batch: Batch) -> list[Finding]:
 def _factors(gradient: Array, through_z: Array, of_kl: Array) -> tuple[float, float, float]:
     """Both factors, and the largest of what they leave as a part of the largest component."""
     A = np.stack([through_z.ravel(), of_kl.ravel()], axis=1)
-    scale = np.abs(A).max(axis=0) + 1e-300
-    factors = np.linalg.lstsq(A / scale, gradient.ravel(), rcond=None)[0] / scale
+    factors = least_squares(A, gradient.ravel())
     left = np.abs(A @ factors - gradient.ravel()).max() / (np.abs(gradient).max() + 1e-300)
     return float(factors[0]), float(factors[1]), float(left)
 

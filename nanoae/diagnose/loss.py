@@ -29,7 +29,7 @@ from nanoae.diagnose.mistakes import (
 )
 from nanoae.diagnose.parts import FREE_BITS, Setting
 from nanoae.diagnose.report import VERDICTS, Finding
-from nanoae.diagnose.search import TELLING, Match, Numbers, candidates
+from nanoae.diagnose.search import TELLING, Match, Numbers, candidates, least_squares
 
 SAME = 1e-6  # weights that are one differ by rounding alone
 FITTED = "factors that have no name here, by least squares"
@@ -100,8 +100,7 @@ def diagnose_sum(
             finding = Finding("loss", verdict, words, says, names, len(loss), error)
             return finding, Factors(a, b, exact=True, summed=summed)
     if len(loss) > 2:
-        size = np.abs(A).max(axis=0) + 1e-300
-        factors = np.linalg.lstsq(A / size, loss, rcond=None)[0] / size
+        factors = least_squares(A, loss)
         error = _error(A, factors, loss)
         if error < rtol:
             words = f"{factors[0]:.5g} times the reconstruction + {factors[1]:.5g} times the KL"
@@ -109,9 +108,9 @@ def diagnose_sum(
             return finding, Factors(float(factors[0]), float(factors[1]), exact=False)
     else:  # two factors cannot be told; that of the KL may be a short number, meant as β
         rest, kl = loss[0] - A[0, 0], A[0, 1]
-        b = float(f"{rest / kl:.3g}") if kl else 0.0
+        b = float(f"{rest / kl:.3g}")
         words, says = "its two factors cannot be told", "needs 3 losses"
-        if b and _error(A, np.array([1.0, b]), loss) < rtol:
+        if _error(A, np.array([1.0, b]), loss) < rtol:
             words, says = f"reconstruction + {b:g} KL, if that is meant", f"pass beta={b:g}"
         return Finding("loss", "not recognised", words, says, (), len(loss)), None
     words = "not the two parts with any factors"
@@ -313,8 +312,7 @@ class _Pair:
         self.terms, self.powers = terms, powers
         weights = 1 / sizes.sum(axis=1)
         A = columns * weights[:, None]
-        scale = np.abs(A).max(axis=0)
-        self.factors = np.linalg.lstsq(A / scale, loss * weights, rcond=None)[0] / scale
+        self.factors = least_squares(A, loss * weights)
         with np.errstate(all="ignore"):
             rounding = sizes @ np.abs(self.factors)
             self.error = float(np.max(np.abs(columns @ self.factors - loss) / rounding))
@@ -356,11 +354,10 @@ def _best_pair(
                 found.append(pair)
     if not found:
         return None
-    found.sort(key=lambda pair: (pair.cost, pair.error))
-    best = found[0]
+    best = min(found, key=lambda pair: (pair.cost, pair.error))
     also = [
         f"{pair.terms[0].words} + {pair.terms[1].words}"
-        for pair in found[1:]
+        for pair in found
         if pair.cost <= best.cost and pair.terms != best.terms
     ]
     return best, tuple(dict.fromkeys(also))[:3]

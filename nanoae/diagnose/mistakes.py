@@ -411,20 +411,16 @@ KL_FACTORS = [
 ]  # fmt: skip
 
 SOME_DIMENSIONS = Hypothesis(
-    words="some of the latent dimensions only", verdict="wrong", cost=2,
+    words="some of the latent dimensions only", verdict="wrong",
     consequence="nothing keeps the others near the prior",
     name="kl_of_some_dimensions_only",
     met_in="A slice that was meant for another array.",
 )  # fmt: skip
 ONE_SAMPLE = Hypothesis(
-    words="one sample of the batch only", verdict="wrong", cost=2,
+    words="one sample of the batch only", verdict="wrong",
     consequence="the others are free of the prior",
     name="kl_of_one_sample_only",
     met_in="mu[0] for mu.",
-)  # fmt: skip
-OTHER_COEFFICIENTS = Hypothesis(
-    words="other coefficients", verdict="wrong", cost=3,
-    consequence="no KL to the standard normal prior",
 )  # fmt: skip
 
 # === Reconstruction ==========================================================================

@@ -16,7 +16,6 @@ from nanoae.diagnose.mistakes import (
     KL_TERMS,
     LARGE_PIXELS,
     ONE_SAMPLE,
-    OTHER_COEFFICIENTS,
     RECONSTRUCTION_FACTORS,
     RECONSTRUCTION_REDUCTIONS,
     SOME_DIMENSIONS,
@@ -31,7 +30,15 @@ from nanoae.diagnose.mistakes import (
     scales,
 )
 from nanoae.diagnose.report import VERDICTS, Finding
-from nanoae.diagnose.search import TELLING, Match, Numbers, candidates, find_matches, near_ties
+from nanoae.diagnose.search import (
+    TELLING,
+    Match,
+    Numbers,
+    candidates,
+    find_matches,
+    least_squares,
+    near_ties,
+)
 
 
 @dataclass(frozen=True)
@@ -241,19 +248,17 @@ def _coefficients(numbers: Numbers, batches: Sequence[Batch], rtol: float) -> Fi
     A = np.stack([numbers.sums([c[j] for c in columns]) / numbers.n for j in range(4)], axis=1)
     if len(A) < 6:
         return None
-    scale = np.abs(A).max(axis=0) + 1e-300
-    A = A / scale
-    fitted = np.linalg.lstsq(A, numbers.values, rcond=None)[0]
+    fitted = least_squares(A, numbers.values)
     error = np.max(np.abs(A @ fitted - numbers.values) / (np.abs(A) @ np.abs(fitted)))
     if not error < 5 * rtol:
         return None
-    a, b, c, e = (float(v) for v in fitted / scale)
+    a, b, c, e = fitted.tolist()
     words = (
         f"{a:.4g} Σμ² {b:+.4g} Σσ² {c:+.4g} Σlog σ² {e:+.4g} k, where ½ Σμ² + ½ Σσ² − ½ Σlog σ² − "
         "½ k is right"
     )
     verdict: Verdict = "wrong"
-    consequence = OTHER_COEFFICIENTS.consequence
+    consequence = "no KL to the standard normal prior"
     # KL(N(μ, σ²), N(0, s²)) = ½ (μ² + σ²)/s² − ½ − ½ log σ² + ½ log s²
     if a > 0 and np.allclose([b / a, c, e], [1, -0.5, -0.5 - 0.5 * np.log(2 * a)], 0, 1e-3):
         verdict = "convention"

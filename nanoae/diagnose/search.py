@@ -250,6 +250,21 @@ def _power(c: float, power: float) -> Callable[[Size], Array | float]:
     return lambda size: c * np.asarray(size.n, dtype=np.float64) ** -power
 
 
+def least_squares(A: Array, values: Array) -> Array:
+    """The factors of the columns of A, which may differ in size by any power of ten, or be 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanoae.diagnose.search import least_squares
+    >>> A = np.array([[1e-200, 2.0, 0.0], [3e-200, 1.0, 0.0]])
+    >>> least_squares(A, A @ [5e200, 7.0, 0.0]).round(9).tolist()
+    [5e+200, 7.0, 0.0]
+    """
+    size = np.abs(A).max(axis=0) + 1e-300
+    return np.linalg.lstsq(A / size, values, rcond=None)[0] / size
+
+
 def near_ties(matches: Sequence[Match]) -> tuple[str, ...]:
     """What fits nearly as simply as the best and is something else, up to three of them.
 

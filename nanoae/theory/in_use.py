@@ -149,15 +149,16 @@ class SquaredLength:
         ArithmeticError
             The integral is no probability.
         """
-        if threshold <= 0:
+        if threshold <= np.sum(self.shifts[self.weights == 0] ** 2):  # less it never is
             return 1.0
         x, h = np.linspace(-9, 9, 1601, retstep=True)
         v = np.sinh(x)
         upper = threshold >= self.mean
-        interval = (0.0, self._singularity) if upper else (-np.inf, 0.0)
-        centre, width = _saddle(
-            lambda s: self._slope(s) - threshold, self._curvature, *interval, start=1 / threshold
-        )
+        left = 0.0 if upper else -1 / threshold
+        while left and self._slope(left) - threshold > 1 / left:  # the saddle is further left
+            left *= 2
+        right = self._singularity if upper else 0.0
+        centre, width = _saddle(lambda s: self._slope(s) - threshold, self._curvature, left, right)
 
         def exponent(s: Array) -> Array:
             return np.asarray(self._log_transform(s) - s * threshold - np.log(s))
@@ -223,21 +224,12 @@ def _saddle(
     curvature: Callable[[float], float],
     left: float,
     right: float,
-    *,
-    start: float,
 ) -> tuple[float, float]:
     """Where ``K(s) − log|s|`` is least between two bounds, one of them 0, and how wide that is."""
     from scipy.optimize import brentq
 
-    def whole(s: float) -> float:
-        return slope(s) - 1 / s
-
-    if left == -np.inf:
-        left = -start
-        while whole(left) > 0:
-            left *= 2
     inside = 1e-12 * (right - left)
-    centre = brentq(whole, left + inside, right - inside)
+    centre = brentq(lambda s: slope(s) - 1 / s, left + inside, right - inside)
     return centre, (curvature(centre) + centre**-2) ** -0.5
 
 
@@ -320,7 +312,6 @@ def area_under_roc(normal: SquaredLength, anomalous: SquaredLength) -> float:
         lambda s: anomalous._slope(s) - normal._slope(-s),
         lambda s: anomalous._curvature(s) + normal._curvature(-s),
         *((0.0, anomalous._singularity) if upper else (-normal._singularity, 0.0)),
-        start=1.0,
     )
     x, h = np.linspace(-40, 40, 1601, retstep=True)
     s = centre + 1j * width * np.sinh(x)

@@ -98,8 +98,7 @@ def linear_autoencoder_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike) ->
     >>> theory.linear_autoencoder_loss(Sigma, W_e, W_e.T)  # keeps two axes, loses the third
     1.0
     """
-    Sigma = np.asarray(Sigma)
-    M = np.asarray(W_d) @ np.asarray(W_e)
+    Sigma, M = np.asarray(Sigma, float), np.asarray(W_d, float) @ np.asarray(W_e, float)
     return float(np.trace(Sigma) - 2 * np.trace(M @ Sigma) + np.trace(M.T @ M @ Sigma))
 
 
@@ -128,7 +127,7 @@ def linear_autoencoder_gradients(
     >>> grad_W_e.tolist(), grad_W_d.T.tolist()  # the decoder is too short: downhill is longer
     ([[-2.0, 0.0]], [[-4.0, 0.0]])
     """
-    Sigma, W_e, W_d = np.asarray(Sigma), np.asarray(W_e), np.asarray(W_d)
+    Sigma, W_e, W_d = (np.asarray(matrix, float) for matrix in (Sigma, W_e, W_d))
     grad_W_d = -2 * Sigma @ W_e.T + 2 * W_d @ W_e @ Sigma @ W_e.T  # (2.1a)
     grad_W_e = -2 * W_d.T @ Sigma + 2 * W_d.T @ W_d @ W_e @ Sigma  # (2.1b)
     return grad_W_e, grad_W_d

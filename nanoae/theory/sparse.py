@@ -192,7 +192,7 @@ def ista_bound(dictionary: ArrayLike, distance: ArrayLike, iterations: ArrayLike
     >>> theory.ista_bound([[1, 0], [0, 1]], 1.0, [1, 10, 100]).round(6).tolist()
     [1.0, 0.1, 0.01]
     """
-    L = 2 * np.linalg.norm(np.asarray(dictionary), 2) ** 2
+    L = 2 * np.linalg.norm(np.asarray(dictionary, float), 2) ** 2
     return L * np.square(distance) / (2 * np.asarray(iterations))
 
 
@@ -220,7 +220,7 @@ def fista_bound(dictionary: ArrayLike, distance: ArrayLike, iterations: ArrayLik
     >>> round(float(theory.fista_bound(D, 1.0, 199)), 8)
     0.0001
     """
-    L = 2 * np.linalg.norm(np.asarray(dictionary), 2) ** 2
+    L = 2 * np.linalg.norm(np.asarray(dictionary, float), 2) ** 2
     return 2 * L * np.square(distance) / (np.asarray(iterations) + 1.0) ** 2
 
 

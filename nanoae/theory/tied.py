@@ -140,7 +140,7 @@ def logistic_mode_strength(eigenvalue: ArrayLike, s0: ArrayLike, t: ArrayLike) -
     """
     from scipy.special import expit, logit  # here, so that importing nanoae stays cheap
 
-    return expit(logit(s0) + 8 * np.asarray(eigenvalue) * np.asarray(t))
+    return expit(logit(np.asarray(s0, float)) + 8 * np.asarray(eigenvalue, float) * np.asarray(t))
 
 
 def logistic_half_time(eigenvalue: ArrayLike, s0: ArrayLike) -> Array:
@@ -165,7 +165,7 @@ def logistic_half_time(eigenvalue: ArrayLike, s0: ArrayLike) -> Array:
     """
     from scipy.special import logit
 
-    return -logit(s0) / (8 * np.asarray(eigenvalue))
+    return -logit(np.asarray(s0, float)) / (8 * np.asarray(eigenvalue, float))
 
 
 def tied_learning_curve(eigenvalues: ArrayLike, s0: ArrayLike, t: ArrayLike) -> Array:
@@ -190,7 +190,7 @@ def tied_learning_curve(eigenvalues: ArrayLike, s0: ArrayLike, t: ArrayLike) -> 
     >>> theory.tied_learning_curve([4.0, 1.0], [1e-4, 1e-9], [0.0, 1.0, 4.0]).round(3).tolist()
     [4.999, 1.0, 0.0]
     """
-    eigenvalues = np.asarray(eigenvalues)
+    eigenvalues = np.asarray(eigenvalues, float)
     s = logistic_mode_strength(eigenvalues, s0, np.asarray(t)[:, None])
     return (1 - s) ** 2 @ eigenvalues
 

@@ -206,7 +206,7 @@ class LinearGaussian(NamedTuple):
         mean : array-like of shape (n, k)
         covariance : array-like of shape (k, k)
         """
-        X, mean, covariance = np.asarray(X), np.asarray(mean), np.asarray(covariance)
+        X, mean, covariance = (np.asarray(a, float) for a in (X, mean, covariance))
         d, k = self.W.shape
         error = np.sum((X - mean @ self.W.T - self.b) ** 2, axis=1)
         error += np.trace(self.W @ covariance @ self.W.T)
@@ -241,8 +241,8 @@ def gaussian_kl_between(
     >>> round(float(theory.gaussian_kl_between(*narrow, *wide)[0]), 4)  # ½ (¼ - 1 + log 4)
     0.3181
     """
-    difference = np.atleast_2d(np.asarray(mean_p) - np.asarray(mean_q))
-    covariance_q, covariance_p = np.asarray(covariance_q), np.asarray(covariance_p)
+    difference = np.atleast_2d(np.asarray(mean_p, float) - np.asarray(mean_q, float))
+    covariance_q, covariance_p = (np.asarray(S, float) for S in (covariance_q, covariance_p))
     log_dets = np.linalg.slogdet(covariance_p)[1] - np.linalg.slogdet(covariance_q)[1]
     spread = np.trace(np.linalg.solve(covariance_p, covariance_q))
     distance = np.sum(difference * np.linalg.solve(covariance_p, difference.T).T, axis=1)
@@ -275,8 +275,8 @@ def gaussian_renyi_between(
     >>> [float(theory.gaussian_renyi_between([2.0], [[1.0]], [0.0], [[v]])[0]) for v in (1.0, 0.5)]
     [4.0, inf]
     """
-    difference = np.atleast_2d(np.asarray(mean_p) - np.asarray(mean_q))
-    covariance_p, covariance_q = np.asarray(covariance_p), np.asarray(covariance_q)
+    difference = np.atleast_2d(np.asarray(mean_p, float) - np.asarray(mean_q, float))
+    covariance_p, covariance_q = (np.asarray(S, float) for S in (covariance_p, covariance_q))
     C = 2 * covariance_q - covariance_p
     if np.linalg.eigvalsh(C)[0] <= 0:
         return np.full(len(difference), np.inf)
