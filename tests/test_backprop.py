@@ -1129,6 +1129,23 @@ def test_no_input_gradient_unless_wanted():
     assert np.array_equal(parameters.gradient, gradient)
 
 
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_no_model_wants_a_gradient_by_its_samples(model):
+    """A product by the widest matrix, for nothing."""
+    X, _, _ = started(model, np.random.default_rng(0).random((7, 5)))
+    first, wanted = model.encoder_.layers[0], []
+    for name in ("backward", "backward_affine"):
+        if computed := getattr(first, name, None):
+
+            def spy(*args, computed=computed, input_gradient=True):
+                wanted.append(input_gradient)
+                return computed(*args, input_gradient=input_gradient)
+
+            setattr(first, name, spy)
+    model.loss_and_gradient(X, np.random.default_rng(0))
+    assert wanted and not any(wanted)
+
+
 def test_without_biases():
     rng = np.random.default_rng(0)
     net, parameters = bound_to_parameters(MLP((4, 3, 2), "tanh", bias=False), rng)

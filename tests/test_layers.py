@@ -335,6 +335,30 @@ def test_biases_begin_at_0_and_gains_at_1_whatever_was_there(make):
             assert np.all(value == (kind == "gain")), name
 
 
+def all_parts(layer):
+    return [deep for part in layer.parts.values() for deep in (part, *all_parts(part))]
+
+
+OF_PARTS = [make for make in [*LAYERS.values(), *SEQUENCE_LAYERS.values()] if make().parts]
+
+
+@pytest.mark.parametrize("make", OF_PARTS)
+def test_all_parts_are_handed_the_generator(make):
+    """In any of them something may be dropped."""
+    layer, _ = drawn(make, np.random.default_rng(0))
+    handed = {}
+    for part in all_parts(layer):
+
+        def forward(x, rng=None, *mask, part=part, computed=part.forward, **more):
+            handed[part] = rng
+            return computed(x, rng, *mask, **more)
+
+        part.forward = forward
+    rng = np.random.default_rng(1)
+    layer.forward(np.ones((2, *layer.shape_in)), rng)
+    assert [handed[part] for part in all_parts(layer)] == [rng] * len(all_parts(layer))
+
+
 def test_neighbours_are_checked():
     with pytest.raises(ValueError, match=r"layers\[1\] must take rows of shape \(4,\).*\(5,\)\."):
         Sequential([Dense(3, 4), Dense(5, 2)])

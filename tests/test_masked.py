@@ -629,6 +629,21 @@ def test_gradient_by_central_differences_at_every_parameter(model):
     verify("1.7a", gradient_check(model, X).error, CENTRAL)
 
 
+def test_it_wants_no_gradient_by_its_samples():
+    model = MaskedAutoencoder(**SMALL)
+    X = model.initialise(TABLE)
+    first, wanted = model.encoder_.embedding.layers[0], []
+    computed = first.backward
+
+    def spy(grad_y, *, input_gradient=True):
+        wanted.append(input_gradient)
+        return computed(grad_y, input_gradient=input_gradient)
+
+    first.backward = spy
+    model.loss_and_gradient(X)
+    assert wanted == [False]
+
+
 def test_gaps_of_a_table_are_filled_and_nothing_else_changes():
     model = MaskedAutoencoder(**SMALL).fit(TABLE)
     X = TABLE.copy()
