@@ -149,6 +149,14 @@ def test_what_is_no_dataclass_has_no_fields_for_files_and_is_refused():
     class Hiss(Corruption):
         pass
 
+    @dataclass(frozen=True)
+    class Neither:
+        pass
+
+    with pytest.raises(TypeError, match=r"architecture must be .* that is a dataclass"):
+        Autoencoder(architecture=Neither()).fit(X)
+    with pytest.raises(TypeError, match=r"corruption must be .* that is a dataclass"):
+        Autoencoder(corruption=Neither()).fit(X)
     with pytest.raises(TypeError, match=r"architecture must be .* that is a dataclass"):
         Autoencoder(architecture=Plain()).fit(X)
     with pytest.raises(TypeError, match=r"corruption must be .* that is a dataclass"):

@@ -45,7 +45,7 @@ from nanoae.network import (
     Transformer,
     Transposed,
 )
-from nanoae.network.jacobian import backward, jacobian, squared_jacobian
+from nanoae.network.jacobian import backward, check_dense, jacobian, squared_jacobian
 
 EPS = np.finfo(float).eps
 SEEDS = st.integers(0, 2**32 - 1)
@@ -1188,6 +1188,35 @@ class Shallow(Architecture):
 class Bare(Shallow):
     def encoder(self, n_in, n_out):
         return Dense(n_in, n_out)
+
+
+class Own(Dense):
+    """A class of one's own, which draws its weights in its own way and computes no differently."""
+
+    def initialise(self, rng):
+        self.weight.fill(0.5)
+
+
+class Called(Dense):
+    def __call__(self, x):
+        return super().__call__(x)
+
+
+class Forwards(Dense):
+    def forward(self, x, rng=None):
+        return super().forward(x, rng)
+
+
+class Backwards(Dense):
+    def backward(self, grad_y, *, input_gradient=True):
+        return super().backward(grad_y, input_gradient=input_gradient)
+
+
+def test_a_dense_layer_may_be_of_a_class_that_computes_no_differently():
+    check_dense("encoder", Sequential([Dense(4, 3), Own(3, 2)]))
+    for other in (Called, Forwards, Backwards):
+        with pytest.raises(ValueError, match=rf"the encoder must be .*; got {other.__name__}\."):
+            check_dense("encoder", Sequential([Dense(4, 3), other(3, 2)]))
 
 
 def test_an_architecture_is_asked_for_the_widths_of_samples_and_code_alone():

@@ -1279,8 +1279,10 @@ def test_integers_and_lists_are_corrupted_as_numbers(corruption):
 def test_salt_and_pepper_allows_for_rounding_and_no_more():
     noise, rng = SaltAndPepper(0.3, -2, 2), np.random.default_rng(0)
     noise(np.array([[2 + 3e-15, -2 - 3e-15]]), rng)
-    with pytest.raises(ValueError, match="got values from -2 to 2"):
+    with pytest.raises(ValueError, match=r"^X must lie .* = \[-2, 2\] .*from -2 to 2\.0000001\."):
         noise(np.array([[2.0000001, -2]]), rng)
+    with pytest.raises(ValueError, match=r"^Y must lie .*got values from -2\.0000001 to -1"):
+        noise.check(np.array([[-1, -2.0000001]]), "Y")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -1359,7 +1361,10 @@ def test_samplers_say_what_is_wrong():
         with pytest.raises(ValueError, match="NaN"):
             sampler(double, [[np.nan]])
     with pytest.raises(ValueError, match="run away"), np.errstate(over="ignore"):
-        denoising.mean_shift(lambda x: x**2, [[3.0]])
+        denoising.mean_shift(lambda x: x**2, [[0.5, 3.0], [0.5, 0.5]])  # one of them
+    far = lambda x: np.where(x > 0, 1e308, x)  # noqa: E731
+    with pytest.raises(ValueError, match="step must be small enough"), np.errstate(all="ignore"):
+        denoising.langevin(far, [[1e3, -1e3], [-1e3, -1e3]], 1e-3, 1, step=1.0, random_state=0)
     start = np.array([[1.0]])
     with pytest.warns(ConvergenceWarning, match="while points still moved, by 4"):
         denoising.mean_shift(double, start, max_iter=3)

@@ -838,6 +838,7 @@ def test_hyper_parameters_wait_for_the_next_fit():
     [
         ({"shape": (2, 3)}, r"shape and n_channels must be those of samples of 5 feature\(s\)"),
         ({"shape": ()}, r"shape and n_channels must be those"),
+        ({"shape": (), "n_channels": 5}, r"shape and n_channels must be those.* got \(\) and 5"),
         ({"n_channels": 2}, r"shape and n_channels must be those"),
         ({"patch_size": 2}, r"patch_size must divide all of the shape \(5,\); got 2"),
         ({"patch_size": 5}, r"are one patch"),
