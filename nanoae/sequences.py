@@ -175,7 +175,7 @@ class Sequences(NamedTuple):
                 return np.where(there, rows, np.nan)
             return cut
         if not there.all():
-            rows = np.where(there, rows, np.nan).astype(given_rows.dtype, copy=False)
+            rows = np.asarray(np.where(there, rows, np.nan), given_rows.dtype)
         if np.ndim(X) != 3:
             return rows
         return rows.reshape(len(rows), -1, self.features_per_step)[:, : np.shape(X)[1]]

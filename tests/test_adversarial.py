@@ -34,7 +34,7 @@ from nanoae.losses import (
 )
 from nanoae.network import ACTIVATIONS, Parameters
 from nanoae.network.discriminator import Discriminator
-from nanoae.optimizers import Adam
+from nanoae.optimizers import SGD, Adam
 from nanoae.theory.adversarial import gauss_hermite
 
 seeds = st.integers(0, 2**32 - 1)
@@ -1055,6 +1055,15 @@ def test_two_players_remember_less_of_their_gradients_than_a_loss(match, beta_1,
     )
     AdversarialAutoencoder(2, match=match, **SMALL).fit(X)
     assert used == {beta_1}
+
+
+def test_both_players_have_the_momentum_of_the_model(monkeypatch):
+    used, step = set(), SGD.step
+    monkeypatch.setattr(
+        SGD, "step", lambda self, *args: used.add(self.momentum) or step(self, *args)
+    )
+    AdversarialAutoencoder(2, solver="sgd", momentum=0.3, learning_rate=1e-3, **SMALL).fit(X)
+    assert used == {0.3}
 
 
 def test_each_player_has_its_learning_rate():

@@ -203,6 +203,29 @@ def test_every_field_is_checked_where_it_is_given(right, field):
             replace(right, **{field: wrong})
 
 
+LEAST = [
+    Convolutional((1,), (1,), kernel=1, stride=1),
+    Recurrent(1, width=1, n_steps=1),
+    Recurrent(width=1, vocabulary_size=2),
+    Transformer(1, width=1, n_steps=1, n_blocks=1, n_heads=1),
+    Transformer(width=1, vocabulary_size=2, n_blocks=1, n_heads=1),
+]
+
+
+@pytest.mark.parametrize("least", LEAST, ids=repr)
+def test_of_everything_there_is_so_much_at_least(least):
+    """Less is refused, and not so much; it makes networks that can be used."""
+    n = 1 if least.sequences is None else 2
+    encoder, decoder = least.encoder(n, 1), least.decoder(1, n)
+    networks = Parameters({"encoder": encoder, "decoder": decoder})
+    networks.values.fill(0.5)
+    assert decoder(encoder(np.zeros((3, n)))).shape == (3, *decoder.shape_out)
+    for name, value in vars(least).items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            with pytest.raises(ValueError, match=f"{name} must be at least {value}; got"):
+                replace(least, **{name: value - 1})
+
+
 CURLED = {"kernel": 4, "stride": 3, "padding": "same", "circular": True, "activation": "tanh"}
 FLAT = {**CURLED, "activation": "identity"}
 PLAIN = {"kernel": 3, "stride": 2, "padding": "same", "bias": False}

@@ -1190,6 +1190,32 @@ class Bare(Shallow):
         return Dense(n_in, n_out)
 
 
+@pytest.mark.parametrize(
+    ("decoder", "of_decoder"),
+    [
+        ("tied", [("Transposed", "tanh", 2, 5), ("Transposed", "tanh", 5, 3),
+                  ("Transposed", "identity", 3, 4)]),
+        ("free", [("Dense", "tanh", 2, 5), ("Dense", "tanh", 5, 3), ("Dense", "identity", 3, 4)]),
+        ("unit-norm", [("Dictionary", None, 2, 4)]),
+    ],
+)  # fmt: skip
+def test_networks_are_the_layers_that_they_say(decoder, of_decoder):
+    model = ContractiveAutoencoder(
+        2, hidden_layer_sizes=(3, 5), activation="tanh", code_activation="sigmoid",
+        decoder=decoder,
+    )  # fmt: skip
+    model.initialise(np.random.default_rng(0).random((7, 4)))
+    of_encoder = [("Dense", "tanh", 4, 3), ("Dense", "tanh", 3, 5), ("Dense", "sigmoid", 5, 2)]
+    for network, right in ((model.encoder_, of_encoder), (model.decoder_, of_decoder)):
+        assert len(network.layers) == len(right)
+        for layer, (kind, activation, n_in, n_out) in zip(network.layers, right, strict=True):
+            assert (type(layer).__name__, layer.shape_in, layer.shape_out) == (
+                kind, (n_in,), (n_out,)
+            )  # fmt: skip
+            assert layer.bias is not None
+            assert activation is None or layer.activation is ACTIVATIONS[activation]
+
+
 class Own(Dense):
     """A class of one's own, which draws its weights in its own way and computes no differently."""
 

@@ -1212,8 +1212,9 @@ def test_the_encoder_is_given_the_corrupted_samples_and_the_loss_the_clean_ones(
     @dataclass(frozen=True)
     class Constant(Corruption):
         def __call__(self, X, rng):
-            return np.full_like(X, 0.25)
+            return np.tile(corrupted, (len(X), 1))
 
+    corrupted = np.array([4.0, -2.0, 1.0, 0.5, 3.0, -3.0])  # large enough for a sparse code
     model.corruption = Constant()
     X = model.initialise(IMAGES)
     X = X if model._offset is None else X - model._offset
@@ -1226,10 +1227,12 @@ def test_the_encoder_is_given_the_corrupted_samples_and_the_loss_the_clean_ones(
     def forward(x, rng=None):
         seen.append(x)
         offset = 0 if model._offset is None else model._offset
-        return encode(np.full_like(x, 0.25) - offset, rng)
+        codes.append(encode(np.tile(corrupted, (len(x), 1)) - offset, rng))
+        return codes[0]
 
-    model.encoder_.forward = forward
+    codes, model.encoder_.forward = [], forward
     assert twin(model, X, rng)[0] == loss
+    assert codes[0].any()
     assert seen[0] is X
 
 

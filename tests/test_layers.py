@@ -318,7 +318,14 @@ def test_a_layer_names_all_that_it_keeps_of_a_batch(make):
 
 
 @pytest.mark.parametrize(
-    "make", [*SEQUENCE_LAYERS.values(), lambda: SelfAttention(20, 2, n_heads=2)]
+    "make",
+    [
+        *SEQUENCE_LAYERS.values(),
+        lambda: RNN(4, 2, 3),
+        lambda: GRU(4, 7, 2),
+        lambda: SelfAttention(20, 2, n_heads=2),
+        lambda: TransformerBlock(20, 2, n_heads=2),
+    ],
 )
 def test_the_width_of_a_layer_is_that_of_the_largest_array_that_a_row_becomes(make):
     """By which rows are handled in blocks, for the sake of memory."""

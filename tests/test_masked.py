@@ -629,6 +629,51 @@ def test_gradient_by_central_differences_at_every_parameter(model):
     verify("1.7a", gradient_check(model, X).error, CENTRAL)
 
 
+def test_networks_are_what_the_parameters_say():
+    model = MaskedAutoencoder(
+        (4, 6), patch_size=2, n_channels=3, width=8, n_blocks=3, decoder_width=4,
+        n_decoder_blocks=2, n_heads=2,
+    )  # fmt: skip
+    model.initialise(np.random.default_rng(0).random((9, 72)))
+    encoder = VisibleEncoder(6, 12, 8, n_blocks=3, n_heads=2)
+    decoder = FillingDecoder(6, 8, 4, 12, n_blocks=2, n_heads=2)
+    for found, right in ((model.encoder_, encoder), (model.decoder_, decoder)):
+        assert found.shapes == right.shapes
+        assert found.shape_in == right.shape_in and found.shape_out == right.shape_out
+        heads = [block.attention.n_heads for block in found.blocks.layers[:-1]]
+        assert heads == [2] * (3 if found is model.encoder_ else 2)
+
+
+def test_both_networks_are_handed_the_generator():
+    model, rng, handed = MaskedAutoencoder(**SMALL), np.random.default_rng(0), []
+    X = model.initialise(TABLE)
+    for found in (model.encoder_, model.decoder_):
+
+        def spy(x, rng, visible, computed=found.forward):
+            handed.append(rng)
+            return computed(x, rng, visible)
+
+        found.forward = spy
+    model.loss_and_gradient(X, rng)
+    assert handed == [rng, rng]
+
+
+@pytest.mark.parametrize(("width", "sizes"), [(2**16, [4, 4, 1]), (2**19, [1] * 9)])
+def test_samples_are_filled_in_blocks_of_so_many_numbers(width, sizes, monkeypatch):
+    """2¹⁸ on their way, or one sample."""
+    model, found = MaskedAutoencoder(**SMALL).fit(TABLE), []
+    missing = [True, False, False, True, False]
+    whole, computed = model.reconstruct(TABLE[:9], missing=missing), VisibleEncoder.__call__
+    monkeypatch.setattr(MaskedAutoencoder, "_width", width)
+    monkeypatch.setattr(
+        VisibleEncoder, "__call__",
+        lambda self, x, visible: found.append(len(x)) or computed(self, x, visible),
+    )  # fmt: skip
+    in_blocks = model.reconstruct(TABLE[:9], missing=missing)
+    np.testing.assert_allclose(in_blocks, whole, rtol=1e-12)
+    assert found == sizes
+
+
 def test_it_wants_no_gradient_by_its_samples():
     model = MaskedAutoencoder(**SMALL)
     X = model.initialise(TABLE)

@@ -168,7 +168,8 @@ class RNN(RecurrentLayer):
 
     @property
     def width(self) -> int:
-        return self.shape_in[0] * max(self.n_in, self.n_out)
+        n_steps = self.shape_in[0]
+        return max(n_steps * self.n_in, (n_steps + 1) * self.n_out)  # with the state h_0
 
 
 class GRU(RecurrentLayer):
