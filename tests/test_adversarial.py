@@ -1039,6 +1039,16 @@ def test_without_an_adversary_there_is_no_discriminator():
     )
 
 
+def test_nor_one_that_would_pay_for_weights():
+    losses = []
+    for weight_decay in (0.0, 0.3):
+        model = AdversarialAutoencoder(2, match="mmd", weight_decay=weight_decay, **SMALL)
+        rows = model.initialise(X)
+        losses.append(model.loss_and_gradient(rows)[0])
+    squares = sum(np.sum(weight**2) for weight, _ in model.layout_.weights())
+    assert losses[1] - losses[0] == pytest.approx(0.3 * squares, rel=1e-12)
+
+
 def test_history_tells_what_both_players_pay():
     model = AdversarialAutoencoder(2, match_weight=3.0, **{**SMALL, "max_iter": 4}).fit(X)
     curves = model.history_
