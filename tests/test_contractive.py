@@ -1245,6 +1245,12 @@ def test_a_dense_layer_may_be_of_a_class_that_computes_no_differently():
             check_dense("encoder", Sequential([Dense(4, 3), other(3, 2)]))
 
 
+def test_unless_told_otherwise_it_is_tied_and_its_penalty_exact():
+    model = ContractiveAutoencoder()
+    assert (model.contraction, model.decoder, model.n_probes) == (0.1, "tied", None)
+    assert (model.activation, model.code_activation) == ("tanh", "identity")
+
+
 def test_an_architecture_is_asked_for_the_widths_of_samples_and_code_alone():
     @dataclass(frozen=True)
     class Exact(Shallow):

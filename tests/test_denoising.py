@@ -1295,8 +1295,8 @@ def test_mean_shift_ends_at_rounding_of_what_the_denoiser_computes_in_and_not_be
     def further_by(roundings):
         return lambda x: (x * (1 + roundings * eps)).astype(dtype)
 
-    moved = denoising.mean_shift(further_by(2), [[1.0]], tol=0.0)
-    assert moved == 1 + 2 * eps
+    moved = denoising.mean_shift(further_by(2), [[1.0, 0.0]], tol=0.0)  # by the largest number
+    assert moved.tolist() == [[1 + 2 * eps, 0]]
     with pytest.warns(ConvergenceWarning, match="while points still moved"):
         moved = denoising.mean_shift(further_by(16), [[1.0]], max_iter=3, tol=0.0)
     assert moved == pytest.approx(1 + 3 * 16 * eps, abs=3 * eps)
