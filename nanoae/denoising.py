@@ -375,7 +375,7 @@ def mean_shift(
 def _floats(X: ArrayLike) -> Array:
     """Samples to corrupt: float32 as they are, all else in float64."""
     X = np.asarray(X)
-    return X.astype(np.float32 if X.dtype == np.float32 else np.float64, copy=False)
+    return np.asarray(X, np.float32 if X.dtype == np.float32 else np.float64)
 
 
 def _denoised(denoise: Callable[[Array], Array], x: Array) -> Array:

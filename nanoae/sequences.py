@@ -167,7 +167,7 @@ class Sequences(NamedTuple):
     def like(self, rows: Array, given_rows: Array, X: Any) -> Any:
         """``rows``, cut where ``given_rows`` end, in the form in which X was handed in."""
         there, listed = ~np.isnan(given_rows), _listed(X)
-        if listed is not None and np.ndim(listed[0]) > 0:
+        if listed is not None:
             cut = [row[:n] for row, n in zip(rows, there.sum(axis=1), strict=True)]
             if np.ndim(listed[0]) == 2:
                 cut = [row.reshape(-1, self.features_per_step) for row in cut]
@@ -175,7 +175,7 @@ class Sequences(NamedTuple):
                 return np.where(there, rows, np.nan)
             return cut
         if not there.all():
-            rows = np.where(there, rows, np.nan).astype(given_rows.dtype, copy=False)
+            rows = np.asarray(np.where(there, rows, np.nan), given_rows.dtype)
         if np.ndim(X) != 3:
             return rows
         return rows.reshape(len(rows), -1, self.features_per_step)[:, : np.shape(X)[1]]

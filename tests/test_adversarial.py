@@ -34,7 +34,7 @@ from nanoae.losses import (
 )
 from nanoae.network import ACTIVATIONS, Parameters
 from nanoae.network.discriminator import Discriminator
-from nanoae.optimizers import Adam
+from nanoae.optimizers import SGD, Adam
 from nanoae.theory.adversarial import gauss_hermite
 
 seeds = st.integers(0, 2**32 - 1)
@@ -1039,6 +1039,16 @@ def test_without_an_adversary_there_is_no_discriminator():
     )
 
 
+def test_nor_one_that_would_pay_for_weights():
+    losses = []
+    for weight_decay in (0.0, 0.3):
+        model = AdversarialAutoencoder(2, match="mmd", weight_decay=weight_decay, **SMALL)
+        rows = model.initialise(X)
+        losses.append(model.loss_and_gradient(rows)[0])
+    squares = sum(np.sum(weight**2) for weight, _ in model.layout_.weights())
+    assert losses[1] - losses[0] == pytest.approx(0.3 * squares, rel=1e-12)
+
+
 def test_history_tells_what_both_players_pay():
     model = AdversarialAutoencoder(2, match_weight=3.0, **{**SMALL, "max_iter": 4}).fit(X)
     curves = model.history_
@@ -1055,6 +1065,15 @@ def test_two_players_remember_less_of_their_gradients_than_a_loss(match, beta_1,
     )
     AdversarialAutoencoder(2, match=match, **SMALL).fit(X)
     assert used == {beta_1}
+
+
+def test_both_players_have_the_momentum_of_the_model(monkeypatch):
+    used, step = set(), SGD.step
+    monkeypatch.setattr(
+        SGD, "step", lambda self, *args: used.add(self.momentum) or step(self, *args)
+    )
+    AdversarialAutoencoder(2, solver="sgd", momentum=0.3, learning_rate=1e-3, **SMALL).fit(X)
+    assert used == {0.3}
 
 
 def test_each_player_has_its_learning_rate():

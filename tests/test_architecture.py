@@ -24,7 +24,30 @@ from nanoae import (
 )
 from nanoae.denoising import Corruption
 from nanoae.losses import squared_error
-from nanoae.network import Architecture, Dense, FullyConnected, Layer, Sequential
+from nanoae.network import (
+    GRU,
+    RNN,
+    Architecture,
+    Convolution,
+    Dense,
+    Embedding,
+    Flatten,
+    FromImages,
+    FullyConnected,
+    LastRead,
+    Layer,
+    LayerNorm,
+    MeanOverSteps,
+    OnSequences,
+    Parameters,
+    Positions,
+    Repeat,
+    Reshape,
+    Sequential,
+    ToImages,
+    TransformerBlock,
+    TransposedConvolution,
+)
 from nanoae.optimizers import SGD, Adam
 from nanoae.training import Monitor, train
 
@@ -126,6 +149,14 @@ def test_what_is_no_dataclass_has_no_fields_for_files_and_is_refused():
     class Hiss(Corruption):
         pass
 
+    @dataclass(frozen=True)
+    class Neither:
+        pass
+
+    with pytest.raises(TypeError, match=r"architecture must be .* that is a dataclass"):
+        Autoencoder(architecture=Neither()).fit(X)
+    with pytest.raises(TypeError, match=r"corruption must be .* that is a dataclass"):
+        Autoencoder(corruption=Neither()).fit(X)
     with pytest.raises(TypeError, match=r"architecture must be .* that is a dataclass"):
         Autoencoder(architecture=Plain()).fit(X)
     with pytest.raises(TypeError, match=r"corruption must be .* that is a dataclass"):
@@ -170,6 +201,135 @@ def test_every_field_is_checked_where_it_is_given(right, field):
     for wrong in ("wrong", np.array([0.5, 0.5])):
         with pytest.raises((ValueError, TypeError), match=f"{field} must be"):
             replace(right, **{field: wrong})
+
+
+LEAST = [
+    Convolutional((1,), (1,), kernel=1, stride=1),
+    Recurrent(1, width=1, n_steps=1),
+    Recurrent(width=1, vocabulary_size=2),
+    Transformer(1, width=1, n_steps=1, n_blocks=1, n_heads=1),
+    Transformer(width=1, vocabulary_size=2, n_blocks=1, n_heads=1),
+]
+
+
+@pytest.mark.parametrize("least", LEAST, ids=repr)
+def test_of_everything_there_is_so_much_at_least(least):
+    """Less is refused, and not so much; it makes networks that can be used."""
+    n = 1 if least.sequences is None else 2
+    encoder, decoder = least.encoder(n, 1), least.decoder(1, n)
+    networks = Parameters({"encoder": encoder, "decoder": decoder})
+    networks.values.fill(0.5)
+    assert decoder(encoder(np.zeros((3, n)))).shape == (3, *decoder.shape_out)
+    for name, value in vars(least).items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            with pytest.raises(ValueError, match=f"{name} must be at least {value}; got"):
+                replace(least, **{name: value - 1})
+
+
+CURLED = {"kernel": 4, "stride": 3, "padding": "same", "circular": True, "activation": "tanh"}
+FLAT = {**CURLED, "activation": "identity"}
+PLAIN = {"kernel": 3, "stride": 2, "padding": "same", "bias": False}
+BY_HAND = {  # networks, and the layers that they are made of, written out
+    "convolutional": (
+        Convolutional((7, 4), (3, 5), 2, kernel=4, stride=3, circular=True, activation="tanh"),
+        (56, 2), lambda: [
+            ToImages((7, 4), 2), Convolution((2, 7, 4), 3, **CURLED),
+            Convolution((3, 3, 2), 5, **CURLED), Reshape((5, 1, 1), (5,)), Dense(5, 2),
+        ], lambda: [
+            Dense(2, 5, "tanh"), Reshape((5,), (5, 1, 1)),
+            TransposedConvolution(5, (3, 3, 2), **CURLED),
+            TransposedConvolution(3, (2, 7, 4), **FLAT), FromImages((7, 4), 2),
+        ],
+    ),
+    "convolutional, of defaults, without biases": (
+        Convolutional((9,), (3, 5), bias=False), (9, 2), lambda: [
+            ToImages((9,)), Convolution((1, 9), 3, **PLAIN, activation="relu"),
+            Convolution((3, 5), 5, **PLAIN, activation="relu"), Reshape((5, 3), (15,)),
+            Dense(15, 2, bias=False),
+        ], lambda: [
+            Dense(2, 15, "relu", bias=False), Reshape((15,), (5, 3)),
+            TransposedConvolution(5, (3, 5), **PLAIN, activation="relu"),
+            TransposedConvolution(3, (1, 9), **PLAIN), FromImages((9,)),
+        ],
+    ),
+    "convolutional, to places": (
+        Convolutional((9, 5), (3,), dense=False, bias=False), (45, 12), lambda: [
+            ToImages((9, 5)), Convolution((1, 9, 5), 3, **PLAIN, activation="relu"),
+            Convolution((3, 5, 3), 2, **PLAIN), Reshape((2, 3, 2), (12,)),
+        ], lambda: [
+            Reshape((12,), (2, 3, 2)),
+            TransposedConvolution(2, (3, 5, 3), **PLAIN, activation="relu"),
+            TransposedConvolution(3, (1, 9, 5), **PLAIN), FromImages((9, 5)),
+        ],
+    ),
+    "recurrent": (
+        Recurrent(3, width=5), (12, 2),
+        lambda: [GRU(4, 3, 5, backwards=True), LastRead(4, 5), Dense(5, 2)],
+        lambda: [Repeat(4, 2), GRU(4, 2, 5), Dense(5, 3), Flatten((4, 3))],
+    ),
+    "recurrent, linear": (
+        Recurrent(3, width=5, cell="linear"), (12, 2),
+        lambda: [RNN(4, 3, 5, "identity", backwards=True), LastRead(4, 5), Dense(5, 2)],
+        lambda: [Repeat(4, 2), RNN(4, 2, 5, "identity"), Dense(5, 3), Flatten((4, 3))],
+    ),
+    "recurrent, of tokens": (
+        Recurrent(width=5, vocabulary_size=6, cell="tanh"), (4, 2),
+        lambda: [Embedding(6, 5), RNN(4, 5, 5, backwards=True), LastRead(4, 5), Dense(5, 2)],
+        lambda: [Repeat(4, 2), RNN(4, 2, 5), Dense(5, 6)],
+    ),
+    "transformer": (
+        Transformer(3, width=10, n_blocks=3, n_heads=5), (12, 2), lambda: [
+            Dense(3, 10), Positions(4, 10), *(TransformerBlock(4, 10, 5) for _ in range(3)),
+            LayerNorm(10), MeanOverSteps(4, 10), Dense(10, 2),
+        ], lambda: [
+            Dense(2, 10), Repeat(4, 10), Positions(4, 10),
+            *(TransformerBlock(4, 10, 5) for _ in range(3)),
+            LayerNorm(10), Dense(10, 3), Flatten((4, 3)),
+        ],
+    ),
+    "transformer, of tokens": (
+        Transformer(width=8, vocabulary_size=6), (4, 2), lambda: [
+            Embedding(6, 8), Positions(4, 8), *(TransformerBlock(4, 8, 4) for _ in range(2)),
+            LayerNorm(8), MeanOverSteps(4, 8), Dense(8, 2),
+        ], lambda: [
+            Dense(2, 8), Repeat(4, 8), Positions(4, 8),
+            *(TransformerBlock(4, 8, 4) for _ in range(2)), LayerNorm(8), Dense(8, 6),
+        ],
+    ),
+}  # fmt: skip
+
+
+def does_as(network, right, x):
+    """The same parameters, drawn alike; and at all weights the same outputs and gradients."""
+    assert (network.shape_in, network.shape_out) == (right.shape_in, right.shape_out)
+    both, results = [Parameters({"network": layer}) for layer in (network, right)], []
+    for layer, parameters in zip((network, right), both, strict=True):
+        layer.initialise(np.random.default_rng(0))
+        parameters.values += 0.1 * np.random.default_rng(1).standard_normal(len(parameters.values))
+        y = layer.forward(x)
+        grad_x = layer.backward(np.random.default_rng(2).standard_normal(y.shape))
+        results.append((parameters.values, layer(x), y, parameters.gradient, grad_x))
+    assert both[0].names == both[1].names
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_networks_are_the_layers_that_they_say(name):
+    """To the last bit: whatever a field is for is handed on, and to all whom it concerns."""
+    architecture, (n_features, n_code), encoder, decoder = BY_HAND[name]
+    rng, sequences = np.random.default_rng(0), architecture.sequences
+    x, h = rng.standard_normal((6, n_features)), rng.standard_normal((6, n_code))
+    if sequences is None:
+        encoder_by_hand = Sequential(encoder())
+    else:
+        encoder_by_hand = OnSequences(sequences, n_features, encoder())
+        if sequences.n_tokens is not None:
+            x = rng.integers(0, sequences.n_tokens, x.shape).astype(float)
+        for row, n_steps in enumerate((1, 4, 3, 1, 2)):
+            x[row, n_steps * sequences.features_per_step :] = np.nan
+    does_as(architecture.encoder(n_features, n_code), encoder_by_hand, x)
+    does_as(architecture.decoder(n_code, n_features), Sequential(decoder()), h)
 
 
 @pytest.mark.parametrize("make", [Adam, lambda rate: SGD(rate, momentum=0.5)])

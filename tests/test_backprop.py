@@ -37,6 +37,7 @@ from nanoae.datasets import load_digits, make_curve, make_sparse_codes
 from nanoae.gradient_check import LEFT_BY_CUBIC, TRUST, _compare, central_difference
 from nanoae.losses import LOSSES
 from nanoae.models import adversarial, vae
+from nanoae.models.deep import NetworkAutoencoder
 from nanoae.network import ACTIVATIONS, MLP, Dense, Dropout, Parameters
 
 EPS = np.finfo(float).eps
@@ -1127,6 +1128,41 @@ def test_no_input_gradient_unless_wanted():
     net.forward(x)
     assert net.backward(grad_y.copy(), input_gradient=False) is None
     assert np.array_equal(parameters.gradient, gradient)
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in MODELS if isinstance(model, NetworkAutoencoder)], ids=repr
+)
+def test_both_networks_are_handed_the_generator(model):
+    """Either may have something to drop; the linear models expect, and draw nothing."""
+    X, _, _ = started(model, np.random.default_rng(0).random((7, 5)))
+    rng, handed = np.random.default_rng(0), []
+    for network in (model.encoder_, model.decoder_):
+
+        def spy(x, rng=None, computed=network.forward):
+            handed.append(rng)
+            return computed(x, rng)
+
+        network.forward = spy
+    model.loss_and_gradient(X, rng)
+    assert handed == [rng, rng]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+def test_no_model_wants_a_gradient_by_its_samples(model):
+    """A product by the widest matrix, for nothing."""
+    X, _, _ = started(model, np.random.default_rng(0).random((7, 5)))
+    first, wanted = model.encoder_.layers[0], []
+    for name in ("backward", "backward_affine"):
+        if computed := getattr(first, name, None):
+
+            def spy(*args, computed=computed, input_gradient=True):
+                wanted.append(input_gradient)
+                return computed(*args, input_gradient=input_gradient)
+
+            setattr(first, name, spy)
+    model.loss_and_gradient(X, np.random.default_rng(0))
+    assert wanted and not any(wanted)
 
 
 def test_without_biases():

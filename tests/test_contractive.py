@@ -45,7 +45,7 @@ from nanoae.network import (
     Transformer,
     Transposed,
 )
-from nanoae.network.jacobian import backward, jacobian, squared_jacobian
+from nanoae.network.jacobian import backward, check_dense, jacobian, squared_jacobian
 
 EPS = np.finfo(float).eps
 SEEDS = st.integers(0, 2**32 - 1)
@@ -1188,6 +1188,67 @@ class Shallow(Architecture):
 class Bare(Shallow):
     def encoder(self, n_in, n_out):
         return Dense(n_in, n_out)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "of_decoder"),
+    [
+        ("tied", [("Transposed", "tanh", 2, 5), ("Transposed", "tanh", 5, 3),
+                  ("Transposed", "identity", 3, 4)]),
+        ("free", [("Dense", "tanh", 2, 5), ("Dense", "tanh", 5, 3), ("Dense", "identity", 3, 4)]),
+        ("unit-norm", [("Dictionary", None, 2, 4)]),
+    ],
+)  # fmt: skip
+def test_networks_are_the_layers_that_they_say(decoder, of_decoder):
+    model = ContractiveAutoencoder(
+        2, hidden_layer_sizes=(3, 5), activation="tanh", code_activation="sigmoid",
+        decoder=decoder,
+    )  # fmt: skip
+    model.initialise(np.random.default_rng(0).random((7, 4)))
+    of_encoder = [("Dense", "tanh", 4, 3), ("Dense", "tanh", 3, 5), ("Dense", "sigmoid", 5, 2)]
+    for network, right in ((model.encoder_, of_encoder), (model.decoder_, of_decoder)):
+        assert len(network.layers) == len(right)
+        for layer, (kind, activation, n_in, n_out) in zip(network.layers, right, strict=True):
+            assert (type(layer).__name__, layer.shape_in, layer.shape_out) == (
+                kind, (n_in,), (n_out,)
+            )  # fmt: skip
+            assert layer.bias is not None
+            assert activation is None or layer.activation is ACTIVATIONS[activation]
+
+
+class Own(Dense):
+    """A class of one's own, which draws its weights in its own way and computes no differently."""
+
+    def initialise(self, rng):
+        self.weight.fill(0.5)
+
+
+class Called(Dense):
+    def __call__(self, x):
+        return super().__call__(x)
+
+
+class Forwards(Dense):
+    def forward(self, x, rng=None):
+        return super().forward(x, rng)
+
+
+class Backwards(Dense):
+    def backward(self, grad_y, *, input_gradient=True):
+        return super().backward(grad_y, input_gradient=input_gradient)
+
+
+def test_a_dense_layer_may_be_of_a_class_that_computes_no_differently():
+    check_dense("encoder", Sequential([Dense(4, 3), Own(3, 2)]))
+    for other in (Called, Forwards, Backwards):
+        with pytest.raises(ValueError, match=rf"the encoder must be .*; got {other.__name__}\."):
+            check_dense("encoder", Sequential([Dense(4, 3), other(3, 2)]))
+
+
+def test_unless_told_otherwise_it_is_tied_and_its_penalty_exact():
+    model = ContractiveAutoencoder()
+    assert (model.contraction, model.decoder, model.n_probes) == (0.1, "tied", None)
+    assert (model.activation, model.code_activation) == ("tanh", "identity")
 
 
 def test_an_architecture_is_asked_for_the_widths_of_samples_and_code_alone():

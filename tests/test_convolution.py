@@ -863,6 +863,22 @@ def test_one_sample_or_many_and_any_memory_order_are_the_same(model):
     assert model.decoder_.width == 3 * 9 * 4
 
 
+@pytest.mark.parametrize(
+    ("layer", "width"),
+    [
+        (Convolution((2, 5, 4), 3, 3, stride=2, padding=1), 2 * 9 * 6),  # of what windows see
+        (Convolution((2, 5, 4), 3, 1, stride=2), 40),  # of the image
+        (Convolution((1, 7), 9, 1), 63),  # of what becomes of it
+        (TransposedConvolution(3, (2, 5, 4), 3, stride=2, padding=1), 2 * 9 * 6),
+        (TransposedConvolution(3, (2, 5, 4), 1, stride=2), 40),
+        (TransposedConvolution(9, (1, 7), 1), 63),
+    ],
+)
+def test_the_width_of_a_layer_is_that_of_the_largest_of_its_arrays(layer, width):
+    Parameters({"layer": layer})
+    assert layer.width == width
+
+
 @pytest.mark.equation("1.10c")
 @pytest.mark.parametrize("n_axes", [1, 2])
 def test_variance_of_the_initial_weights(n_axes):

@@ -1220,8 +1220,9 @@ def test_the_encoder_is_given_the_corrupted_samples_and_the_loss_the_clean_ones(
     @dataclass(frozen=True)
     class Constant(Corruption):
         def __call__(self, X, rng):
-            return np.full_like(X, 0.25)
+            return np.tile(corrupted, (len(X), 1))
 
+    corrupted = np.array([4.0, -2.0, 1.0, 0.5, 3.0, -3.0])  # large enough for a sparse code
     model.corruption = Constant()
     X = model.initialise(IMAGES)
     X = X if model._offset is None else X - model._offset
@@ -1234,10 +1235,12 @@ def test_the_encoder_is_given_the_corrupted_samples_and_the_loss_the_clean_ones(
     def forward(x, rng=None):
         seen.append(x)
         offset = 0 if model._offset is None else model._offset
-        return encode(np.full_like(x, 0.25) - offset, rng)
+        codes.append(encode(np.tile(corrupted, (len(x), 1)) - offset, rng))
+        return codes[0]
 
-    model.encoder_.forward = forward
+    codes, model.encoder_.forward = [], forward
     assert twin(model, X, rng)[0] == loss
+    assert codes[0].any()
     assert seen[0] is X
 
 
@@ -1287,8 +1290,10 @@ def test_integers_and_lists_are_corrupted_as_numbers(corruption):
 def test_salt_and_pepper_allows_for_rounding_and_no_more():
     noise, rng = SaltAndPepper(0.3, -2, 2), np.random.default_rng(0)
     noise(np.array([[2 + 3e-15, -2 - 3e-15]]), rng)
-    with pytest.raises(ValueError, match="got values from -2 to 2"):
+    with pytest.raises(ValueError, match=r"^X must lie .* = \[-2, 2\] .*from -2 to 2\.0000001\."):
         noise(np.array([[2.0000001, -2]]), rng)
+    with pytest.raises(ValueError, match=r"^Y must lie .*got values from -2\.0000001 to -1"):
+        noise.check(np.array([[-1, -2.0000001]]), "Y")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -1298,8 +1303,8 @@ def test_mean_shift_ends_at_rounding_of_what_the_denoiser_computes_in_and_not_be
     def further_by(roundings):
         return lambda x: (x * (1 + roundings * eps)).astype(dtype)
 
-    moved = denoising.mean_shift(further_by(2), [[1.0]], tol=0.0)
-    assert moved == 1 + 2 * eps
+    moved = denoising.mean_shift(further_by(2), [[1.0, 0.0]], tol=0.0)  # by the largest number
+    assert moved.tolist() == [[1 + 2 * eps, 0]]
     with pytest.warns(ConvergenceWarning, match="while points still moved"):
         moved = denoising.mean_shift(further_by(16), [[1.0]], max_iter=3, tol=0.0)
     assert moved == pytest.approx(1 + 3 * 16 * eps, abs=3 * eps)
@@ -1367,7 +1372,10 @@ def test_samplers_say_what_is_wrong():
         with pytest.raises(ValueError, match="NaN"):
             sampler(double, [[np.nan]])
     with pytest.raises(ValueError, match="run away"), np.errstate(over="ignore"):
-        denoising.mean_shift(lambda x: x**2, [[3.0]])
+        denoising.mean_shift(lambda x: x**2, [[0.5, 3.0], [0.5, 0.5]])  # one of them
+    far = lambda x: np.where(x > 0, 1e308, x)  # noqa: E731
+    with pytest.raises(ValueError, match="step must be small enough"), np.errstate(all="ignore"):
+        denoising.langevin(far, [[1e3, -1e3], [-1e3, -1e3]], 1e-3, 1, step=1.0, random_state=0)
     start = np.array([[1.0]])
     with pytest.warns(ConvergenceWarning, match="while points still moved, by 4"):
         denoising.mean_shift(double, start, max_iter=3)

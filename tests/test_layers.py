@@ -130,8 +130,21 @@ SEQUENCE_LAYERS = {
     "quadratic discriminator": lambda: Discriminator(3, "quadratic"),
     "transformer decoder": lambda: Transformer(2, 4, n_blocks=1).decoder(3, 8),
 }
+IMAGE_LAYERS = {  # alone, and no two axes of one size
+    "convolution": lambda: Convolution((2, 5, 4), 3, 3, stride=2, padding=1, activation="relu"),
+    "linear convolution": lambda: Convolution((5, 4), 2, 3, bias=False),
+    "transposed": lambda: TransposedConvolution(2, (6, 5, 4), 3, padding=1, activation="tanh"),
+    "linear transposed": lambda: TransposedConvolution(2, (5, 4), 3, stride=2, bias=False),
+    "maximum": lambda: MaxPool((2, 5, 7), 3, 2),
+    "mean": lambda: AveragePool((2, 5, 7), 3, 2),
+    "upsampling": lambda: Upsample((2, 3, 4), 2),
+    "reshape": lambda: Reshape((2, 6), (3, 4)),
+    "images": lambda: ToImages((4, 5), 3),
+    "rows": lambda: FromImages((4, 5), 3),
+}
+MORE_LAYERS = [*SEQUENCE_LAYERS.values(), *IMAGE_LAYERS.values()]
 every_layer = pytest.mark.parametrize("name", LAYERS)
-these_too = pytest.mark.parametrize("make", [*LAYERS.values(), *SEQUENCE_LAYERS.values()])
+these_too = pytest.mark.parametrize("make", [*LAYERS.values(), *MORE_LAYERS])
 
 
 def drawn(make, rng):
@@ -290,9 +303,7 @@ def remembered(layer, path=""):
     return {path + name for name in layer.remembers}.union(*of_parts)
 
 
-@pytest.mark.parametrize(
-    "make", [*LAYERS.values(), *SEQUENCE_LAYERS.values(), lambda: Embedding(20, 2)]
-)
+@pytest.mark.parametrize("make", [*LAYERS.values(), *MORE_LAYERS, lambda: Embedding(20, 2)])
 def test_a_layer_names_all_that_it_keeps_of_a_batch(make):
     """Else a copy of the batch would stay in every fitted model."""
     rng = np.random.default_rng(0)
@@ -307,7 +318,14 @@ def test_a_layer_names_all_that_it_keeps_of_a_batch(make):
 
 
 @pytest.mark.parametrize(
-    "make", [*SEQUENCE_LAYERS.values(), lambda: SelfAttention(20, 2, n_heads=2)]
+    "make",
+    [
+        *SEQUENCE_LAYERS.values(),
+        lambda: RNN(4, 2, 3),
+        lambda: GRU(4, 7, 2),
+        lambda: SelfAttention(20, 2, n_heads=2),
+        lambda: TransformerBlock(20, 2, n_heads=2),
+    ],
 )
 def test_the_width_of_a_layer_is_that_of_the_largest_array_that_a_row_becomes(make):
     """By which rows are handled in blocks, for the sake of memory."""
@@ -333,6 +351,30 @@ def test_biases_begin_at_0_and_gains_at_1_whatever_was_there(make):
         kind, value = name.rpartition(".")[-1], parameters[name][0]
         if kind in ("bias", "candidate_bias", "gain"):
             assert np.all(value == (kind == "gain")), name
+
+
+def all_parts(layer):
+    return [deep for part in layer.parts.values() for deep in (part, *all_parts(part))]
+
+
+OF_PARTS = [make for make in [*LAYERS.values(), *MORE_LAYERS] if make().parts]
+
+
+@pytest.mark.parametrize("make", OF_PARTS)
+def test_all_parts_are_handed_the_generator(make):
+    """In any of them something may be dropped."""
+    layer, _ = drawn(make, np.random.default_rng(0))
+    handed = {}
+    for part in all_parts(layer):
+
+        def forward(x, rng=None, *mask, part=part, computed=part.forward, **more):
+            handed[part] = rng
+            return computed(x, rng, *mask, **more)
+
+        part.forward = forward
+    rng = np.random.default_rng(1)
+    layer.forward(np.ones((2, *layer.shape_in)), rng)
+    assert [handed[part] for part in all_parts(layer)] == [rng] * len(all_parts(layer))
 
 
 def test_neighbours_are_checked():

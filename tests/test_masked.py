@@ -41,8 +41,9 @@ EPS = np.finfo(float).eps
 
 
 def centred_samples(rng, d):
-    """Of a random covariance, whose condition is some hundreds at most, and that covariance."""
-    X = rng.standard_normal((8 * d, d)) @ (rng.standard_normal((d, d)) + 2 * np.eye(d))
+    """Of a random covariance, whose condition is some hundreds, and that covariance."""
+    axes = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    X = rng.standard_normal((8 * d, d)) * rng.uniform(0.3, 3, d) @ axes
     X -= X.mean(axis=0)
     return X, X.T @ X / len(X)
 
@@ -629,6 +630,66 @@ def test_gradient_by_central_differences_at_every_parameter(model):
     verify("1.7a", gradient_check(model, X).error, CENTRAL)
 
 
+def test_networks_are_what_the_parameters_say():
+    model = MaskedAutoencoder(
+        (4, 6), patch_size=2, n_channels=3, width=8, n_blocks=3, decoder_width=4,
+        n_decoder_blocks=2, n_heads=2,
+    )  # fmt: skip
+    model.initialise(np.random.default_rng(0).random((9, 72)))
+    encoder = VisibleEncoder(6, 12, 8, n_blocks=3, n_heads=2)
+    decoder = FillingDecoder(6, 8, 4, 12, n_blocks=2, n_heads=2)
+    for found, right in ((model.encoder_, encoder), (model.decoder_, decoder)):
+        assert found.shapes == right.shapes
+        assert found.shape_in == right.shape_in and found.shape_out == right.shape_out
+        heads = [block.attention.n_heads for block in found.blocks.layers[:-1]]
+        assert heads == [2] * (3 if found is model.encoder_ else 2)
+
+
+def test_both_networks_are_handed_the_generator():
+    model, rng, handed = MaskedAutoencoder(**SMALL), np.random.default_rng(0), []
+    X = model.initialise(TABLE)
+    for found in (model.encoder_, model.decoder_):
+
+        def spy(x, rng, visible, computed=found.forward):
+            handed.append(rng)
+            return computed(x, rng, visible)
+
+        found.forward = spy
+    model.loss_and_gradient(X, rng)
+    assert handed == [rng, rng]
+
+
+@pytest.mark.parametrize(("width", "sizes"), [(2**16, [4, 4, 1]), (2**19, [1] * 9)])
+def test_samples_are_filled_in_blocks_of_so_many_numbers(width, sizes, monkeypatch):
+    """2¹⁸ on their way, or one sample."""
+    model, found = MaskedAutoencoder(**SMALL).fit(TABLE), []
+    missing = [True, False, False, True, False]
+    whole, computed = model.reconstruct(TABLE[:9], missing=missing), VisibleEncoder.__call__
+    monkeypatch.setattr(MaskedAutoencoder, "_width", width)
+    monkeypatch.setattr(
+        VisibleEncoder, "__call__",
+        lambda self, x, visible: found.append(len(x)) or computed(self, x, visible),
+    )  # fmt: skip
+    in_blocks = model.reconstruct(TABLE[:9], missing=missing)
+    np.testing.assert_allclose(in_blocks, whole, rtol=1e-12)
+    assert found == sizes
+
+
+def test_it_wants_no_gradient_by_its_samples():
+    model = MaskedAutoencoder(**SMALL)
+    X = model.initialise(TABLE)
+    first, wanted = model.encoder_.embedding.layers[0], []
+    computed = first.backward
+
+    def spy(grad_y, *, input_gradient=True):
+        wanted.append(input_gradient)
+        return computed(grad_y, input_gradient=input_gradient)
+
+    first.backward = spy
+    model.loss_and_gradient(X)
+    assert wanted == [False]
+
+
 def test_gaps_of_a_table_are_filled_and_nothing_else_changes():
     model = MaskedAutoencoder(**SMALL).fit(TABLE)
     X = TABLE.copy()
@@ -823,6 +884,7 @@ def test_hyper_parameters_wait_for_the_next_fit():
     [
         ({"shape": (2, 3)}, r"shape and n_channels must be those of samples of 5 feature\(s\)"),
         ({"shape": ()}, r"shape and n_channels must be those"),
+        ({"shape": (), "n_channels": 5}, r"shape and n_channels must be those.* got \(\) and 5"),
         ({"n_channels": 2}, r"shape and n_channels must be those"),
         ({"patch_size": 2}, r"patch_size must divide all of the shape \(5,\); got 2"),
         ({"patch_size": 5}, r"are one patch"),

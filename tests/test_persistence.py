@@ -50,7 +50,7 @@ from nanoae.denoising import Corruption
 from nanoae.models import sparse
 from nanoae.models.base import BaseAutoencoder
 from nanoae.network import Architecture, FullyConnected
-from nanoae.upgrade import from_format_1
+from nanoae.upgrade import ADDED, from_format_1, with_added
 
 IN_PARTS = [name for name in MODELS if name != "linear-adam" or MODELS[name].batch_size is None]
 
@@ -484,6 +484,77 @@ def test_moments_of_the_first_version_are_in_double_precision_whatever_the_model
     assert moments["n"] == 9 and moments["scatter"] == 25
     for kept, saved in ((moments["mean"], mean), (moments["factor"], factor)):
         assert kept.dtype == np.float64 and np.array_equal(kept, saved)
+
+
+OF_VAE = {"hidden_layer_sizes": (), "activation": "relu", "likelihood": "gaussian",
+          "beta_warmup": 3}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "new_name", "new_params"),
+    [
+        ("VAE", {**OF_VAE, "solver": "auto"}, "LinearVAE", {"solver": "lbfgs"}),
+        ("VAE", {**OF_VAE, "solver": "lbfgs"}, "LinearVAE", {"solver": "lbfgs"}),
+        *(
+            ("VAE", params, "VAE", {**params, "solver": solver, "architecture": None})
+            for params, solver in (
+                ({**OF_VAE, "solver": "adam"}, "adam"),
+                ({**OF_VAE, "solver": "sgd"}, "sgd"),
+                ({**OF_VAE, "hidden_layer_sizes": (3,), "solver": "auto"}, "adam"),
+                ({**OF_VAE, "likelihood": "bernoulli", "solver": "auto"}, "adam"),
+            )
+        ),
+        ("Autoencoder", {"solver": "sgd"}, "Autoencoder",
+         {"solver": "sgd", "architecture": None}),
+        ("SparseAutoencoder", {"solver": "auto"}, "SparseAutoencoder", {"solver": "adam"}),
+    ],
+)  # fmt: skip
+def test_what_a_file_of_the_first_version_says_is_said_in_the_words_of_this_one(
+    name, params, new_name, new_params
+):
+    params, new_params = {"n_components": 2, **params}, {"n_components": 2, **new_params}
+    state = {
+        **params, "_built_with": dict(params), "_training": {"t": 7}, "_kept": 4, "_warmth": 0.5,
+        "loss_": 1.5, "n_samples_seen_": 9, "n_features_in_": 2,
+    }  # fmt: skip
+    upgraded = from_format_1({"class": name, "state": state, "format": 1})
+    moments = upgraded["state"].pop("_moments")
+    assert upgraded == {
+        "class": new_name,
+        "state": {
+            **new_params, "_fitted_params": new_params, "_training_state": {"t": 7},
+            "_kept_epoch": 4, "loss_": 1.5, "n_features_in_": 2,
+        },
+        "format": 1,
+    }  # fmt: skip
+    assert (moments["n"], moments["factor"]) == (9, None)
+    np.testing.assert_array_equal(moments["mean"], [np.nan, np.nan])
+    assert np.isnan(moments["scatter"])
+
+
+@pytest.mark.parametrize(("solver", "new_solver"), [("auto", "adam"), ("sgd", "sgd")])
+def test_and_so_is_what_a_checkpoint_says(solver, new_solver):
+    params = {"solver": solver, "hidden_layer_sizes": (3,)}
+    state = {**params, "_built_with": params, "n_samples_seen_": 9, "n_features_in_": 2}
+    run = {"settings": {"solver": json.dumps(solver), "n": "9", "model": '"?"'}, "seed": 5}
+    loop = {"values": np.ones((2, 1)), "best_values": np.zeros((1, 2)), "rounds_since_best": 3,
+            "epoch": 8}  # fmt: skip
+    tree = {"class": "Autoencoder", "state": state, "run": run, "loop": loop}
+    upgraded = from_format_1(tree)
+    settings = {"solver": json.dumps(new_solver), "n": "9", "model": '"Autoencoder"'}
+    assert upgraded["run"] == {"settings": settings, "seed": 5}
+    new = upgraded["loop"]
+    assert new.pop("values").tolist() == [1, 1] and new.pop("best_values").tolist() == [0, 0]
+    assert new == {"epochs_since_best": 3, "epoch": 8}
+    del loop["rounds_since_best"]
+    assert "epochs_since_best" not in from_format_1(tree)["loop"]
+
+
+def test_hyper_parameters_that_have_come_since_are_what_there_was_without_them():
+    assert with_added({"n": 3}, {"n", "dropout", "corruption"}) == {"n": 3, **ADDED}
+    assert with_added({"n": 3}, {"n"}) == {"n": 3}
+    assert with_added({"n": 3, "dropout": 0.5}, {"n", "dropout"}) == {"n": 3, "dropout": 0.5}
+    assert ADDED == {"corruption": None, "dropout": 0}
 
 
 @pytest.mark.parametrize(("name", "model"), [

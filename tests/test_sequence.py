@@ -175,6 +175,24 @@ def test_a_batch_is_the_sum_of_its_sequences(name, seed):
     verify("11.3", difference(parameters.gradient, total), ROUNDING)
 
 
+@pytest.mark.parametrize("name", MASKED)
+def test_masks_have_the_axes_of_rows(name):
+    rng = np.random.default_rng(0)
+    layer, parameters = drawn(lambda: MASKED[name](5), rng)
+    x, mask = rng.standard_normal((6, 5, 4)), some_mask(rng, 6, 5)
+    y = layer.forward(x, mask=mask)
+    grad_y = rng.standard_normal(y.shape)
+    grad_x, gradient = layer.backward(grad_y), parameters.gradient.copy()
+    folded_x, folded_mask = x.reshape(2, 3, 5, 4), mask.reshape(2, 3, 5)
+    folded = layer.forward(folded_x, mask=folded_mask)
+    assert difference(folded, y.reshape(2, 3, *y.shape[1:])) < ROUNDING
+    assert difference(layer(folded_x, folded_mask), folded) < ROUNDING
+    assert difference(layer.backward(grad_y.reshape(folded.shape)).reshape(x.shape), grad_x) < (
+        ROUNDING
+    )
+    assert difference(parameters.gradient, gradient) < ROUNDING
+
+
 @pytest.mark.equation("11.3")
 @pytest.mark.parametrize("network", ["recurrent", "transformer"])
 def test_a_whole_network_alone_and_with_room(network):

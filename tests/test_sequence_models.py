@@ -514,6 +514,157 @@ def test_rows_and_sequences():
     assert mean[-1] == pytest.approx(np.average(rows[column, -1], weights=weights[column]))
 
 
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("sequences", "given", "right"),
+    [
+        (Sequences(2), [[[1, 2], [3, 4], [5, 6]], [[7, 8]]],
+         [[1, 2, 3, 4, 5, 6], [7, 8, NAN, NAN, NAN, NAN]]),
+        (Sequences(2), np.arange(24.0).reshape(4, 3, 2), np.arange(24.0).reshape(4, 6)),
+        (Sequences(2), ([[1, 2]], [[3, 4], [5, 6]]), [[1, 2, NAN, NAN], [3, 4, 5, 6]]),
+        (Sequences(), [[1, 2, 3], [4]], [[1, 2, 3], [4, NAN, NAN]]),
+        (Sequences(), [[[1], [2]], [4]], [[1, 2], [4, NAN]]),
+        (Sequences(n_steps=4), [[1, 2], [3]], [[1, 2, NAN, NAN], [3, NAN, NAN, NAN]]),
+        (Sequences(2, n_steps=3), [[[1, 2]]], [[1, 2, NAN, NAN, NAN, NAN]]),
+        (Sequences(n_tokens=3), [[True, False], [True]], [[1, 0], [1, NAN]]),
+        (Sequences(n_tokens=3), [np.uint8([2, 1]), np.int16([0])], [[2, 1], [0, NAN]]),
+    ],
+)  # fmt: skip
+def test_sequences_of_any_kind_become_rows(sequences, given, right):
+    rows = sequences.rows(given)
+    assert rows.dtype == np.float64
+    np.testing.assert_array_equal(rows, right)
+    wide = sequences.rows(given, n_columns=len(right[0]) + 4)
+    np.testing.assert_array_equal(wide[:, :-4], right)
+    assert np.isnan(wide[:, -4:]).all()
+
+
+OBJECTS = np.empty(2, object)
+OBJECTS[:] = [[1, 2, 3], [4]]
+
+
+@pytest.mark.parametrize(
+    ("p", "given", "right"),
+    [  # each number is replaced by its place in the table
+        (2, [[[1, 2], [3, 4], [5, 6]], [[7, 8]]], [[[0, 1], [2, 3], [4, 5]], [[6, 7]]]),
+        (1, [[1, 2, 3], [4]], [[0, 1, 2], [3]]),
+        (1, ([1, 2, 3], [4]), [[0, 1, 2], [3]]),
+        (1, OBJECTS, [[0, 1, 2], [3]]),
+        (1, [[[1], [2], [3]], [[4]]], [[[0], [1], [2]], [[3]]]),
+    ],
+)
+def test_rows_are_given_back_as_the_list_that_they_were(p, given, right):
+    sequences = Sequences(p)
+    rows = sequences.rows(given)
+    result = np.arange(rows.size).reshape(rows.shape)
+    found = sequences.like(result, rows, given)
+    assert isinstance(found, list) and [np.asarray(one).tolist() for one in found] == right
+
+
+def test_rows_are_given_back_as_the_array_that_they_were():
+    two = Sequences(2)
+    whole = np.arange(24.0).reshape(4, 6)
+    result = whole + 100
+    assert two.like(result, whole, whole) is result
+    assert np.array_equal(two.like(result, whole, whole.reshape(4, 3, 2)),
+                          result.reshape(4, 3, 2))  # fmt: skip
+    gaps = whole.astype(np.float32)
+    gaps[1, 2:] = gaps[2, 4:] = NAN
+    found = two.like(result, gaps, gaps)
+    np.testing.assert_array_equal(found, np.where(np.isnan(gaps), NAN, result))
+    assert found.dtype == np.float32
+    # of two steps, to a model that has room for three
+    short = whole[:, :4].reshape(4, 2, 2)
+    rows = two.rows(short, n_columns=6)
+    assert np.array_equal(two.like(result, rows, short), result[:, :4].reshape(4, 2, 2))
+    # rows in a list, of two features a step
+    listed = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, NAN, NAN]]
+    found = two.like(np.ones((2, 4)), np.array(listed), listed)
+    np.testing.assert_array_equal(found, [[1, 1, 1, 1], [1, 1, NAN, NAN]])
+
+
+def test_steps_and_what_is_there_whatever_axes_rows_have():
+    rows = np.arange(120.0).reshape(5, 4, 6)
+    rows[2, 1, 4:] = NAN
+    steps, there = Sequences(2).steps(rows)
+    assert np.array_equal(steps, np.where(np.isnan(rows), 0, rows).reshape(5, 4, 3, 2))
+    assert there.shape == (5, 4, 3) and np.argwhere(~there).tolist() == [[2, 1, 2]]
+    assert Sequences(2).n_values(rows[2]).tolist() == [6, 4, 6, 6]
+    assert Sequences(2).outputs(6) == (6,) and Sequences(n_tokens=9).outputs(6) == (6, 9)
+    assert Sequences(2).unfolded(rows[2]).shape == (4, 3, 2)
+    assert Sequences(n_tokens=9).unfolded(rows[2]).shape == (4, 6)
+
+
+def test_what_is_not_there_is_filled_with_0_and_nothing_else_is_changed():
+    rows = np.arange(24.0).reshape(4, 6)
+    rows[1, 2:] = rows[2, 4:] = NAN
+    found = Sequences(2).filled(rows, "X", 0)
+    np.testing.assert_array_equal(found, np.where(np.isnan(rows), 0, rows))
+    tokens = np.array([[0.0, 5.0, 3.0], [5.0, NAN, NAN]])
+    assert Sequences(n_tokens=6).filled(tokens, "X", 0).tolist() == [[0, 5, 3], [5, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Sequences(2).rows([np.ones((3, 2)), np.ones((2, 2), complex)]),
+         "X must hold real numbers; its sequence 1 is of complex128."),
+        (lambda: Sequences(2).rows([np.ones((3, 2)), np.ones((2, 3))], None, "Y"),
+         "Y must have sequences of the shape (steps, 2), with a step at least; its sequence 1 is "
+         "of the shape (2, 3)."),
+        (lambda: Sequences(2).rows([np.ones((3, 2)), np.ones(4)]),
+         "X must have sequences of the shape (steps, 2), with a step at least; its sequence 1 is "
+         "of the shape (4,)."),
+        (lambda: Sequences().rows([np.ones((3, 1)), np.ones((2, 1, 1))]),
+         "X must have sequences of the shape (steps, 1), with a step at least; its sequence 1 is "
+         "of the shape (2, 1, 1)."),
+        (lambda: Sequences(2).rows([np.ones((3, 2)), np.ones((5, 2)), np.ones((4, 2))], 8, "Y",
+                                   "VAE"),
+         "Y has a sequence of 5 steps, number 1, but VAE has room for 4; cut it, or fit with an "
+         "architecture that has n_steps=5."),
+        (lambda: Sequences(n_steps=2).rows([[1, 2], [1, 2, 3]]),
+         "X has a sequence of 3 steps, number 1, but the model has room for 2; cut it, or fit "
+         "with an architecture that has n_steps=3."),
+        (lambda: Sequences(2).rows([np.ones((3, 2)), [[1, 2], [3, 4], [5, NAN]]]),
+         "X has NaN in its sequence 1, first at step 2; impute such values, or cut the sequence "
+         "where it ends."),
+        (lambda: Sequences().rows([[1, 2], [1, [2]]], None, "Y"),
+         "Y must have sequences of equal steps, but those of its sequence 1 differ in length."),
+        (lambda: Sequences(3).filled(np.ones((2, 7)), "X", 5),
+         "X must have a multiple of 3 columns, features_per_step=3 of each step; got 7."),
+        (lambda: Sequences(2).filled(np.array([[1.0] * 6, [1, 2, 3, NAN, NAN, NAN]]), "X", 5),
+         "X may have NaN behind the end of a sequence only, which has a step at least, and whole "
+         "steps of 2; row 6 has 3 value(s), and NaN first in column 3."),
+        (lambda: Sequences(2).filled(np.array([[1.0] * 6, [1, 2, NAN, NAN, 3, 4]]), "X", 5),
+         "X may have NaN behind the end of a sequence only, which has a step at least, and whole "
+         "steps of 2; row 6 has 4 value(s), and NaN first in column 2."),
+        (lambda: Sequences(n_tokens=6).filled(np.array([[1, 2, 3], [4, 7, NAN]]), "X", 5),
+         "X must hold tokens, whole numbers from 0 to 5; got 7 at row 6, step 1."),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_and_where_is_said(call, message):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 2.0, 3.0, 4.0])])
+def test_moments_of_each_step_are_those_of_the_samples_that_have_it(weights):
+    rows = np.random.default_rng(0).standard_normal((4, 6))
+    rows[1, 2:] = rows[2, 4:] = rows[0, 4:] = rows[3, 4:] = NAN  # the last step nobody has
+    found = Sequences(2).moments(rows, weights)
+    w = np.ones(4) if weights is None else weights
+    mean, scatter = np.zeros(6), 0.0
+    for j in range(4):
+        have = ~np.isnan(rows[:, j])
+        mean[j] = np.average(rows[have, j], weights=w[have])
+        scatter += np.sum(w[have] * (rows[have, j] - mean[j]) ** 2)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-12, atol=1e-15)
+    assert found.variance == pytest.approx(scatter / w.sum(), rel=1e-12)
+
+
 @pytest.mark.parametrize("n_rows", [7, 1024, 1025, 2500])
 def test_moments_of_tokens_are_those_of_their_indicators_however_many_rows_there_are(n_rows):
     rng = np.random.default_rng(n_rows)

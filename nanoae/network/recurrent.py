@@ -52,11 +52,11 @@ class RecurrentLayer(SequenceLayer):
         h = h[::-1] if self.backwards else h
         return np.ascontiguousarray(h.swapaxes(0, 1)).reshape(*rows, *h.shape[::2])
 
-    def _mask_by_time(self, mask: Array | None, n_rows: int) -> list[Array | None]:
+    def _mask_by_time(self, mask: Array | None) -> list[Array | None]:
         """For each step which samples have it ``(n, 1)``, or None if all do."""
         if mask is None:
             return [None] * self.shape_in[0]
-        steps = self._by_time(mask.reshape(n_rows, -1)[..., None])
+        steps = self._by_time(mask[..., None])
         return [None if step.all() else step for step in steps]
 
     def _products(self, x: Array) -> Array:
@@ -121,8 +121,7 @@ class RNN(RecurrentLayer):
 
     def __call__(self, x: Array, mask: Array | None = None) -> Array:
         """States after every step ``(…, T, n_out)`` of sequences ``(…, T, n_in)``."""
-        by_time = self._by_time(x)
-        states = self._states(by_time, self._mask_by_time(mask, by_time.shape[1]))
+        states = self._states(self._by_time(x), self._mask_by_time(mask))
         return self._by_sample(states[1:], x.shape[:-2])
 
     def forward(
@@ -130,7 +129,7 @@ class RNN(RecurrentLayer):
     ) -> Array:
         """The same, keeping inputs and states."""
         self.rows, self.x = x.shape[:-2], self._by_time(x)
-        self.mask = self._mask_by_time(mask, self.x.shape[1])
+        self.mask = self._mask_by_time(mask)
         self.states = self._states(self.x, self.mask)
         return self._by_sample(self.states[1:], self.rows)
 
@@ -169,7 +168,8 @@ class RNN(RecurrentLayer):
 
     @property
     def width(self) -> int:
-        return self.shape_in[0] * max(self.n_in, self.n_out)
+        n_steps = self.shape_in[0]
+        return max(n_steps * self.n_in, (n_steps + 1) * self.n_out)  # with the state h_0
 
 
 class GRU(RecurrentLayer):
@@ -244,8 +244,7 @@ class GRU(RecurrentLayer):
 
     def __call__(self, x: Array, mask: Array | None = None) -> Array:
         """States after every step ``(…, T, n_out)`` of sequences ``(…, T, n_in)``."""
-        by_time = self._by_time(x)
-        states, *_ = self._run(by_time, self._mask_by_time(mask, by_time.shape[1]))
+        states, *_ = self._run(self._by_time(x), self._mask_by_time(mask))
         return self._by_sample(states[1:], x.shape[:-2])
 
     def forward(
@@ -253,7 +252,7 @@ class GRU(RecurrentLayer):
     ) -> Array:
         """The same, keeping inputs, gates and states."""
         self.rows, self.x = x.shape[:-2], self._by_time(x)
-        self.mask = self._mask_by_time(mask, self.x.shape[1])
+        self.mask = self._mask_by_time(mask)
         self.states, self.gates, self.recalled = self._run(self.x, self.mask)
         return self._by_sample(self.states[1:], self.rows)
 
