@@ -1439,3 +1439,12 @@ def test_the_linear_vae_is_trained_on_few_rows_however_many_samples_there_are(mo
     monkeypatch.setattr(model, "loss_and_gradient", spy)
     model.fit(np.random.default_rng(0).standard_normal((1000, 4)) * [4, 3, 2, 1])
     assert sizes == {2 * 4}  # the triangular factor of the samples and its mirror image
+
+
+def test_the_exact_likelihood_is_a_number_where_the_noise_is_lost_in_the_covariance():
+    """W Wᵀ + σ² I is singular in float64, and its inverse was asked for."""
+    w = 1e13 * np.array([[3.0], [4.0]])
+    model = theory.LinearGaussian(w, np.zeros(2), 1.0)
+    found = model.log_likelihood(np.array([[0.0, 0.0], [-0.8, 0.6]]))  # the second is across w
+    expected = -0.5 * (2 * np.log(2 * np.pi) + np.log(2.5e27)) - np.array([0, 0.5])
+    np.testing.assert_allclose(found, expected, rtol=1e-13)

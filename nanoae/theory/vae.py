@@ -182,11 +182,16 @@ class LinearGaussian(NamedTuple):
 
     def log_likelihood(self, X: ArrayLike) -> Array:
         """``log p(x) = log N(x; b, W Wᵀ + σ² I)`` of each sample ``(n,)``, nats (5.1c)."""
-        centred = np.asarray(X, dtype=np.float64) - self.b
-        covariance = self.W @ self.W.T + self.noise_variance * np.eye(len(self.b))
-        _, log_det = np.linalg.slogdet(covariance)
-        distance = np.sum(centred * np.linalg.solve(covariance, centred.T).T, axis=1)
-        return -0.5 * (len(self.b) * np.log(2 * np.pi) + log_det + distance)
+        centred, d = np.asarray(X, dtype=np.float64) - self.b, len(self.b)
+        # by its axes, for where σ² is lost beside W Wᵀ, that matrix has no inverse
+        axes, s, _ = np.linalg.svd(self.W, full_matrices=False)
+        variances = s**2 + self.noise_variance
+        along = centred @ axes
+        across = centred - along @ axes.T
+        log_det = np.sum(np.log(variances)) + (d - len(s)) * np.log(self.noise_variance)
+        distance = np.sum(along**2 / variances, axis=1)
+        distance += np.sum(across**2, axis=1) / self.noise_variance
+        return -0.5 * (d * np.log(2 * np.pi) + log_det + distance)
 
     def posterior(self, X: ArrayLike) -> tuple[Array, Array]:
         """Mean ``(n, k)`` and covariance ``(k, k)`` of ``p(z|x)``.
