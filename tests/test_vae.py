@@ -1448,3 +1448,12 @@ def test_the_exact_likelihood_is_a_number_where_the_noise_is_lost_in_the_covaria
     found = model.log_likelihood(np.array([[0.0, 0.0], [-0.8, 0.6]]))  # the second is across w
     expected = -0.5 * (2 * np.log(2 * np.pi) + np.log(2.5e27)) - np.array([0, 0.5])
     np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_the_exact_posterior_keeps_the_prior_in_the_direction_that_large_weights_do_not_use(d):
+    """Of two equal columns z₁ − z₂ is never seen, and z₁ + z₂ to a hair."""
+    W = np.full((d, 2), 1e9)
+    mean, covariance = theory.LinearGaussian(W, np.zeros(d), 1.0).posterior(np.full((1, d), 4e9))
+    np.testing.assert_allclose(mean, [[2, 2]], rtol=1e-12)
+    np.testing.assert_allclose(covariance, [[0.5, -0.5], [-0.5, 0.5]], rtol=1e-12)

@@ -319,9 +319,8 @@ class MaskedAutoencoder(WeightDecay, DeepAutoencoder):
 
     @property
     def _to_codes(self) -> Layer:
-        check_choice(
-            "pooling", self.pooling, ("mean", "concatenate")
-        )  # it may have been set since
+        # it may have been set since the fit
+        check_choice("pooling", self.pooling, ("mean", "concatenate"))
         N, w = self.encoder_.shape_out
         pool: Layer = MeanOverSteps(N, w) if self.pooling == "mean" else Flatten((N, w))
         return Sequential([self._patches, self.encoder_, pool])

@@ -183,11 +183,11 @@ class LinearGaussian(NamedTuple):
     def log_likelihood(self, X: ArrayLike) -> Array:
         """``log p(x) = log N(x; b, W Wᵀ + σ² I)`` of each sample ``(n,)``, nats (5.1c)."""
         centred, d = np.asarray(X, dtype=np.float64) - self.b, len(self.b)
-        # by its axes, for where σ² is lost beside W Wᵀ, that matrix has no inverse
-        axes, s, _ = np.linalg.svd(self.W, full_matrices=False)
+        # by the axes of W, for where σ² is lost beside W Wᵀ, their sum has no inverse
+        U, s, _ = np.linalg.svd(self.W, full_matrices=False)
         variances = s**2 + self.noise_variance
-        along = centred @ axes
-        across = centred - along @ axes.T
+        along = centred @ U
+        across = centred - along @ U.T
         log_det = np.sum(np.log(variances)) + (d - len(s)) * np.log(self.noise_variance)
         distance = np.sum(along**2 / variances, axis=1)
         distance += np.sum(across**2, axis=1) / self.noise_variance
@@ -198,9 +198,14 @@ class LinearGaussian(NamedTuple):
 
         With ``M = WᵀW + σ² I``: ``N(M⁻¹ Wᵀ (x − b), σ² M⁻¹)`` (5.1d).
         """
-        M = self.W.T @ self.W + self.noise_variance * np.eye(self.W.shape[1])
-        mean = np.linalg.solve(M, self.W.T @ (np.asarray(X) - self.b).T).T
-        return mean, self.noise_variance * np.linalg.inv(M)
+        # by the axes of W again; V is to have all k, those that W does not use too
+        d, k = self.W.shape
+        U, s, V_t = np.linalg.svd(self.W, full_matrices=d < k)
+        s = np.pad(s, (0, k - len(s)))
+        variances = s**2 + self.noise_variance
+        along = (np.asarray(X, dtype=np.float64) - self.b) @ U
+        mean = along @ (V_t.T * (s / variances))[:, : U.shape[1]].T
+        return mean, (V_t.T * (self.noise_variance / variances)) @ V_t
 
     def elbo(self, X: ArrayLike, mean: ArrayLike, covariance: ArrayLike) -> Array:
         """The ELBO of each sample ``(n,)`` for any Gaussian ``q(z|x)``, nats, no sampling (5.1e).
