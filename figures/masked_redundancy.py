@@ -81,15 +81,15 @@ def draw(digits, lines, images, side):
     for (rho, line), colour in zip(lines.items(), CORRELATIONS.values(), strict=True):
         axes.plot(SHARES, line, color=colour)
         label = f"AR(1), ρ = {rho}" if rho else "independent: nothing can be predicted"
-        where = 7 if rho in (0.0, 0.7) else 2
+        where, shift = {0.0: (0, (6, -15)), 0.7: (12, (9, -12))}.get(rho, (2, (6, 5)))
         axes.annotate(
-            label, (SHARES[where], line[where]), xytext=(6, -15 if rho in (0.0, 0.7) else 5),
-            textcoords="offset points", color=colour,
+            label, (SHARES[where], line[where]), xytext=shift, textcoords="offset points",
+            color=colour,
         )  # fmt: skip
     axes.plot(SHARES, digits[2], "o", color=plot.VERMILION)
     axes.annotate(
-        "digits, 2×2 patches", (SHARES[1], digits[2][1]), xytext=(-10, -22),
-        textcoords="offset points", color=plot.VERMILION,
+        "digits, 2×2 patches", (SHARES[-1], digits[2][-1]), xytext=(-8, 1),
+        textcoords="offset points", color=plot.VERMILION, ha="right",
     )  # fmt: skip
     axes.plot(SHARES[3::4], digits[4], "s", color=plot.ORANGE)
     axes.annotate(

@@ -170,6 +170,19 @@ def test_best_encoder_of_a_given_decoder(problem):
         verify("6.1a", 1 - cost(X - mean, W, (X - mean) @ V.T, s2, theta) / least, 0)
 
 
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_the_best_encoder_is_found_where_the_level_is_lost_beside_large_weights(d):
+    """Of two equal columns only z₁ + z₂ says anything of x: each is half of it."""
+    W = np.zeros((d, 2))
+    W[0] = 1e9
+    V, variance = theory.linear_vae_encoder(W, 1.0)
+    np.testing.assert_allclose(V, 0.25e-18 * 2 * W.T, rtol=1e-12)
+    np.testing.assert_allclose(variance, 1e-18, rtol=1e-12)
+    # of the 1e18 along the columns 1/2 is left, and all of the 3 in each direction across
+    least = theory.linear_vae_profile(W, np.diag([1e18] + [3.0] * (d - 1)), 1.0)
+    np.testing.assert_allclose(least, 0.5 + 3 * (d - 1) + 2 * np.log(1e18), rtol=1e-12)
+
+
 @pytest.mark.equation("6.1d")
 @given(problems())
 @settings(max_examples=40)

@@ -38,7 +38,9 @@ def linear_vae_encoder(W: ArrayLike, theta: float) -> tuple[Array, Array]:
     ([[0.4, 0.0]], [0.2])
     """
     W = np.asarray(W, dtype=np.float64)
-    V = np.linalg.solve(W.T @ W + theta * np.eye(W.shape[1]), W.T)
+    # by the axes of W, for where θ is lost beside WᵀW, their sum has no inverse
+    U, s, V_t = np.linalg.svd(W, full_matrices=False)
+    V = (V_t.T * (s / (s**2 + theta))) @ U.T
     return V, theta / (np.sum(W**2, axis=0) + theta)
 
 
@@ -69,9 +71,11 @@ def linear_vae_profile(W: ArrayLike, Sigma: ArrayLike, theta: float) -> float:
     [5.0, 3.3987, 3.3863, 3.3965]
     """
     W = np.asarray(W, dtype=np.float64)
-    C = W @ W.T + theta * np.eye(len(W))
+    U, s, _ = np.linalg.svd(W)  # the axes of W again, here all d
+    s = np.pad(s, (0, len(W) - len(s)))
+    variances = np.einsum("ji,jk,ki->i", U, np.asarray(Sigma, dtype=np.float64), U)
     price = np.log1p(np.sum(W**2, axis=0) / theta).sum()
-    return float(theta * (np.trace(np.linalg.solve(C, np.asarray(Sigma))) + price))
+    return float(np.sum(theta / (s**2 + theta) * variances) + theta * price)
 
 
 class LinearVAEOptimum(NamedTuple):
