@@ -20,6 +20,7 @@ PEERS = {  # and how each differs from the first
     "PyTorch, fused Adam": {"fused": True},
     "PyTorch, compiled, fused Adam": {"fused": True, "compiled": True},
 }
+KEPT = ", memory kept"  # after the name of any of them
 JUDGED = 1000  # rows
 
 
@@ -35,10 +36,13 @@ def images(path: str | None, n: int = 10_000) -> np.ndarray:
 
 def started(model: Any, X: np.ndarray) -> tuple[Any, np.random.Generator]:
     """Another one like it with the weights that it will start from, and the generator as it is
-    then: it is the one that orders the rows of each pass, and draws all noise."""
+    then: it is the one that orders the rows of each pass, and draws all noise.
+
+    Of a few rows only: large arrays that we free in a peer's process would have the C library keep
+    its freed memory at hand, as it does not for those who use it (see ``keep_memory``)."""
     rng = np.random.default_rng(model.random_state)
     twin = type(model)(**{**model.get_params(), "random_state": rng})
-    twin.initialise(X)
+    twin.initialise(X[: model.batch_size])
     return twin, rng
 
 
@@ -53,10 +57,9 @@ def trained(
     """Whoever of that name trains the model; ``in_pytorch`` makes a `Peer` of it."""
     if name == "nanoae":
         return ours(model, X, passes=passes)
-    kind = PEERS[name]
     twin, rng = started(model, X)
     peer = in_pytorch(twin)
-    peer.prepare(**kind)
+    peer.prepare(**PEERS[name.removesuffix(KEPT)], keep_memory=name.endswith(KEPT))
     peer.check(X[: model.batch_size])
 
     def tell() -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contestants import loss, started, trained
+from benchmarks.contestants import KEPT, PEERS, loss, started, trained
 from benchmarks.measure import Contestant
 from benchmarks.race import Comparison
 from nanoae import VAE, Autoencoder, datasets
@@ -61,12 +61,15 @@ VAES = Comparison(
     "1 VAE", vae,
     {
         "PyTorch": 0.7, "PyTorch, fused Adam": 1.0, "PyTorch, compiled, fused Adam": 1.1,
-        "matrix products": 1.75,
+        **dict.fromkeys((peer + KEPT for peer in PEERS), None), "matrix products": 1.75,
     },
 )  # fmt: skip
 AUTOENCODERS = Comparison(
     "2 autoencoder", autoencoder,
-    {"PyTorch": 0.7, "PyTorch, fused Adam": None, "scikit-learn": 0.45},
+    {
+        "PyTorch": 0.7, "PyTorch, fused Adam": None, f"PyTorch{KEPT}": None,
+        f"PyTorch, fused Adam{KEPT}": None, "scikit-learn": 0.45,
+    },
 )  # fmt: skip
 SMALL = Comparison(
     "3 small", small,

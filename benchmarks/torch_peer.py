@@ -76,8 +76,13 @@ class Peer:
             for pair in pairs:
                 pair.as_ours(pair.theirs).copy_(torch.from_numpy(pair.ours))
 
-    def prepare(self, *, fused: bool = False, compiled: bool = False) -> None:
-        """Choose among the ways that PyTorch has."""
+    def prepare(
+        self, *, fused: bool = False, compiled: bool = False, keep_memory: bool = False
+    ) -> None:
+        """Choose among the ways that PyTorch has; ``keep_memory`` is what `nanoae.training.train`
+        does for ours, and PyTorch's users do not."""
+        if keep_memory:
+            np.empty(20 * 2**17)
         if compiled:
             self.loss = torch.compile(self.loss, dynamic=False)
         self.optimizer = torch.optim.Adam(

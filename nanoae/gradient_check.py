@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -67,8 +68,9 @@ class GradientCheck(NamedTuple):
 
     def __str__(self) -> str:
         if np.isnan(self.error):
+            array = re.sub(r"\[[\d, ]+\]$", "", self.parameter)
             return (
-                f"gradient NOT TOLD: at no place of {self.parameter} is the loss smooth enough, "
+                f"gradient NOT TOLD: at no place of {array} is the loss smooth enough, "
                 "or small enough beside its slope, for its differences; scale the samples, or "
                 "take fewer of them"
             )

@@ -297,6 +297,16 @@ def test_least_penalty_of_a_map_is_its_nuclear_norm(problem):
     verify("8.2", abs(attained / least - 1), EXACT)
 
 
+@pytest.mark.parametrize(
+    "values", [[5.1, 0, 0, 1.7], [0.9, 0.9, 0.6, 0], [0, 0.3, 0.1, 0.3, 0.3, 0.2], [2, 1, 1, 0]]
+)
+def test_no_turn_follows_when_equal_variances_are_spread_before_the_last(values):
+    """What is left then are rounding errors, of which a turn of 45° would make a large one."""
+    R = theory.dropout.equalising_rotation(values, len(values))
+    np.testing.assert_allclose(R @ R.T, np.eye(len(values)), atol=1e-14)
+    np.testing.assert_allclose(np.diag(R.T @ np.diag(values) @ R), np.mean(values), rtol=1e-13)
+
+
 # --- 8.3: redundancy is equalisation ------------------------------------------------------------
 
 

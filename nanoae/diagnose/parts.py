@@ -294,7 +294,7 @@ def diagnose_reconstruction(
     words = "no formula of the table gives these numbers"
     hint = "hand over one number a sample; say the noise variance, or the rtol of rounded numbers"
     x, x_hat = (max(np.ptp(batch[key]) for batch in batches) for key in ("x", "x_hat"))
-    if not 1 / 50 < (x_hat + 1e-300) / (x + 1e-300) < 50:
+    if max(x, x_hat) > 50 * min(x, x_hat):
         hint = (
             f"x spans {x:.4g} and x_hat {x_hat:.4g}: hand over x as the loss saw it, divided "
             "by 255 if that is what was done"
