@@ -438,9 +438,7 @@ def _parse_npy(content: bytes) -> NDArray[Any]:
     return _array_after_header(content, offset, dtype, shape, order)
 
 
-def npy_header(
-    content: bytes, versions: tuple[tuple[int, int], ...] = ((1, 0), (2, 0))
-) -> tuple[np.dtype[Any], tuple[int, ...], Literal["C", "F"], int]:
+def npy_header(content: bytes) -> tuple[np.dtype[Any], tuple[int, ...], Literal["C", "F"], int]:
     """What the header of an npy file says: dtype, shape, order, and where the values begin.
 
     No code is run and no array is made: whoever reads the values has to compare them with this.
@@ -449,8 +447,6 @@ def npy_header(
     ----------
     content : bytes
         The whole file.
-    versions : tuple of pairs of int
-        Those of the npy format that will do, of 1.0 and 2.0.
 
     Raises
     ------
@@ -469,13 +465,12 @@ def npy_header(
     """
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
-    if version not in versions:
-        wanted = " or ".join(f"{major}.{minor}" for major, minor in versions)
-        raise ValueError(f"not the npy format {wanted}")
     if version == (1, 0):
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    else:
+    elif version == (2, 0):
         shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise ValueError("not the npy format 1.0 or 2.0")
     return dtype, shape, "F" if is_fortran else "C", stream.tell()
 
 

@@ -107,7 +107,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _array(data: bytes) -> Array:
     """The array of one entry, without trusting its header."""
-    dtype, shape, order, offset = npy_header(data, versions=((1, 0),))
+    dtype, shape, order, offset = npy_header(data)
     if dtype.kind not in "biuf":
         raise ValueError(f"an array of {dtype}")
     array = np.frombuffer(data, dtype, offset=offset)

@@ -686,6 +686,11 @@ def test_optima_of_any_spectrum_or_a_refusal():
             found = optimum(np.append(tail, lam), 5, 1e-3)
             assert found.loss == pytest.approx(loss, rel=1e-14) and found.threshold == threshold
             assert np.array_equal(found.gains, np.append(gains, [0, 0]))
+        for unit in (1e-20, 1e20):  # the penalty has the unit of a variance, too
+            found = optimum(unit * lam, 2, unit)
+            in_ones = optimum(lam, 2, 1.0)
+            assert found.loss == pytest.approx(unit * in_ones.loss, rel=1e-12)
+            np.testing.assert_allclose(found.gains, in_ones.gains, rtol=1e-12)
         loss, gains, threshold = optimum(lam, 2, 0.0)  # PCA
         assert (loss, gains.tolist(), threshold) == (1, [1, 1, 0], 0)
         with pytest.raises(ValueError, match=r"contraction must be finite and at least 0; got -3"):

@@ -388,6 +388,37 @@ def test_the_ridge_lies_inside_the_circle():
         verify("7.6e", abs((rho - leading) / (-3 / 8 * ratio**4) - 1), 5 * ratio**2)
 
 
+@pytest.mark.parametrize("scale", [0.045, 0.0447, 1e-3, 1e-5, 1e-9])
+def test_beside_a_sharp_circle_no_digits_are_lost(scale):
+    """Of A′(κ) = 1/2κ² + 1/4κ³ + 3/8κ⁴ + …, as a difference, a rounding of 1 is left."""
+    found = theory.circle_denoiser(1.0, 1.0, scale)
+    expected = scale**2 / 2 + scale**4 / 4 + 3 / 8 * scale**6 + 25 / 32 * scale**8
+    rounding = 1e-15 / scale**4 if 1 / scale**2 < 500 else 1e-14
+    np.testing.assert_allclose(found.across, expected, rtol=5 * scale**8 + rounding)
+    np.testing.assert_allclose(found.along * scale**2, found.radius * scale**2, rtol=1e-14)
+    ridge = theory.circle_ridge(1.0, scale)
+    assert ridge == pytest.approx(1 - scale**2 / 2 - 3 / 8 * scale**4, abs=2 * scale**6 + 1e-15)
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-6, 3e-9, 2e-9, 1e-12, 1e-15])
+def test_the_ridge_comes_out_of_the_centre_like_a_root(gap):
+    """ρ² = 8 σ⁴ (1 − 2σ²/R²), and little more, where σ is just below R/√2."""
+    ratio = (1 - gap) / 2**0.5
+    rest = 1 - 2 * ratio**2
+    expected = ratio**2 * (8 * rest) ** 0.5
+    assert 5 * theory.circle_ridge(0.2, 0.2 * ratio) == pytest.approx(expected, rel=rest + 1e-7)
+
+
+@pytest.mark.parametrize("function", [
+    lambda scale: theory.circle_ridge(1.0, scale),
+    lambda scale: theory.circle_denoiser(0.5, 1.0, scale),
+])  # fmt: skip
+def test_a_circle_is_seen_through_some_noise(function):
+    for scale in (0.0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="scale must be finite and greater than 0; got"):
+            function(scale)
+
+
 @pytest.mark.equation("7.6f")
 @pytest.mark.parametrize("d", [2, 3, 5])
 def test_when_all_is_drawn_to_the_centre(d):

@@ -650,6 +650,11 @@ def test_tied_weights_stay_above_it_where_units_would_have_to_be_split(units, nu
 # --- exercises ----------------------------------------------------------------------------------
 
 
+def test_data_that_never_change_have_nothing_to_scale_or_to_lose():
+    assert theory.dropout_optimum([0.0, 0.0], 2, 0.5)[:3] == (0.0, 0, 0.0)
+    assert theory.dropout_optimum([0.0, 0.0], 2, 0.5).scale == 1.0
+
+
 def test_exercise_one_feature():
     for k in (1, 9, 10):
         optimum = theory.dropout_optimum([3.0], k, 0.5)

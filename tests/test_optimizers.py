@@ -309,6 +309,15 @@ def test_lbfgs_tries_again_where_a_step_left_the_domain():
     assert (tried[left + 1] - began) / (tried[left] - began) == pytest.approx(0.5, rel=2e-3)
 
 
+def test_lbfgs_does_not_take_a_point_without_a_loss_for_one_where_it_has_been():
+    values, at = np.array([3.0]), barrier(1.0)
+    search = LBFGS(lambda: at(values), values, max_iter=100, tol=1e-10, callback=lambda loss: None)
+    search.minimise()
+    assert search(np.array([2.0]))[0] == at([2.0])[0]
+    for _ in range(2):
+        assert search(np.array([-1.0]))[0] == pytest.approx(at([1.0])[0], rel=1e-12)
+
+
 def only_at_zero(theta):
     if theta != 0:
         raise TrainingDiverged

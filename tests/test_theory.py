@@ -379,3 +379,53 @@ def test_a_rank_of_scores_is_not_rounded_up():
         for rank in range(1, n + 1):
             assert theory.threshold_of_scores(range(n), 1 - rank / (n + 1)) == rank - 1
     assert theory.threshold_of_scores(range(9), 0.7 - 1e-8) == 3
+
+
+UNITLESS = {  # what must not depend on the unit c of lengths
+    "linear_autoencoder_optimum": lambda c: theory.linear_autoencoder_optimum(c * X, 2)[0] / c**2,
+    "linear_vae_optimum": lambda c: theory.linear_vae_optimum(c**2 * v, 3, 2.0, c**2 * 0.2)[3],
+    "linear_vae_encoder": lambda c: c * theory.linear_vae_encoder(c * M.T, c**2)[0],
+    "linear_vae_profile": lambda c: theory.linear_vae_profile(c * M.T, c**2 * S, c**2) / c**2,
+    "water_filling": lambda c: theory.water_filling(c**2 * v, c**2 * 0.4)[0],
+    "shannon_rate": lambda c: theory.shannon_rate(c**2 * v, c**2 * 0.7),
+    "learned_noise_variance": lambda c: theory.learned_noise_variance(c**2 * v, 2, 1.5) / c**2,
+    "probabilistic_pca": lambda c: theory.probabilistic_pca(c**2 * v, 2)[0] / c**2,
+    "linear_denoiser": lambda c: theory.linear_denoiser(c**2 * S, c**2 * v, 2)[0],
+    "circle_ridge": lambda c: [theory.circle_ridge(c, c * part) / c for part in (0.1, 0.5, 0.7)],
+    "dropout_optimum": lambda c: theory.dropout_optimum(c**2 * v, 3, 0.3).gains,
+    "dropout_noise_threshold": (
+        lambda c: theory.dropout_noise_threshold(c**2 * v, 2, 0.3) / c**2
+    ),
+    "tied_contractive_optimum": lambda c: theory.tied_contractive_optimum(c**2 * v, 2, c**2)[1],
+    "unit_norm_contractive_optimum": (
+        lambda c: theory.unit_norm_contractive_optimum(c**2 * v, 2, c**2)[1]
+    ),
+    "masked_prediction": lambda c: theory.masked_prediction(c**2 * S, half)[0],
+    "masked_bound": lambda c: theory.masked_bound(c**2 * S, [half]) / c**2,
+    "zero_filled_map": lambda c: theory.zero_filled_map(c**2 * S, 0.3)[0],
+    "masked_bottleneck_loss": (
+        lambda c: theory.masked_bottleneck_loss(c**2 * S, half, 1) / c**2
+    ),
+    "linear_adversarial_optimum": (
+        lambda c: theory.linear_adversarial_optimum(c**2 * S, 2).loss / c**2
+    ),
+    "energy_distance": lambda c: theory.energy_distance(c * X, c * Y) / c,
+    "energy_test": lambda c: theory.energy_test(c * X, c * Y).p_value,
+    "squared_length": lambda c: theory.squared_length(c * w, c**2 * S).exceeds(c**2 * 3),
+    "squared_length, threshold": (
+        lambda c: theory.squared_length(c * w, c**2 * S).threshold(0.1) / c**2
+    ),
+    "linear_probe_accuracy": lambda c: theory.linear_probe_accuracy(
+        c * X, X[:, 0] > 0, c * Y, Y[:, 0] > 0
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+@pytest.mark.parametrize("name", UNITLESS)
+def test_a_closed_form_knows_no_units(name, unit, monkeypatch):
+    for array in "XYSMvw":
+        monkeypatch.setitem(globals(), array, globals()[array].astype(np.float64))
+    of_one = np.ravel(UNITLESS[name](1.0))
+    assert np.all(np.isfinite(of_one)) and np.any(of_one)
+    np.testing.assert_allclose(np.ravel(UNITLESS[name](unit)), of_one, rtol=1e-9, atol=1e-12)

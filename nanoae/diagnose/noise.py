@@ -239,7 +239,7 @@ def _distribution(u: Array, parts: list[Array], batches: Sequence[Batch]) -> lis
         words = f"ε is not standard normal: mean {seen.mean():.3g}, variance {seen.var():.3g}"
         return [Finding("noise", "wrong", words, "the KL is that of another q", (), count)]
     rows = u[np.isfinite(u).all(axis=1)]
-    if len(rows) > FEW:
+    if len(rows) > LIMIT**2:  # of fewer no correlation, at most 1, is too large for chance
         # a sample correlation of independent normal numbers exceeds c with a probability below
         # 2 exp(−n c²/2); there are k²/2 of them
         limit = ((LIMIT**2 + 4 * np.log(rows.shape[1])) / len(rows)) ** 0.5

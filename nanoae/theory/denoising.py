@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.validation import check_real
 
 
 def posterior_mean(log_likelihood: ArrayLike, X: ArrayLike) -> Array:
@@ -468,6 +469,11 @@ def circle_denoiser(distance: ArrayLike, radius: float, scale: float) -> CircleD
     CircleDenoiser
         Of arrays of the shape of ``distance``.
 
+    Raises
+    ------
+    ValueError, TypeError
+        ``scale`` is no positive number.
+
     Examples
     --------
     A point on the circle is moved inwards, to about ``R − σ²/2R``:
@@ -476,14 +482,18 @@ def circle_denoiser(distance: ArrayLike, radius: float, scale: float) -> CircleD
     >>> theory.circle_denoiser(1.0, 1.0, 0.1).radius.round(5).tolist()
     0.99499
     """
-    from scipy.special import ive
+    from scipy.special import i0e, i1e
 
-    rho = np.asarray(distance, float)
-    kappa = radius * rho / scale**2
-    A = ive(1, kappa) / ive(0, kappa)  # I₁/I₀
+    check_real("scale", scale, 0, open_ends=True)
+    kappa = radius / scale * np.asarray(distance, float) / scale
+    A = i1e(kappa) / i0e(kappa)  # I₁/I₀
     ratio = np.where(kappa > 1e-8, A / np.where(kappa > 1e-8, kappa, 1), 0.5)  # A/κ → ½
+    # of the difference A′ = 1 − A/κ − A² a large κ leaves no digits: its series in 1/κ
+    u = 1 / np.maximum(kappa, 500)
+    series = u**2 * (1 / 2 + u * (1 / 4 + u * (3 / 8 + u * (25 / 32 + u * 65 / 32))))
+    slope = np.where(kappa > 500, series, 1 - ratio - A**2)
     curvature = (radius / scale) ** 2
-    return CircleDenoiser(radius * A, curvature * ratio, curvature * (1 - ratio - A**2))
+    return CircleDenoiser(radius * A, curvature * ratio, curvature * slope)
 
 
 def circle_ridge(radius: float, scale: float) -> float:
@@ -501,6 +511,11 @@ def circle_ridge(radius: float, scale: float) -> float:
     float
         0 if ``σ ≥ R/√2``: then all points are drawn to the centre.
 
+    Raises
+    ------
+    ValueError, TypeError
+        ``scale`` is no positive number.
+
     Examples
     --------
     >>> from nanoae import theory
@@ -509,10 +524,15 @@ def circle_ridge(radius: float, scale: float) -> float:
     """
     from scipy.optimize import brentq
 
+    check_real("scale", scale, 0, open_ends=True)
     if scale**2 >= radius**2 / 2:
         return 0.0
+    ratio = scale / radius
+    at_least = ratio**2 * np.sqrt(8 * (1 - 2 * ratio**2))  # by I₁/I₀ = κ/2 − κ³/16 + …
 
-    def move(rho: float) -> float:
-        return float(circle_denoiser(rho, radius, scale).radius) - rho
+    def move(rho: float) -> float:  # in radii, which have no unit
+        return float(circle_denoiser(rho, 1.0, ratio).radius) - rho
 
-    return float(brentq(move, 1e-6 * radius, radius, xtol=1e-15, rtol=1e-15))
+    if 1 - 2 * ratio**2 < 1e-8:  # there it is equal, and the move is lost in rounding
+        return radius * float(at_least)
+    return radius * float(brentq(move, at_least / 2, 1.0, xtol=1e-15, rtol=1e-15))

@@ -229,7 +229,7 @@ def _saddle(
     from scipy.optimize import brentq
 
     inside = 1e-12 * (right - left)
-    centre = brentq(lambda s: slope(s) - 1 / s, left + inside, right - inside)
+    centre = brentq(lambda s: slope(s) - 1 / s, left + inside, right - inside, xtol=inside)
     return centre, (curvature(centre) + centre**-2) ** -0.5
 
 
