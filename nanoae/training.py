@@ -113,7 +113,7 @@ class Monitor:
             self.kept = state["kept"]
         else:
             self._kept_values[...] = self.values
-        self._bar = progress_bar(self.max_iter, self._verbose, self._title)
+        self._bar = progress_bar(self.max_iter, self._verbose, self._title, done=len(self))
         self._bar.__enter__()
         return state
 
@@ -203,13 +203,13 @@ class Monitor:
         self._checkpoint.save(state, self.outcome(), is_last=is_over)
 
 
-def progress_bar(total: int, verbose: bool, title: str) -> Any:
+def progress_bar(total: int, verbose: bool, title: str, *, done: int = 0) -> Any:
     """A tqdm bar over epochs, or something that takes the same calls and shows nothing."""
     if not verbose:
         return _NoBar()
     from tqdm import tqdm  # here, so that only those who look at it pay for it
 
-    return tqdm(total=total, desc=title)
+    return tqdm(total=total, initial=done, desc=title)
 
 
 class _NoBar(nullcontext):  # type: ignore[type-arg]

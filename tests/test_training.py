@@ -457,6 +457,33 @@ def test_verbose_shows_a_bar_on_stderr_and_silence_is_silent(name, capsys):
     np.testing.assert_array_equal(model.parameters_, quiet)  # looking changes nothing
 
 
+@pytest.mark.filterwarnings("ignore::nanoae.ConvergenceWarning")
+def test_the_bar_of_what_goes_on_begins_where_the_last_one_ended(capsys, tmp_path):
+    X = np.random.default_rng(0).standard_normal((40, 5))
+    model = Autoencoder(2, verbose=True, random_state=0)
+    for part in (1, 2, 3):
+        model.partial_fit(X)
+        bar = capsys.readouterr().err
+        assert f"{part - 1}/{part}" in bar and f"{part}/{part}" in bar and "loss" in bar
+
+    class Dies(Autoencoder):
+        steps = 5  # an epoch each
+
+        def loss_and_gradient(self, X, rng=None):
+            Dies.steps -= 1
+            if not Dies.steps:
+                raise RuntimeError
+            return super().loss_and_gradient(X, rng)
+
+    model = Dies(2, max_iter=8, verbose=True, random_state=0)
+    with pytest.raises(RuntimeError):
+        model.fit(X, checkpoint=tmp_path / "run.npz", checkpoint_every=2)
+    assert "4/8" in capsys.readouterr().err
+    model.fit(X, checkpoint=tmp_path / "run.npz")
+    bar = capsys.readouterr().err
+    assert "4/8" in bar and "8/8" in bar and "0/8" not in bar
+
+
 def test_a_loss_under_way_is_not_compared_with_its_final_form():
     """β warms up, so the loss rises at first; nothing before the last step counts as a best."""
     X = np.random.default_rng(0).standard_normal((40, 4))

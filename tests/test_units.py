@@ -209,3 +209,14 @@ def test_alternating_knows_when_it_is_done_beyond_the_rank(rank, k):
     least, _ = theory.linear_autoencoder_optimum(low, k)
     assert model.loss_ == pytest.approx(least, abs=1e-12)
     assert model.n_iter_ < (1000 if k < rank else 5)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize(
+    "model",
+    [*OPTIMA.values(), LinearVAE(2, noise_variance="learned", random_state=0)],
+    ids=[*OPTIMA, "vae"],
+)
+def test_the_first_part_is_trained_on_as_if_it_were_all(model, scale):
+    first, whole = copy.deepcopy(model).partial_fit(scale * X), fitted(model, scale * X)
+    assert np.array_equal(first.parameters_, whole.parameters_)
