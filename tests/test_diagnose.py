@@ -1036,6 +1036,7 @@ def test_data_and_outputs_that_give_a_mistake_away(name):
     [
         ({}, "nothing to check: give batches"),
         ({"mu": np.ones((2, 2))}, "nothing to check with what was given: the KL: needs log_var"),
+        ({"x": np.ones((2, 2))}, "nothing to check with what was given: the KL: needs mu"),
         (good(log_var=np.ones((20, 2))), "mu and log_var must have the same shape; got"),
         (good(log_var=np.ones((20, 1))), r"pass np.broadcast_to\(log_var, \(20, 3\)\)"),
         (good(mu=np.full((20, 3), np.nan)), "mu contains NaN or infinity"),
@@ -1401,7 +1402,9 @@ def test_noise_repeats_itself_to_the_digits_that_float32_codes_leave(apart, are_
         "same_noise_at_every_step": [eps, eps + rows],
         "same_noise_for_the_whole_batch": [eps[:1] + rows],
         "same_noise_for_all_dimensions": [eps[:, :1] + np.resize([0, apart], 4)],
-        "noise_without_a_draw": [np.ones_like(eps) + rows],
+        "noise_without_a_draw": [
+            1 + apart * np.r_[0, np.resize([1, -1], eps.size - 1)].reshape(50, 4)
+        ],
     }
     for name, draws in cases.items():
         given = [draw_of(e, with_eps) for e in draws]
@@ -1424,6 +1427,15 @@ def test_small_noise_raises_no_alarm(log_var, dtype):
     ).astype(dtype)
     z = mu + np.exp(log_var / 2) * eps
     assert diagnose_vae(mu=mu, log_var=log_var, z=z).verdict == "right"
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(0.95, "convention"), (1.05, "not recognised")])
+def test_a_floor_may_be_off_by_the_rounding_of_what_a_kl_is_a_sum_of(off, verdict):
+    """A quarter a dimension, at least: of a KL near 0 it is many times the value."""
+    codes = np.zeros((10, 4))
+    kl = 4 * 0.01 + off * 1e-3 * (4 * 0.01 + 4 / 4)
+    found = finding("KL", mu=codes, log_var=codes, kl=kl, free_bits=0.01, rtol=1e-3)
+    assert found.verdict == verdict
 
 
 @pytest.mark.parametrize("constant", [0.016, 0.025])
@@ -1551,6 +1563,13 @@ def test_from_a_file(tmp_path, capsys):
     assert report["mistakes"] == ["kl_averaged_over_latent_dimensions"]
     assert report["effective_beta"] == pytest.approx(1 / 3)
     assert {finding["about"] for finding in report["findings"]} == {"KL", "reconstruction", "β"}
+
+
+def test_help_says_what_each_option_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = re.findall(r"^  (--[\w-]+)(?: [A-Z_]+)?\s+[a-z]", capsys.readouterr().out, re.MULTILINE)
+    assert said == ["--beta", "--noise-variance", "--free-bits", "--rtol", "--json"]
 
 
 def test_arrays_without_names_in_a_file(tmp_path, capsys):
