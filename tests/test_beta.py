@@ -486,6 +486,33 @@ def test_no_other_split_of_the_distortion_needs_less_rate(seed, d, part):
         verify("6.3c", rate - 0.5 * np.sum(np.log(eigenvalues / D)), EXACT)
 
 
+@pytest.mark.parametrize("d", [1, 3, 12, 100])
+def test_no_rate_is_needed_for_all_the_variance_however_it_is_added_up(d):
+    """0.1 + 0.1 + … is not the same number from left to right and in pairs."""
+    values = np.full(d, 0.1)
+    for total in (values.sum(), values.cumsum()[-1], d * 0.1):
+        assert 0 <= theory.shannon_rate(values, total) < 1e-13
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.7])
+@pytest.mark.parametrize("d", [4, 7, 12])
+def test_equal_variances_are_all_noise_though_their_mean_be_rounded_up(value, d):
+    model = theory.probabilistic_pca([value] * d, 1)
+    assert model.noise_variance == pytest.approx(value, rel=1e-14)
+    assert model.decoder_norms[0] < 1e-7  # the root of a rounding
+
+
+def test_variances_that_are_rounding_are_none():
+    B = np.random.default_rng(0).standard_normal((50, 2)) @ [[1, 2, 0, 1], [0, 1, 1, 3]]
+    for values in (np.linalg.eigvalsh(np.cov(B.T)), theory.pca(B).eigenvalues, [2.0, 1.0, 0, 0]):
+        assert theory.probabilistic_pca(values, 2)[::2] == (0.0, np.inf)
+        with pytest.raises(ValueError, match="no single noise variance is best: 2 components"):
+            theory.learned_noise_variance(values, 2, 1.0)
+    for k in (-1, 4):
+        with pytest.raises(ValueError, match="n_components must be "):
+            theory.probabilistic_pca(values, k)
+
+
 def test_shannon_at_its_ends_and_bad_input():
     assert theory.shannon_rate([2.0, 1.0], 3.0) == 0
     assert theory.shannon_rate([2.0, 1.0], 5.0) == 0

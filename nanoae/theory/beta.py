@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.theory.linear import spectrum
 from nanoae.validation import check_integer, check_real
 
 
@@ -227,12 +228,12 @@ def shannon_rate(eigenvalues: ArrayLike, distortion: float) -> float:
     if not distortion > 0:
         raise ValueError(f"distortion must be greater than 0; got {distortion!r}.")
     ascending = np.sort(np.asarray(eigenvalues, dtype=np.float64))
-    if distortion >= ascending.sum():
-        return 0.0
     # with the level at ascending[j], components up to j are under water
     above = len(ascending) - 1 - np.arange(len(ascending))
     at_eigenvalues = np.cumsum(ascending) + above * ascending
     j = int(np.searchsorted(at_eigenvalues, distortion, side="right"))
+    if j == len(ascending):  # all are
+        return 0.0
     theta = (distortion - ascending[:j].sum()) / (len(ascending) - j)
     return float(water_filling(ascending, theta)[0])
 
@@ -270,7 +271,7 @@ def learned_noise_variance(eigenvalues: ArrayLike, n_components: int, beta: floa
     >>> [round(theory.learned_noise_variance([4, 2, 1, 1], 2, beta), 4) for beta in (1, 1.5)]
     [1.0, 1.6]
     """
-    eigenvalues = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    eigenvalues = spectrum(eigenvalues)
     d, used = len(eigenvalues), int(np.sum(eigenvalues[:n_components] > 0))
     if eigenvalues[used:].sum() == 0 and beta * used <= d:
         raise ValueError(
@@ -323,6 +324,12 @@ def probabilistic_pca(eigenvalues: ArrayLike, n_components: int) -> Probabilisti
     Returns
     -------
     ProbabilisticPCA
+        Where no variance is left for the noise, it is 0 and the likelihood infinite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``n_components`` is out of its range.
 
     Examples
     --------
@@ -332,13 +339,15 @@ def probabilistic_pca(eigenvalues: ArrayLike, n_components: int) -> Probabilisti
     >>> [round(theory.probabilistic_pca([4, 2, 1, 1], k).log_likelihood, 4) for k in range(4)]
     [-7.062, -6.8004, -6.7155, -6.7155]
     """
-    eigenvalues = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    eigenvalues = spectrum(eigenvalues)
     d = len(eigenvalues)
+    check_integer("n_components", n_components, 0, d - 1)
     used, left = eigenvalues[:n_components], eigenvalues[n_components:]
     noise_variance = float(left.mean())
-    log_det = np.log(used).sum() + len(left) * np.log(noise_variance)
+    with np.errstate(divide="ignore"):  # where no noise is left, there is no highest likelihood
+        log_det = np.log(used).sum() + len(left) * np.log(noise_variance)
     return ProbabilisticPCA(
         noise_variance,
-        np.sqrt(used - noise_variance),
+        np.sqrt(np.maximum(used - noise_variance, 0)),  # the mean of equal ones may be rounded up
         float(-0.5 * (d * np.log(2 * np.pi) + log_det + d)),
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.theory.linear import spectrum
 from nanoae.validation import check_choice, check_integer, check_real
 
 
@@ -121,8 +122,7 @@ def _problem(eigenvalues: ArrayLike, n_components: int, contraction: float) -> A
     """The eigenvalues in falling order, those that are rounding set to 0."""
     check_integer("n_components", n_components, 1)
     check_real("contraction", contraction, 0)
-    lam = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
-    return np.where(lam > 1e-12 * lam[0], lam, 0)
+    return spectrum(eigenvalues)
 
 
 def _shrunk(lam: Array, n_components: int, threshold: float, price: float) -> ContractiveOptimum:

@@ -74,6 +74,20 @@ def pca(X: ArrayLike) -> PCA:
     return PCA(mean, Ut.T, eigenvalues)
 
 
+def spectrum(eigenvalues: ArrayLike) -> Array:
+    """The eigenvalues of a covariance in falling order, those that are rounding set to 0.
+
+    Examples
+    --------
+    >>> from nanoae.theory.linear import spectrum
+    >>> spectrum([-3e-16, 1.0, 4.0]).tolist()
+    [4.0, 1.0, 0.0]
+    """
+    falling = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    rounding = len(falling) * np.finfo(np.float64).eps * falling[0]
+    return np.where(falling > rounding, falling, 0.0)
+
+
 def linear_autoencoder_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike) -> float:
     """Mean squared error of ``x̂ = W_d W_e x``, from the covariance alone.
 
