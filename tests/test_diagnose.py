@@ -46,7 +46,7 @@ from nanoae.diagnose.mistakes import (
 )
 from nanoae.diagnose.noise import diagnose_noise
 from nanoae.diagnose.report import VERDICTS
-from nanoae.diagnose.search import Match, near_ties
+from nanoae.diagnose.search import Match, candidates, near_ties
 from nanoae.models import vae
 
 SHAPES = [(128, 20, 784), (100, 2, 64), (64, 16, 64), (32, 8, 30), (50, 10, 100)]
@@ -1271,6 +1271,26 @@ def test_a_beta_may_be_off_by_what_its_factors_are_known_to(off, sign):
     assert finding("β", exact, beta=1 + sign * off * 1e-6).verdict == right
     fitted = [sum_of_both(b, 1, 4 * (1 + sign * off * 1e-3)) for b in batches]
     assert finding("β", fitted, beta=4).verdict == right
+
+
+@pytest.mark.parametrize("sizes", [(20, 21, 20, 21), (20, 20, 20, 20)])
+def test_a_beta_that_depends_on_the_batch_is_said_to_if_batches_differ_by_a_sample(sizes):
+    rng, given = np.random.default_rng(0), []
+    for n in sizes:  # a mean over the batch of the one, a sum of the other
+        b = batch_in_float64(rng, n)
+        loss = np.sum(squared(b)) / 2 / n + kl_in_float64(b).sum()
+        given.append(hand_over(b, loss=loss))
+    words = finding("β", given).words
+    assert words.startswith(f"effectively {np.mean(sizes):g}")
+    assert ("another with another batch size" in words) == (max(sizes) > 20)
+
+
+@pytest.mark.parametrize(("low", "high", "is_one"), [(0, 1, 1), (-0.1, 0.9, 0), (0.1, 1.1, 0)])
+def test_probabilities_are_looked_for_only_among_what_may_be_some(low, high, is_one):
+    batch = {"x": np.array([[low, high], [0.5, 0.2]]), "x_hat": np.array([[0.3, 0.6], [0.5, 0.1]])}
+    for a, b in (("x_hat", "x"), ("x", "x_hat")):
+        terms = [term for term, *_ in candidates([batch], reconstruction_terms(1.0), a, b)]
+        assert any(term.unit for term in terms) == is_one and terms
 
 
 N, K, D, BETA, S2 = 11, 5, 34, 3.0, 0.3

@@ -390,6 +390,15 @@ def test_entropy_between_two_neighbours(seed, s):
     verify("12.6c", abs(direct - markov_gap_entropy(P)), 1e-9)
 
 
+@pytest.mark.parametrize("q", [0.0, 0.3, 1.0])
+def test_states_that_do_not_follow_on_each_other_leave_less_to_say(q):
+    """A walk around a triangle, to the right with probability q: only a turn back says nothing."""
+    P = q * np.roll(np.eye(3), 1, axis=1) + (1 - q) * np.roll(np.eye(3), -1, axis=1)
+    back = 2 * q * (1 - q)  # then the state between may be either of the two others
+    expected = -back * np.log(1 / 2)
+    assert abs(markov_gap_entropy(P) - expected) < 1e-14
+
+
 def test_erratum_how_little_a_patch_has_to_say():
     X = datasets.load_digits().X[np.random.default_rng(0).permutation(1797)]
     train, test = X[:1297], X[1297:]
