@@ -1385,6 +1385,8 @@ def test_nothing_is_said_of_a_distribution_of_fewer_than_thirty_numbers():
         for with_eps in (True, False):
             found = diagnose_vae(**draw_of(quantiles(n), with_eps), kl=1.0)
             assert any(f.about == "noise" for f in found.findings) == (n == 30)
+            few = "the distribution of the noise: needs 30 numbers at least"
+            assert (few in found.not_checked) == (n == 29)
 
 
 def test_noise_of_one_sign_is_not_uniform():

@@ -224,6 +224,10 @@ def test_float32_model_refuses_what_float32_cannot_hold():
     for method in ("fit", "transform"):
         with rejects(ValueError, "X is too large", "squares overflow float32", "Scale"):
             getattr(fitted, method)(X32 * np.float32(1e25))
+    tall = np.zeros((2**19, 1), np.float32)  # the squares of each half fit in, not those of both
+    tall[[0, -1]] = 1.6e19
+    with rejects(ValueError, "X is too large", "squares overflow float32", "up to 1.6e+19"):
+        LinearAutoencoder(1).fit(tall)
 
 
 @pytest.mark.parametrize(
