@@ -344,7 +344,9 @@ def one_missing_step(rho):
     return float((1 - square) / (1 + square))
 
 
-SMALL = (1e-4, 1e-8, 1e-10, 1e-12)  # noise
+UNITS = np.array([1.0, 1e6, 1e-6])
+SMALL = (1e-4, 1e-8, 1e-10)  # noise
+CORRELATIONS = (0.999999999, -0.999999, 0.0, np.float32(0.7))
 AXES = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0]
 ROOT = np.array([[3.0, 1.0], [-2.0, 4.0], [5.0, 0.0], [1.0, -3.0]])  # R Rᵀ: singular, and exact
 
@@ -363,8 +365,8 @@ TO_THE_LAST_DIGITS = {  # what may be tiny, or beside something large: found, ri
         1e-12,
     ),
     "gap_variance": (
-        lambda: [theory.gap_variance(rho, 1, 1) for rho in (0.999999999, -0.999999, 0.0)],
-        [one_missing_step(rho) for rho in (0.999999999, -0.999999, 0.0)],
+        lambda: [theory.gap_variance(rho, 1, 1) for rho in CORRELATIONS],
+        [one_missing_step(float(rho)) for rho in CORRELATIONS],
         1e-14,
     ),
     "gap_variance, bytes": (
@@ -374,6 +376,12 @@ TO_THE_LAST_DIGITS = {  # what may be tiny, or beside something large: found, ri
     "linear_rate_split, one number told twice": (
         lambda: theory.linear_rate_split([[1.0], [1.0]], [1e-18] * 2, [[1.0]]),
         [np.log(2e18) / 2, 1 - 1 - np.log(2e-18) / 2], 1e-14,
+    ),
+    "linear_rate_split, features in other units": (
+        lambda: theory.linear_rate_split(
+            np.diag(1 / UNITS), np.ones(3), (1 + np.eye(3)) / 2 * np.outer(UNITS, UNITS)
+        ).information,
+        np.log(3 * 1.5 * 1.5) / 2, 1e-14,
     ),
     "linear_rate_split, little information": (
         lambda: theory.linear_rate_split([[1e-6]], [1.0], [[1.0]]).information, 5e-13, 1e-11,
@@ -388,7 +396,7 @@ TO_THE_LAST_DIGITS = {  # what may be tiny, or beside something large: found, ri
     "linear_denoiser": (
         lambda: [theory.linear_denoiser(ROOT @ ROOT.T, np.full(4, s2), 4).loss for s2 in SMALL],
         [np.sum(s2 / (1 + s2 / np.linalg.eigvalsh(ROOT.T @ ROOT))) for s2 in SMALL],
-        1e-4,  # of the least noise: beside Σ that has eps · 40/1e-12 of itself left
+        1e-4,  # Σ is of size 50, and its rounding some 1e-14, beside the least noise
     ),
     "gaussian_jensen_shannon": (
         lambda: [theory.gaussian_jensen_shannon([m], [[1e-20]]) for m in (0.0, 1.0)],

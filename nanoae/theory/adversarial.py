@@ -264,8 +264,7 @@ def dirac_eigenvalues(
     >>> abs(theory.dirac_eigenvalues(1 / 2)).round(4).tolist()
     [1.0308, 1.0308]
     """
-    # with γ' + h/4 for γ' (13.4) is (13.4a); and half of its trace is 1 − hG/2, whose square less
-    # the determinant is h² (G² − 1)/4
+    # with γ' + h/4 in place of γ' (13.4) is (13.4a): its roots are 1 − hG/2 ± h/2 √(G² − 1)
     G = gamma + instance_noise**2 / 2 + (h / 4 if alternating else 0)
     root = h / 2 * np.sqrt(complex((G - 1) * (G + 1)))
     return np.array([1 - h * G / 2 + root, 1 - h * G / 2 - root])
@@ -321,9 +320,11 @@ def linear_rate_split(
     """
     V, Sigma = np.asarray(encoder, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
     s2 = np.asarray(posterior_variance, dtype=np.float64)
-    # det S / Π s² by what signal is, per noise: beside large ones S has lost the noise
-    lam, U = np.linalg.eigh(Sigma)
-    root = U * np.sqrt(np.maximum(lam, 0))
+    # det S / Π s² is Π (1 + r), r the signals in units of the noise, which S loses beside them
+    variances = np.diag(Sigma)
+    units = np.sqrt(np.where(variances > 0, variances, 1))  # features may differ in theirs
+    lam, U = np.linalg.eigh(Sigma / np.outer(units, units))
+    root = units[:, None] * U * np.sqrt(np.maximum(lam, 0))
     signal = np.linalg.svd(V @ root / np.sqrt(s2)[:, None], compute_uv=False) ** 2
     information = 0.5 * np.sum(np.log1p(signal))
     log_det = 2 * information + np.sum(np.log(s2))

@@ -239,8 +239,8 @@ class NoisyData:
     def least_loss(self) -> float:
         """``L* = E ‖r*(x̃) − x‖²``, by quadrature; for d of 1 or 2.
 
-        Noise beyond 8.5σ is left out, so that of points farther than that from each other, whose
-        loss is below 1e-15 of their squared distance, no digit need be right.
+        The error is absolute, some 1e-13 of the samples' squared distances: of points so far
+        apart that they lose less, no digit need be right (but those of `two_points_loss` are).
         """
         x, x_tilde, weights = self.nodes()
         return float(weights @ np.sum((self.denoiser(x_tilde) - x) ** 2, axis=1))

@@ -291,7 +291,7 @@ def gap_variance(correlation: float, before: ArrayLike, after: ArrayLike) -> Arr
     check_real("correlation", correlation, -1, 1, open_ends=True)
     a, b = np.asarray(before, float), np.asarray(after, float)
     with np.errstate(divide="ignore"):  # ρ = 0 leaves all
-        log_square = 2 * np.log(abs(correlation))
+        log_square = 2 * np.log(np.abs(np.float64(correlation)))
 
     def lost(steps: Array) -> Array:  # 1 − ρ^(2 steps), to the last digit for ρ near 1, too
         return -np.expm1(log_square * steps)
