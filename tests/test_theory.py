@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import warnings
+from fractions import Fraction
+from math import factorial
 
 import numpy as np
 import pytest
@@ -291,6 +294,19 @@ REFUSED = {
         lambda: theory.minibatch_moments(X, w, w, 0.1, 13, 1),
         "batch_size must be from 1 to 12",
     ),
+    "random_gap_variance, terms": (
+        lambda: theory.random_gap_variance(1 - 1e-12, 0.5),
+        "correlation must be at most 0.999999 in size, for a sum of 10 million terms; got 0.99999",
+    ),
+    "gaussian_kl_monte_carlo": (
+        lambda: theory.gaussian_kl_monte_carlo([1.0], [0.0], 1, RNG),
+        "n_samples must be at least 2; got 1",
+    ),
+    "momentum_factor": (
+        lambda: theory.momentum_factor([0.1, 10.0], 1.0, 0.9, 10**4),
+        "n_steps must leave distances that a float can hold; got 10000 steps, each of which makes"
+        " them up to 7.99 times as long",
+    ),
     "posterior_mean": (
         lambda: theory.posterior_mean([[0.0], [-np.inf]], [[1.0]]),
         r"X_tilde has 1 point\(s\) that none of the samples can have become, the first in row 1",
@@ -311,6 +327,137 @@ def test_a_point_far_from_all_samples_has_its_score_beside_one_that_is_near():
     for values in (data.score, data.log_density, data.denoiser, data.jacobian):
         assert np.isfinite(values(points)).all()
         np.testing.assert_allclose(values(points)[1], values(points[1:])[0], rtol=1e-12)
+
+
+def two_far_points(ratio):
+    """(7.6b) far apart, in ‖a‖²: of the mean of sech its series in 1/ρ², by Euler's numbers."""
+    terms = [
+        euler * (-(np.pi**2) / 8 / ratio**2) ** n / factorial(n)
+        for n, euler in enumerate([1, 1, 5, 61, 1385, 50521])
+    ]
+    return np.sqrt(np.pi / 2) / ratio * np.exp(-(ratio**2) / 2) * sum(terms)
+
+
+def one_missing_step(rho):
+    """(12.6) without rounding."""
+    square = Fraction(rho) ** 2
+    return float((1 - square) / (1 + square))
+
+
+UNITS = np.array([1.0, 1e6, 1e-6])
+SMALL = (1e-4, 1e-8, 1e-10)  # noise
+CORRELATIONS = (0.999999999, -0.999999, 0.0, np.float32(0.7))
+AXES = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0]
+ROOT = np.array([[3.0, 1.0], [-2.0, 4.0], [5.0, 0.0], [1.0, -3.0]])  # R Rᵀ: singular, and exact
+
+TO_THE_LAST_DIGITS = {  # what may be tiny, or beside something large: found, right, relative error
+    "two_points_loss": (
+        lambda: [theory.two_points_loss(1.0, s) for s in (0.1, 0.05, 0.03)],
+        [two_far_points(ratio) for ratio in (10, 20, 1 / 0.03)],
+        1e-7,
+    ),
+    "two_points_loss, near": (  # ‖a‖² (1 − ρ² + ρ⁴ − …)
+        lambda: 1 - theory.two_points_loss(1.0, 1e3), 1e-6 - 1e-12, 1e-9,
+    ),
+    "tied_learning_curve": (
+        lambda: theory.tied_learning_curve([1.0], [0.5], [3.5, 4.0, 5.0, 40.0]),
+        1 / (1 + np.exp(8 * np.array([3.5, 4.0, 5.0, 40.0]))) ** 2,
+        1e-12,
+    ),
+    "gap_variance": (
+        lambda: [theory.gap_variance(rho, 1, 1) for rho in CORRELATIONS],
+        [one_missing_step(float(rho)) for rho in CORRELATIONS],
+        1e-14,
+    ),
+    "gap_variance, bytes": (
+        lambda: theory.gap_variance(0.9, np.array([100], np.int8), np.array([1], np.int8)),
+        1 - 0.9**2, 1e-8,
+    ),
+    "linear_rate_split, one number told twice": (
+        lambda: theory.linear_rate_split([[1.0], [1.0]], [1e-18] * 2, [[1.0]]),
+        [np.log(2e18) / 2, 1 - 1 - np.log(2e-18) / 2], 1e-14,
+    ),
+    "linear_rate_split, features in other units": (
+        lambda: theory.linear_rate_split(
+            np.diag(1 / UNITS), np.ones(3), (1 + np.eye(3)) / 2 * np.outer(UNITS, UNITS)
+        ).information,
+        np.log(3 * 1.5 * 1.5) / 2, 1e-14,
+    ),
+    "linear_rate_split, little information": (
+        lambda: theory.linear_rate_split([[1e-6]], [1.0], [[1.0]]).information, 5e-13, 1e-11,
+    ),
+    "ppca_log_likelihood": (
+        lambda: theory.ppca_log_likelihood(
+            [AXES[:, 0] * 800 - AXES[:, 1] * 900], np.zeros(4), AXES[:, :2], [1e6, 1e6], 1e-10
+        ),
+        -0.5 * (4 * np.log(2 * np.pi) + 2 * np.log(1e6) + 2 * np.log(1e-10) + 0.64 + 0.81),
+        1e-12,
+    ),
+    "linear_denoiser": (
+        lambda: [theory.linear_denoiser(ROOT @ ROOT.T, np.full(4, s2), 4).loss for s2 in SMALL],
+        [np.sum(s2 / (1 + s2 / np.linalg.eigvalsh(ROOT.T @ ROOT))) for s2 in SMALL],
+        1e-4,  # Σ is of size 50, and its rounding some 1e-14, beside the least noise
+    ),
+    "gaussian_jensen_shannon": (
+        lambda: [theory.gaussian_jensen_shannon([m], [[1e-20]]) for m in (0.0, 1.0)],
+        np.log(2), 1e-8,  # less than 1e-9 is lost, of codes in a place where there is nothing else
+    ),
+    "gaussian_kl_quadrature": (
+        lambda: [theory.gaussian_kl_quadrature([1.0], [v]) for v in (-50.0, -80.0, -800.0)],
+        [25.0, 40.0, 400.0], 1e-10,
+    ),
+    "dirac_eigenvalues": (
+        lambda: [theory.dirac_eigenvalues(h)[0].imag / h for h in (1e-6, 1e-8, 1e-12)],
+        0.5, 1e-14,
+    ),
+    "dirac_eigenvalues, alternating": (  # of size 1, both: (13.4a)
+        lambda: [theory.dirac_eigenvalues(h, alternating=True)[0].imag / h for h in (1e-6, 1e-8)],
+        0.5, 1e-12,
+    ),
+    "dirac_step": (
+        lambda: theory.dirac_step(1e-10, 3e11, 1.0, saturating=False)[0],
+        3e11 * np.exp(-30.0) + 1e-10, 1e-12,
+    ),
+    "jacobian": (
+        lambda: [
+            theory.NoisyData(np.array(places)[:, None], 1.0).jacobian([[1e8 + 0.5]])[0, 0, 0]
+            for places in ([1e8, 1e8 + 1], [0.0, 1e8, 1e8 + 1])
+        ],
+        0.25, 1e-14,
+    ),
+    "attention_recall_error": (
+        lambda: theory.attention_recall_error([-800.0, 800.0], 4, 1), [4 / 3, 0.0], 1e-14,
+    ),
+    "attention_recall_error, sharp": (
+        lambda: theory.attention_recall_error(300.0, 4, 1), 12 * np.exp(-600.0), 1e-12,
+    ),
+    "attention_recall_error, one step": (
+        lambda: theory.attention_recall_error([0.0, 1.0, -800.0], 1, 2), [0.0] * 3, 0,
+    ),
+    "adam_longest_step": (
+        lambda: np.log(theory.adam_longest_step(10**4, 0.99, 0.9)),
+        np.log(0.01 / 0.1**0.5) + (10**4 * np.log(0.9801 / 0.9) - np.log(0.0801 / 0.9)) / 2,
+        1e-12,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TO_THE_LAST_DIGITS)
+def test_no_digits_are_lost_in_a_difference(name):
+    function, right, error = TO_THE_LAST_DIGITS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = function()
+    np.testing.assert_allclose(
+        np.ravel(found), np.broadcast_to(right, np.shape(np.ravel(found))), rtol=error
+    )
+
+
+def test_drawn_from_a_narrow_posterior_the_divergence_has_its_variance():
+    """(5.2d): of every draw, ½ from its log density alone; a z-test, of 5 standard errors."""
+    mean, error = theory.gaussian_kl_monte_carlo([1.0], [-80.0], 10**5, np.random.default_rng(0))
+    assert error == pytest.approx(0.5**0.5 / 10**2.5, rel=0.05)
+    assert abs(mean - 40) < 5 * error
 
 
 def test_axes_without_variance_are_never_in_use():

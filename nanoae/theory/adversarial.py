@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -129,12 +128,17 @@ def gaussian_jensen_shannon(mean: ArrayLike, covariance: ArrayLike, n_nodes: int
     0.693147
     """
     m, S = np.asarray(mean, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
-    logit = gaussian_log_ratio(m, S)
     nodes, weights = gauss_hermite(n_nodes, len(m))
     # both expectations under the narrower of the two, of which nodes of the wider would see
     # nothing: ∫ p log(1 + q/p) is E_q r log(1 + 1/r), r = p/q, which is never above 1
-    codes = m + nodes @ np.linalg.cholesky(S).T
-    log_r = logit(codes) if np.linalg.det(S) < 1 else -logit(nodes)
+    if np.linalg.det(S) < 1:
+        root = np.linalg.cholesky(S)
+        codes = m + nodes @ root.T
+        # log p − log q, of q by the nodes: beside m the codes have lost them if S is small
+        log_r = (np.sum(nodes**2, axis=1) - np.sum(codes**2, axis=1)) / 2
+        log_r += np.sum(np.log(np.diag(root)))
+    else:
+        log_r = -gaussian_log_ratio(m, S)(nodes)
     bounded = np.minimum(log_r, 35)  # from there on it is 1
     loss = np.logaddexp(0, log_r) + np.exp(bounded) * np.logaddexp(0, -bounded)
     return float(np.log(2) - weights @ loss / 2)
@@ -226,7 +230,9 @@ def dirac_step(
 
 
 def _sigmoid(a: float) -> float:
-    return (1 + math.tanh(a / 2)) / 2
+    from scipy.special import expit  # here, so that importing nanoae stays cheap
+
+    return float(expit(a))
 
 
 def dirac_eigenvalues(
@@ -258,12 +264,10 @@ def dirac_eigenvalues(
     >>> abs(theory.dirac_eigenvalues(1 / 2)).round(4).tolist()
     [1.0308, 1.0308]
     """
-    g = gamma + instance_noise**2 / 2
-    turn = h * h / 4
-    trace = 2 - h * g - (turn if alternating else 0)
-    determinant = 1 - h * g + (0 if alternating else turn)
-    root = np.sqrt(complex(trace**2 / 4 - determinant))
-    return np.array([trace / 2 + root, trace / 2 - root])
+    # with γ' + h/4 in place of γ' (13.4) is (13.4a): its roots are 1 − hG/2 ± h/2 √(G² − 1)
+    G = gamma + instance_noise**2 / 2 + (h / 4 if alternating else 0)
+    root = h / 2 * np.sqrt(complex((G - 1) * (G + 1)))
+    return np.array([1 - h * G / 2 + root, 1 - h * G / 2 - root])
 
 
 class RateSplit(NamedTuple):
@@ -314,12 +318,18 @@ def linear_rate_split(
     >>> round(information, 4), round(mismatch, 12)
     (0.3466, 0.0)
     """
-    V = np.asarray(encoder, dtype=np.float64)
+    V, Sigma = np.asarray(encoder, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
     s2 = np.asarray(posterior_variance, dtype=np.float64)
-    S = V @ np.asarray(covariance) @ V.T + np.diag(s2)
-    log_det = np.linalg.slogdet(S)[1]
-    information = 0.5 * (log_det - np.log(s2).sum())
-    return RateSplit(float(information), float(0.5 * (np.trace(S) - len(S) - log_det)))
+    # det S / Π s² is Π (1 + r), r the signals in units of the noise, which S loses beside them
+    variances = np.diag(Sigma)
+    units = np.sqrt(np.where(variances > 0, variances, 1))  # features may differ in theirs
+    lam, U = np.linalg.eigh(Sigma / np.outer(units, units))
+    root = units[:, None] * U * np.sqrt(np.maximum(lam, 0))
+    signal = np.linalg.svd(V @ root / np.sqrt(s2)[:, None], compute_uv=False) ** 2
+    information = 0.5 * np.sum(np.log1p(signal))
+    log_det = 2 * information + np.sum(np.log(s2))
+    trace = np.trace(V @ Sigma @ V.T) + np.sum(s2)
+    return RateSplit(float(information), float(0.5 * (trace - len(s2) - log_det)))
 
 
 class LinearAdversarialOptimum(NamedTuple):

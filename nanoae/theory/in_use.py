@@ -393,8 +393,10 @@ def ppca_log_likelihood(
     [-3.031]
     """
     Y, lam = np.asarray(X, float) - np.asarray(mean, float), np.asarray(eigenvalues, float)
-    codes = Y @ np.asarray(components, float)
-    rest = np.sum(Y**2, axis=1) - np.sum(codes**2, axis=1)
+    C = np.asarray(components, float)
+    codes = Y @ C
+    # not ‖y‖² − ‖Cᵀy‖², in which a small noise would be lost
+    rest = np.sum((Y - codes @ C.T) ** 2, axis=1)
     d, k = Y.shape[1], len(lam)
     log_det = np.sum(np.log(lam)) + (d - k) * np.log(noise)
     return -0.5 * (d * np.log(2 * np.pi) + log_det + codes**2 @ (1 / lam) + rest / noise)

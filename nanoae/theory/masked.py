@@ -289,9 +289,15 @@ def gap_variance(correlation: float, before: ArrayLike, after: ArrayLike) -> Arr
     [0.6, 0.7143, 0.8824]
     """
     check_real("correlation", correlation, -1, 1, open_ends=True)
-    a, b = np.asarray(before), np.asarray(after)
-    x, y = np.float64(correlation) ** (2 * a), np.float64(correlation) ** (2 * b)
-    return np.asarray(1 - (x + y - 2 * x * y) / (1 - x * y))
+    a, b = np.asarray(before, float), np.asarray(after, float)
+    with np.errstate(divide="ignore"):  # ρ = 0 leaves all
+        log_square = 2 * np.log(np.abs(np.float64(correlation)))
+
+    def lost(steps: Array) -> Array:  # 1 − ρ^(2 steps), to the last digit for ρ near 1, too
+        return -np.expm1(log_square * steps)
+
+    # (12.6a), multiplied out
+    return np.asarray(lost(a) * lost(b) / lost(a + b))
 
 
 def random_gap_variance(correlation: float, mask_ratio: float) -> float:
@@ -300,7 +306,7 @@ def random_gap_variance(correlation: float, mask_ratio: float) -> float:
     Parameters
     ----------
     correlation : float
-        ρ; the sum has 10/(1 − |ρ|) terms.
+        ρ, up to 0.999999 in size; the sum has 10/(1 − |ρ|) terms.
     mask_ratio : float
         q, from 0 to 1, both exclusive.
 
@@ -316,6 +322,11 @@ def random_gap_variance(correlation: float, mask_ratio: float) -> float:
     """
     check_real("correlation", correlation, -1, 1, open_ends=True)
     check_real("mask_ratio", mask_ratio, 0, 1, open_ends=True)
+    if abs(correlation) > 0.999999:
+        raise ValueError(
+            "correlation must be at most 0.999999 in size, for a sum of 10 million terms; got "
+            f"{correlation!r}."
+        )
     # A_k is at most ρ^(2k), and squares of it below e⁻⁴⁰ are left out
     powers = np.float64(correlation) ** (2 * np.arange(np.ceil(10 / (1 - abs(correlation))) + 1))
     A = (1 - mask_ratio) * powers / (1 - mask_ratio * powers)

@@ -32,6 +32,11 @@ def momentum_factor(
     ndarray of the shape of ``curvature``
         ``θ_t / θ_0`` after a start at rest.
 
+    Raises
+    ------
+    ValueError
+        It grows beyond what a float can hold.
+
     Examples
     --------
     >>> from nanoae import theory
@@ -45,7 +50,15 @@ def momentum_factor(
     step = np.zeros((*c.shape, 2, 2))
     step[..., 0, 0], step[..., 0, 1] = 1 + momentum - learning_rate * c, -momentum
     step[..., 1, 0] = 1
-    return np.linalg.matrix_power(step, n_steps)[..., 0, :].sum(axis=-1)  # of θ_0 and θ_{−1} = θ_0
+    with np.errstate(over="ignore", invalid="ignore"):  # told below
+        left = np.linalg.matrix_power(step, n_steps)[..., 0, :].sum(axis=-1)  # θ_{−1} = θ_0
+    if not np.isfinite(left).all():
+        growth = momentum_rate(c, learning_rate, momentum).max()
+        raise ValueError(
+            f"n_steps must leave distances that a float can hold; got {n_steps} steps, each of "
+            f"which makes them up to {growth:.3g} times as long."
+        )
+    return left
 
 
 def momentum_rate(curvature: ArrayLike, learning_rate: float, momentum: float) -> Array:
@@ -249,10 +262,13 @@ def adam_longest_step(n_steps: int, beta_1: float = 0.9, beta_2: float = 0.999) 
     [1.0, 1.043, 7.27]
     """
     q = beta_1**2 / beta_2
-    terms = (1 - q**n_steps) / (1 - q)
+    # 1 + q + … + q^(t−1); where it grows from its last term back, in powers of 1/q, for the root
+    # of that term is all that the step grows by
+    ratio, last = (q, 1.0) if q < 1 else (1 / q, np.float64(q) ** ((n_steps - 1) / 2))
+    terms = (1 - ratio**n_steps) / (1 - ratio)
     first = (1 - beta_1) / (1 - beta_1**n_steps)
     second = (1 - beta_2) / (1 - beta_2**n_steps)
-    return float(first * np.sqrt(terms / second))
+    return float(first * np.sqrt(terms / second) * last)
 
 
 def lbfgs_direction(gradient: ArrayLike, moves: ArrayLike, changes: ArrayLike) -> Array:

@@ -254,6 +254,8 @@ def attention_recall_error(sharpness: ArrayLike, n_steps: int, n_features: int) 
     >>> theory.attention_recall_error([0.0, 5.0, 10.0], 4, 1).round(6).tolist()
     [0.75, 0.000523, 0.0]
     """
-    others = (n_steps - 1) * np.exp(-np.asarray(sharpness, dtype=np.float64))
-    q = others / (1 + others)
-    return n_features * q**2 * n_steps / (n_steps - 1)
+    from scipy.special import expit  # here, so that importing nanoae stays cheap
+
+    with np.errstate(divide="ignore"):  # a single step has no others, and q = 0
+        q = expit(np.log(n_steps - 1) - np.asarray(sharpness, dtype=np.float64))
+    return n_features * q**2 * n_steps / max(n_steps - 1, 1)

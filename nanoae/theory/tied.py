@@ -190,9 +190,11 @@ def tied_learning_curve(eigenvalues: ArrayLike, s0: ArrayLike, t: ArrayLike) -> 
     >>> theory.tied_learning_curve([4.0, 1.0], [1e-4, 1e-9], [0.0, 1.0, 4.0]).round(3).tolist()
     [4.999, 1.0, 0.0]
     """
+    from scipy.special import expit, logit
+
     eigenvalues = np.asarray(eigenvalues, float)
-    s = logistic_mode_strength(eigenvalues, s0, np.asarray(t)[:, None])
-    return (1 - s) ** 2 @ eigenvalues
+    log_odds = logit(np.asarray(s0, float)) + 8 * eigenvalues * np.asarray(t)[:, None]  # (3.3a)
+    return expit(-log_odds) ** 2 @ eigenvalues  # 1 − s, which late is far below s's last digit
 
 
 def effective_initial_strengths(W: Array, U: Array) -> Array:
