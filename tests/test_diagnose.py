@@ -1089,6 +1089,24 @@ def test_what_was_not_checked_is_said():
         "the gradients: needs eps, grad_z, grad_mu, grad_log_var",
         "the loss: needs loss",
     ]
+    kl_alone = {key: value for key, value in good(loss=3.0).items() if key[0] not in "xr"}
+    found = diagnose_vae(**kl_alone)
+    assert found.not_checked[-1] == (
+        "the loss: needs kl and reconstruction, or x, x_hat, mu and log_var"
+    )
+
+
+@pytest.mark.parametrize("part", [("x_hat", "x"), ("mu", "log_var")])
+def test_a_loss_is_read_though_a_batch_is_reconstructed_perfectly_or_at_the_prior(part):
+    rng, given = np.random.default_rng(0), []
+    for i, n in enumerate((20, 21, 22, 23, 24)):
+        b = batch_in_float64(rng, n)
+        if i == 0 and part == ("x_hat", "x"):
+            b["y"] = b["x"]
+        elif i == 0:
+            b["m"], b["v"] = 0 * b["m"], 0 * b["v"]
+        given.append(hand_over(b, loss=sum_of_both(b, 1, 4)["loss"]))
+    assert diagnose_vae(given, beta=4).verdict == "right"
 
 
 # --- where one answer ends and the next begins ---------------------------------------------------

@@ -85,6 +85,7 @@ CLOSED_FORMS = {  # of arrays; other arguments are bound
     "linear_probe_accuracy": (
         lambda x, y: theory.linear_probe_accuracy(x, x[:, 0] > 0, y, y[:, 0] > 0), X, Y
     ),
+    "attention_recall_error": (lambda b: theory.attention_recall_error(b, 5, 2), v),
     "momentum_rate": (lambda c: theory.momentum_rate(c, 0.1, 0.3), v),
     "minibatch_moments": (
         lambda x, y, s: theory.minibatch_moments(x, y, s, 0.01, 2, 5), X, Y[:, 0], w
