@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
-from nanoae.validation import check_integer, check_real, check_samples
+from nanoae.validation import check_integer, check_positive_definite, check_real, check_samples
 
 # --- Two classes -----------------------------------------------------------------------------
 
@@ -50,6 +50,11 @@ def gaussian_log_odds(
     -------
     LogOdds
 
+    Raises
+    ------
+    TypeError, ValueError
+        The prior is none, or the covariance is not positive definite.
+
     Examples
     --------
     Half-way between the means the prior alone decides:
@@ -61,7 +66,9 @@ def gaussian_log_odds(
     """
     check_real("prior_1", prior_1, 0, 1, open_ends=True)
     m0, m1 = np.asarray(mean_0, float), np.asarray(mean_1, float)
-    weight = np.linalg.solve(np.asarray(covariance, float), m1 - m0)
+    covariance = np.asarray(covariance, float)
+    check_positive_definite("covariance", covariance)
+    weight = np.linalg.solve(covariance, m1 - m0)
     return LogOdds(weight, float(np.log(prior_1 / (1 - prior_1)) - weight @ (m0 + m1) / 2))
 
 
@@ -96,7 +103,10 @@ def projected_accuracy(
 
     v = np.asarray(direction, float)
     apart = abs(v @ (np.asarray(mean_1, float) - np.asarray(mean_0, float)))
-    return float(ndtr(apart / (2 * np.sqrt(v @ np.asarray(covariance, float) @ v))))
+    variance = v @ np.asarray(covariance, float) @ v
+    if variance == 0:  # a code that does not vary tells all or nothing
+        return 1.0 if apart > 0 else 0.5
+    return float(ndtr(apart / (2 * np.sqrt(variance))))
 
 
 # --- Scores of anomalies ------------------------------------------------------------------------
@@ -340,8 +350,8 @@ def threshold_of_scores(scores: ArrayLike, false_alarms: float) -> float:
 
     Raises
     ------
-    ValueError
-        Too few scores for so small a share, or some that are not finite.
+    TypeError, ValueError
+        The share is none, too few scores for so small a share, or some that are not finite.
 
     Examples
     --------
@@ -352,6 +362,7 @@ def threshold_of_scores(scores: ArrayLike, false_alarms: float) -> float:
     scores = np.sort(np.ravel(np.asarray(scores, float)))
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite; got NaN or infinity among them.")
+    check_real("false_alarms", false_alarms, 0, 1)
     n = len(scores)
     rank = int(np.ceil((n + 1) * (1 - false_alarms) - 1e-9))
     if not 1 <= rank <= n:
@@ -439,7 +450,8 @@ def minka_log_evidence(eigenvalues: ArrayLike, n_samples: int, n_components: int
     first, second = np.triu_indices(d, 1)
     pairs = first < k
     first, second = first[pairs], second[pairs]
-    curvature = np.log(1 / smooth[second] - 1 / smooth[first])
+    a, b = smooth[first], smooth[second]
+    curvature = np.log(a - b) - np.log(a) - np.log(b)  # log(1/b − 1/a)
     curvature += np.log(lam[first] - lam[second]) + np.log(n)
     volume = (free + k) / 2 * np.log(2 * np.pi) - curvature.sum() / 2 - k / 2 * np.log(n)
     return float(log_prior + fit + volume)
@@ -470,12 +482,19 @@ def linear_probe_accuracy(
     -------
     float
 
+    Raises
+    ------
+    TypeError, ValueError
+        Codes and labels do not fit, all codes are the same, or some depend on others and there is
+        no ridge.
+
     Examples
     --------
     >>> from nanoae import theory
     >>> theory.linear_probe_accuracy([[0], [1], [2], [3]], [0, 0, 1, 1], [[-1], [5]], [0, 1])
     1.0
     """
+    check_real("ridge", ridge, 0)
     H, labels, new, new_labels = _check_task(codes, labels, new_codes, new_labels)
     mean = H.mean(axis=0)
     classes = np.unique(labels)
@@ -485,6 +504,10 @@ def linear_probe_accuracy(
         raise ValueError(f"codes must differ; got {len(H)} that are all {mean}.")
     gram = H.T @ H
     gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
+    if np.linalg.slogdet(gram)[0] <= 0:
+        raise ValueError(
+            f"ridge must be greater than 0 where a code depends on the others; got {ridge!r}."
+        )
     weight = np.linalg.solve(gram, H.T @ (targets - targets.mean(axis=0)))
     votes = (new - mean) @ weight + targets.mean(axis=0)
     return float(np.mean(classes[votes.argmax(axis=1)] == new_labels))

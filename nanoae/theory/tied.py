@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.theory.linear import linear_autoencoder_loss
 
 
 def tied_loss(W: Array, Sigma: Array) -> float:
     """``E‖x − WᵀW x‖² = tr Σ − 2 tr(W Σ Wᵀ) + tr(W Σ Wᵀ W Wᵀ)``, for data of covariance Σ.
+
+    Computed as ``tr R Σ Rᵀ`` with ``R = I − WᵀW``, so that a small loss keeps its digits.
 
     Parameters
     ----------
@@ -25,13 +28,12 @@ def tied_loss(W: Array, Sigma: Array) -> float:
     >>> import numpy as np
     >>> from nanoae import theory
     >>> Sigma = np.diag([4.0, 1.0])
-    >>> float(theory.tied_loss(np.array([[1.0, 0.0]]), Sigma))  # loses the second axis
+    >>> theory.tied_loss(np.array([[1.0, 0.0]]), Sigma)  # loses the second axis
     1.0
-    >>> float(theory.tied_loss(np.array([[2.0, 0.0]]), Sigma))  # x̂ = 4 x along the first
+    >>> theory.tied_loss(np.array([[2.0, 0.0]]), Sigma)  # x̂ = 4 x along the first
     37.0
     """
-    code_covariance = W @ Sigma @ W.T
-    return np.trace(Sigma) - 2 * np.trace(code_covariance) + np.trace(code_covariance @ W @ W.T)
+    return linear_autoencoder_loss(Sigma, W, np.transpose(W))
 
 
 def tied_gradient(W: Array, Sigma: Array) -> tuple[Array, Array]:
@@ -57,9 +59,10 @@ def tied_gradient(W: Array, Sigma: Array) -> tuple[Array, Array]:
     >>> [part.tolist() for part in theory.tied_gradient(W, Sigma)]
     [[[4.0, 2.0]], [[2.0, 4.0]]]
     >>> difference = theory.tied_loss(W + step, Sigma) - theory.tied_loss(W - step, Sigma)
-    >>> round(float(difference) / 2e-4, 4)
+    >>> round(difference / 2e-4, 4)
     6.0
     """
+    W = np.asarray(W, dtype=np.float64)
     W_Sigma = W @ Sigma
     as_encoder = -2 * W_Sigma + 2 * W @ W.T @ W_Sigma
     as_decoder = -2 * W_Sigma + 2 * W_Sigma @ W.T @ W
@@ -76,10 +79,10 @@ def tied_curvatures(
     eigenvalues : array-like of shape (d,)
         Of Σ.
     n_components : int
-        k.
+        k, which may exceed d.
     chosen : array-like of int, optional
-        Which eigenvectors the critical point keeps, at most k of them; default the first k,
-        which is the minimum.
+        Which eigenvectors the critical point keeps, at most k of them; default the first k
+        (all, if k exceeds d), which is the minimum.
 
     Returns
     -------
@@ -96,7 +99,9 @@ def tied_curvatures(
     [-6.0, 8.0]
     """
     eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
-    chosen = np.arange(n_components) if chosen is None else np.asarray(chosen, dtype=np.intp)
+    if chosen is None:
+        chosen = np.arange(min(n_components, len(eigenvalues)))
+    chosen = np.asarray(chosen, dtype=np.intp)
     kept, left = eigenvalues[chosen], np.delete(eigenvalues, chosen)
     r = len(kept)
     turn_out = 2 * (kept[:, None] - left)  # exchange a kept axis for one left out
@@ -153,7 +158,7 @@ def logistic_half_time(eigenvalue: ArrayLike, s0: ArrayLike) -> Array:
     Returns
     -------
     ndarray of the broadcast shape
-        In the unit of t, steps times learning rate.
+        In the unit of t, steps times learning rate; infinite along an axis without variance.
 
     Examples
     --------
@@ -165,7 +170,8 @@ def logistic_half_time(eigenvalue: ArrayLike, s0: ArrayLike) -> Array:
     """
     from scipy.special import logit
 
-    return -logit(np.asarray(s0, float)) / (8 * np.asarray(eigenvalue, float))
+    with np.errstate(divide="ignore"):
+        return -logit(np.asarray(s0, float)) / (8 * np.asarray(eigenvalue, float))
 
 
 def tied_learning_curve(eigenvalues: ArrayLike, s0: ArrayLike, t: ArrayLike) -> Array:
