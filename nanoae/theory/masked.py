@@ -297,7 +297,7 @@ def gap_variance(correlation: float, before: ArrayLike, after: ArrayLike) -> Arr
     [0.6, 0.7143, 0.8824]
     """
     check_real("correlation", correlation, -1, 1, open_ends=True)
-    a, b = np.asarray(before), np.asarray(after)
+    a, b = np.asarray(before, float), np.asarray(after, float)
     x, y = np.float64(correlation) ** (2 * a), np.float64(correlation) ** (2 * b)
     return np.asarray(1 - (x + y - 2 * x * y) / (1 - x * y))
 

@@ -77,7 +77,7 @@ class LinearRecurrent(NamedTuple):
 
     def decoded(self, h: Array, n_steps: int) -> Array:
         """Steps ``(n, n_steps, d)`` that are made of states ``(n, k)``, last read first."""
-        steps = []
+        h, steps = np.asarray(h, dtype=np.float64), []
         for _ in range(n_steps):
             steps.append(h @ self.C.T)
             h = h @ self.D.T
@@ -237,6 +237,7 @@ def lag_bound(recurrent_weight: Array, states: Array) -> float:
     >>> theory.lag_bound(2 * np.eye(3), np.zeros((4, 3)))
     16.0
     """
+    recurrent_weight, states = (np.asarray(a, float) for a in (recurrent_weight, states))
     steepest = np.max(1 - states**2, axis=1)
     return float(np.prod(np.linalg.norm(recurrent_weight, 2) * steepest))
 

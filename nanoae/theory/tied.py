@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
-from nanoae.theory.linear import linear_autoencoder_loss
 
 
 def tied_loss(W: Array, Sigma: Array) -> float:
@@ -28,12 +27,14 @@ def tied_loss(W: Array, Sigma: Array) -> float:
     >>> import numpy as np
     >>> from nanoae import theory
     >>> Sigma = np.diag([4.0, 1.0])
-    >>> theory.tied_loss(np.array([[1.0, 0.0]]), Sigma)  # loses the second axis
+    >>> float(theory.tied_loss(np.array([[1.0, 0.0]]), Sigma))  # loses the second axis
     1.0
-    >>> theory.tied_loss(np.array([[2.0, 0.0]]), Sigma)  # x̂ = 4 x along the first
+    >>> float(theory.tied_loss(np.array([[2.0, 0.0]]), Sigma))  # x̂ = 4 x along the first
     37.0
     """
-    return linear_autoencoder_loss(Sigma, W, np.transpose(W))
+    W = np.asarray(W, np.result_type(W, np.float64))  # a complex step stays complex
+    R = np.eye(len(Sigma)) - W.T @ W
+    return np.trace(R @ Sigma @ R.T)
 
 
 def tied_gradient(W: Array, Sigma: Array) -> tuple[Array, Array]:
@@ -59,10 +60,10 @@ def tied_gradient(W: Array, Sigma: Array) -> tuple[Array, Array]:
     >>> [part.tolist() for part in theory.tied_gradient(W, Sigma)]
     [[[4.0, 2.0]], [[2.0, 4.0]]]
     >>> difference = theory.tied_loss(W + step, Sigma) - theory.tied_loss(W - step, Sigma)
-    >>> round(difference / 2e-4, 4)
+    >>> round(float(difference) / 2e-4, 4)
     6.0
     """
-    W = np.asarray(W, dtype=np.float64)
+    W = np.asarray(W, np.result_type(W, np.float64))  # a complex step stays complex
     W_Sigma = W @ Sigma
     as_encoder = -2 * W_Sigma + 2 * W @ W.T @ W_Sigma
     as_decoder = -2 * W_Sigma + 2 * W_Sigma @ W.T @ W
@@ -229,7 +230,7 @@ def effective_initial_strengths(W: Array, U: Array) -> Array:
     >>> theory.effective_initial_strengths(W, np.eye(3)).round(4).tolist()
     [0.25, 0.0576, 0.0]
     """
-    k = len(W)
+    W, k = np.asarray(W, dtype=np.float64), len(W)
     strengths = np.zeros(len(U))
     strengths[:k] = np.diag(np.linalg.qr(W @ U[:, :k], mode="r")) ** 2
     return strengths
