@@ -26,7 +26,8 @@ CLOSED_FORMS = {  # of arrays; other arguments are bound
     "tied_loss": (theory.tied_loss, M, S),
     "tied_gradient": (theory.tied_gradient, M, S),
     "gap_variance": (
-        lambda a, b: theory.gap_variance(0.9, a, b), np.array([100], np.int8), np.array([3], np.int8)
+        lambda a, b: theory.gap_variance(0.9, a, b),
+        np.array([100], np.int8), np.array([3], np.int8),
     ),
     "effective_initial_strengths": (theory.effective_initial_strengths, M, S),
     "logistic_mode_strength": (lambda s, i: theory.logistic_mode_strength(s, i, 0.1), v, P[0]),
