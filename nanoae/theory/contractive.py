@@ -212,8 +212,7 @@ def probe_variance(jacobian: ArrayLike, probes: str = "signs") -> float:
     J = np.asarray(jacobian, dtype=np.float64)
     K = J @ J.T
     k = len(K)
-    # squares of differences, not differences of squares: of rows that are almost orthogonal
-    # little is left
+    # squares of differences, not differences of squares, which cancel where little varies
     return float(
         {
             "signs": 2 * np.sum((K - np.diag(np.diag(K))) ** 2),
