@@ -320,6 +320,15 @@ def check_probability(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be at least 0 and below 1; got {value!r}.")
 
 
+def check_positive_definite(name: str, matrix: Array) -> None:
+    """Raise if a covariance is singular, or has a determinant that none can have."""
+    if np.linalg.slogdet(matrix)[0] <= 0:  # of the same factors as an inverse
+        least = np.linalg.eigvalsh(matrix)[0]
+        raise ValueError(
+            f"{name} must be positive definite; its smallest eigenvalue is {least:.3g}."
+        )
+
+
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Raise unless ``value`` is one of the words."""
     if not isinstance(value, str) or value not in choices:

@@ -1214,3 +1214,9 @@ def test_a_later_change_of_the_game_waits_for_the_next_fit():
     assert len(model.history_["discriminator"]) == 3
     model.fit(X)
     assert not hasattr(model, "discriminator_") and "discriminator" not in model.history_
+
+
+def test_far_codes_and_many_dimensions_overflow_nothing():
+    assert theory.game_gradients(120).saturating == 0
+    # among codes, among the prior and across are the same three numbers, far below 1
+    assert 0 <= abs(theory.gaussian_mmd(np.zeros(200), np.eye(200), 0.01)) < 1e-200

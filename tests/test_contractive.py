@@ -1491,3 +1491,21 @@ def test_long_training_hides_the_moves_between_the_samples():
         print(f"{max_iter} iterations: {seen:.3f} at the samples, {other:.3f} elsewhere")
         ratios.append(other / seen)
     assert ratios[0] < 1.1 and ratios[1] > 1.5
+
+
+@pytest.mark.parametrize("contraction", [1.0, 1e13, 1e20])
+def test_what_the_strongest_penalty_leaves_keeps_its_digits(contraction):
+    """Of one axis: ``1 − λ_c/(λ_c + k)``."""
+    gain = theory.unit_norm_contractive_optimum([1.0], 1, contraction).gains[0]
+    np.testing.assert_allclose(gain, 1 / (contraction + 1), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("probes", "jacobian", "variance"),
+    [
+        ("signs", [[0.6, 0.8], [-0.8 + 1e-8, 0.6]], 4 * 6e-9**2),  # 4 (J₁ · J₂)²
+        ("sphere", np.diag([1, 1 + 1e-9]), 2e-18),  # (a − b)²/2 of K = diag(a, b)
+    ],
+)
+def test_probes_that_hardly_vary_keep_the_digits_of_their_variance(probes, jacobian, variance):
+    np.testing.assert_allclose(theory.probe_variance(jacobian, probes), variance, rtol=1e-6)

@@ -1049,3 +1049,10 @@ def test_exercise_field_of_a_deep_stack():
 
     assert field(13, 1)[0] < 28 and field(14, 1) == pytest.approx((29, 3.06), abs=0.01)
     assert field(3, 2)[0] < 28 and field(4, 2) == pytest.approx((31, 7.53), abs=0.01)
+
+
+def test_weights_of_small_integers_add_up():
+    weight = np.array([100, 100], np.int8)
+    assert theory.polyphase_sums(weight, 1).tolist() == [200]
+    K = theory.convolution_matrix(weight[None, None], (1,), circular=True, padding=1)
+    assert K.tolist() == [[200], [200]]

@@ -1412,3 +1412,13 @@ def test_samplers_say_what_is_wrong():
         denoising.mean_shift(double, start, max_iter=3)
     denoising.langevin(double, start, 1.0, 3, random_state=0)
     assert start[0, 0] == 1.0
+
+
+def test_salt_that_is_pepper_replaces_with_the_whole_probability():
+    likelihood = np.exp(theory.salt_and_pepper_log_likelihood([[0.5]], [[0.2]], 0.2, 0.5, 0.5))
+    np.testing.assert_allclose(likelihood, 0.2, rtol=1e-15)
+
+
+def test_a_denoiser_trained_on_no_noise_or_on_too_much():
+    assert theory.mismatch_loss([3.0, 0.0], 0.0, 1.0, 2) == 1  # passes the noise of one axis
+    assert theory.mismatch_loss([3.0, 1.0], 1e160, 1.0, 2) == 4  # passes nothing

@@ -1106,7 +1106,7 @@ def test_a_loss_is_read_though_a_batch_is_reconstructed_perfectly_or_at_the_prio
         elif i == 0:
             b["m"], b["v"] = 0 * b["m"], 0 * b["v"]
         given.append(hand_over(b, loss=sum_of_both(b, 1, 4)["loss"]))
-    assert diagnose_vae(given, beta=4).verdict == "right"
+    assert finding("β", given, beta=4).verdict == "right"
 
 
 # --- where one answer ends and the next begins ---------------------------------------------------

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import decimal
 import itertools
+from decimal import Decimal
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -966,3 +969,27 @@ def test_without_dropout_there_is_no_level_of_noise():
 def test_what_cannot_be_is_one_sentence(model, sentence):
     with pytest.raises((ValueError, TypeError), match=sentence):
         model.fit(X)
+
+
+@pytest.mark.parametrize("p", [1e-3, 1e-12, 1e-17, 1e-100])
+def test_a_little_dropout_has_its_noise_threshold_and_its_clean_loss(p):
+    """Of two axes, from decimals: ``τ = ν S/(k + 2ν)``, shares lost ``τ/s``."""
+    with decimal.localcontext(prec=250):
+        nu = Decimal(p) / (1 - Decimal(p))
+        s = [Decimal(3).sqrt(), Decimal(1)]
+        tau = nu * sum(s) / (2 + 2 * nu)
+        threshold = 2 * tau**2 / sum(1 - (1 - tau / value) ** 2 for value in s)
+    np.testing.assert_allclose(
+        theory.dropout_noise_threshold([3.0, 1.0], 2, p), float(threshold), rtol=1e-13
+    )
+    optimum = theory.dropout_optimum([3.0, 1.0], 2, p)
+    np.testing.assert_allclose(optimum.clean_loss, float(2 * tau**2), rtol=1e-13)
+
+
+def test_almost_all_dropped_leaves_its_share_of_the_first_axis():
+    """With one axis in use the gain is ``k/(k + ν)``."""
+    p = 1 - 1e-12
+    gain = Fraction(2) / (2 + Fraction(p) / (1 - Fraction(p)))
+    np.testing.assert_allclose(
+        theory.dropout_optimum([3.0, 1.0], 2, p).gains, [float(gain), 0], rtol=1e-14
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -881,3 +882,66 @@ def test_exercise_which_width_detects_best():
     assert np.argmax(areas) == 4 and areas[4] > 0.999
     assert areas[3] < 0.75
     assert np.all(np.diff(areas[4:]) < 0)  # and beyond 4, each is a little blinder
+
+
+@pytest.mark.parametrize(
+    ("mean_0", "mean_1", "ahead"), [(0, 0, 9), (0, 0, -1), (2, 0, 1), (3, 3, -1), (3, 0, 9)]
+)
+@pytest.mark.parametrize("variance", [0.0, 1e-17])
+def test_the_area_under_a_roc_curve_with_a_mean_where_nothing_varies(
+    mean_0, mean_1, ahead, variance
+):
+    """``P((z + m₁)² + c > (z' + m₀)²)``, by integration over z."""
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    def wins(z):
+        root = np.sqrt(max((z + mean_1) ** 2 + ahead, 0))
+        return (norm.cdf(root - mean_0) - norm.cdf(-root - mean_0)) * norm.pdf(z)
+
+    edge = np.sqrt(max(-ahead, 0))
+    places = sorted({-12, -mean_1 - edge, -mean_1, -mean_1 + edge, 12})
+    pieces = itertools.pairwise(places)
+    right = sum(quad(wins, *piece, epsabs=1e-12)[0] for piece in pieces)
+    covariance = np.diag([1.0, variance])
+    normal = theory.squared_length([mean_0, np.sqrt(max(-ahead, 0))], covariance)
+    anomalous = theory.squared_length([mean_1, np.sqrt(max(ahead, 0))], covariance)
+    np.testing.assert_allclose(theory.area_under_roc(normal, anomalous), right, atol=1e-12)
+
+
+def test_a_score_has_its_probability_however_small_or_large_it_is():
+    exponential, one = (theory.squared_length(np.zeros(d), np.eye(d)) for d in (2, 1))
+    assert [exponential.exceeds(t) for t in (1e13, 1e300, np.inf)] == [0, 0, 0]
+    np.testing.assert_allclose(exponential.exceeds(1400.0), np.exp(-700), rtol=1e-12)
+    assert exponential.exceeds(1e-200) == one.exceeds(1e-40) == 1
+    np.testing.assert_allclose(1 - one.exceeds(1e-20), 1e-10 * np.sqrt(2 / np.pi), rtol=1e-5)
+    assert theory.detected(one, theory.squared_length([0.0], [[1e-14]]), 0.05) == 0
+
+
+@pytest.mark.parametrize("share", [1e-300, 1e-9, 0.3, np.exp(-1), 0.5, 1 - 1e-6, 1 - 1e-12])
+def test_a_threshold_of_an_exponential_law_is_a_logarithm(share):
+    score = theory.squared_length([0, 0], np.eye(2))
+    right = -2 * (np.log(share) if share < 0.5 else np.log1p(-(1 - share)))
+    np.testing.assert_allclose(score.threshold(share), right, rtol=1e-12)
+
+
+def test_a_code_that_does_not_vary_tells_all_or_nothing():
+    flat = [[1, 0], [0, 0]]
+    assert theory.projected_accuracy([0, 1], [0, 0], [0, 0], flat) == 0.5
+    assert theory.projected_accuracy([0, 1], [0, 0], [0, 1], flat) == 1
+
+
+def test_minkas_evidence_of_eigenvalues_that_almost_agree():
+    """In (14.6b) the two kept axes' own gap enters as ``−½ log (1/b − 1/a)(a − b)``."""
+    b = 0.85
+    wide, close = b + 0.25, np.nextafter(b, 1)
+
+    def evidence_less_what_a_does(a):
+        A, B = Fraction(float(a)), Fraction(b)
+        own, to_third = (1 / B - 1 / A) * (A - B), (1 / A - Fraction(1, 3)) * (3 - A)
+        does = -100 * np.log(a) - 0.5 * (np.log(float(own)) + np.log(float(to_third)))
+        return theory.minka_log_evidence([3, a, b], 200, 2) - does
+
+    np.testing.assert_allclose(
+        evidence_less_what_a_does(close), evidence_less_what_a_does(wide), rtol=1e-12
+    )

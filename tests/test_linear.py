@@ -948,3 +948,37 @@ def test_batches_are_of_the_samples_themselves(solver, monkeypatch):
     np.testing.assert_allclose(
         rows[np.argsort(rows[:, 0])], centred[np.argsort(X[:, 0])], rtol=0, atol=1e-13
     )
+
+
+NEARLY_EXACT = (1 - 1e-9) * np.eye(2)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda S: theory.linear_autoencoder_loss(S, NEARLY_EXACT, np.eye(2)),
+        lambda S: theory.dropout_loss(S, NEARLY_EXACT, np.eye(2), 0.0),
+        lambda S: theory.tied_loss(np.sqrt(NEARLY_EXACT), S),
+    ],
+)
+def test_a_loss_beside_its_least_keeps_its_digits(loss):
+    np.testing.assert_allclose(loss(np.diag([1, 0.5])), 1.5e-18, rtol=1e-6)
+
+
+def test_a_little_weight_decay_costs_twice_itself_an_axis():
+    X = datasets.make_gaussian(50, [4.0, 2.0, 1.0], exact=True, random_state=0)
+    np.testing.assert_allclose(theory.weight_decay_optimum(X, 3, 1e-13).loss, 6e-13, rtol=1e-12)
+
+
+def test_more_components_than_axes_are_idle():
+    X = datasets.make_gaussian(50, [4.0, 2.0, 1.0], exact=True, random_state=0)
+    full, wide = (theory.weight_decay_optimum(X, k, 0.1) for k in (3, 5))
+    assert wide.loss == full.loss and wide.axes.shape == (3, 3)
+    assert wide.singular_values.tolist() == [*full.singular_values, 0, 0]
+
+
+def test_the_flattest_curvature_beside_a_minimum_keeps_its_digits():
+    """To first order in λ₂/λ₁ it is ``2 λ₂``."""
+    flattest = theory.critical_point_hessian([1.0, 1e-12], 1, (0,))[1]
+    np.testing.assert_allclose(flattest, 2e-12, rtol=1e-11)
+    assert not theory.critical_point_hessian([0.0, 0.0], 1, (0,)).any()

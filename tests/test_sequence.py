@@ -986,3 +986,34 @@ def test_the_transformer_block_is_pytorchs(torch):
     )
     np.testing.assert_allclose(attention.grad_bias, bias_gradient[:width], atol=1e-10)
     assert np.abs(bias_gradient[width : 2 * width]).max() < 1e-12  # the keys' bias: (11.6b)
+
+
+def test_a_register_longer_than_the_sequence_loses_nothing():
+    assert theory.shift_register_loss(3, 1, 5) == 0
+
+
+@pytest.mark.parametrize("n_components", [4, 6, 9])
+@pytest.mark.parametrize("tied", [False, True])
+def test_states_wider_than_the_data_have_all_their_units(n_components, tied):
+    X = np.ones((1, 3, 2))
+    model = theory.linear_recurrent_autoencoder(X, n_components, from_states="last", tied=tied)
+    assert [part.shape for part in model] == [
+        (n_components, n_components), (n_components, 2), (2, n_components),
+        (n_components, n_components),
+    ]  # fmt: skip
+    if n_components >= 6 or not tied:
+        assert model.loss(X, from_states="last") < 1e-25
+
+
+def test_states_to_decode_from_are_every_one_or_the_last():
+    X = np.ones((1, 3, 2))
+    model = theory.linear_recurrent_autoencoder(X, 2)
+    for function in (
+        lambda: theory.linear_recurrent_autoencoder(X, 2, from_states="evry"),
+        lambda: theory.linear_recurrent_bound(X, 2, from_states="evry"),
+        lambda: model.loss(X, from_states="evry"),
+    ):
+        with pytest.raises(
+            ValueError, match=r"^from_states must be 'every' or 'last'; got 'evry'"
+        ):
+            function()

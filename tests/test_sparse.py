@@ -837,3 +837,17 @@ def test_exercise_gradient_at_the_bias(seed, n, rho):
     share = (rho_hat - np.mean(h**2)) / (rho_hat * (1 - rho_hat))
     assert 0 <= share <= 1 + 1e-12
     assert at_bias == pytest.approx((rho_hat - rho) * share, rel=1e-9, abs=1e-13)
+
+
+def test_the_solvers_bounds_do_not_know_integers():
+    D = [[1, 0], [0, 1]]
+    for bound in (theory.ista_bound, theory.fista_bound):
+        np.testing.assert_allclose(bound(D, 10**10, 1), 1e20, rtol=1e-15)
+    np.testing.assert_allclose(theory.ista_bound(D, 1.0, np.array([2**30], np.int32)), 2.0**-30)
+
+
+def test_a_path_has_no_segments_of_rounding():
+    """Its solution ``h₁`` is 0 for all λ: at its end that is a tie."""
+    path = theory.two_atom_path([0.5, 0.0], [[0.7, -1.2], [-0.7, 0.0]])
+    assert [segment.signs for segment in path] == [(0, 0), (0, -1)]
+    assert [segment.low for segment in path] == [path[1].high, 0]

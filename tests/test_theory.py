@@ -25,9 +25,34 @@ CLOSED_FORMS = {  # of arrays; other arguments are bound
     "linear_autoencoder_gradients": (
         lambda c, e: theory.linear_autoencoder_gradients(c, e, e.T), S, M
     ),
+    "largest_principal_angle": (theory.largest_principal_angle, A, B),
+    "tied_loss": (theory.tied_loss, M, S),
+    "tied_gradient": (theory.tied_gradient, M, S),
+    "gap_variance": (
+        lambda a, b: theory.gap_variance(0.9, a, b),
+        np.array([100], np.int8), np.array([3], np.int8),
+    ),
+    "effective_initial_strengths": (theory.effective_initial_strengths, M, S),
     "logistic_mode_strength": (lambda s, i: theory.logistic_mode_strength(s, i, 0.1), v, P[0]),
     "logistic_half_time": (theory.logistic_half_time, v, P[0]),
     "tied_learning_curve": (lambda s, i: theory.tied_learning_curve(s, i, [0.1]), v, P[0]),
+    "convolution_matrix": (
+        lambda k: theory.convolution_matrix(k[None, None], (4, 4), padding=1, circular=True), S
+    ),
+    "circular_singular_values": (
+        lambda k: theory.circular_singular_values(k[None, None], (12, 4)), A
+    ),
+    "polyphase_sums": (lambda k: theory.polyphase_sums(k, 3), A),
+    "linear_recurrent_autoencoder": (
+        lambda x: theory.linear_recurrent_autoencoder(x.reshape(4, 3, 4), 3), X
+    ),
+    "lag_bound": (theory.lag_bound, A[:4], P),
+    "linear_recurrent_bound": (
+        lambda x: theory.linear_recurrent_bound(x.reshape(4, 3, 4), 3), X
+    ),
+    "two_atom_path": (
+        lambda x, d: [list(segment)[1:2] for segment in theory.two_atom_path(x, d)], w, M.T
+    ),
     "ista_bound": (lambda d: theory.ista_bound(d, 1.0, 3), M),
     "fista_bound": (lambda d: theory.fista_bound(d, 1.0, 3), M),
     "gaussian_kl_between": (theory.gaussian_kl_between, X, S, w, S * 2),
@@ -107,7 +132,34 @@ def test_a_closed_form_is_computed_in_float64_whatever_it_is_given(name):
     assert np.array_equal(as_given, numbers(function(*(a.astype(float) for a in arrays))))
 
 
+SINGULAR = [[1.0, 1.0], [1.0, 1.0]]
 REFUSED = {
+    "gaussian_log_odds, covariance": (
+        lambda: theory.gaussian_log_odds([0, 0], [1, 0], SINGULAR),
+        "covariance must be positive definite; its smallest eigenvalue is",
+    ),
+    "gaussian_log_ratio": (
+        lambda: theory.gaussian_log_ratio([0, 0], SINGULAR),
+        "covariance must be positive definite; its smallest eigenvalue is",
+    ),
+    "gaussian_kl_between": (
+        lambda: theory.gaussian_kl_between([0, 0], np.eye(2), [0, 0], SINGULAR),
+        "covariance_p must be positive definite; its smallest eigenvalue is",
+    ),
+    "linear_probe_accuracy, ridge": (
+        lambda: theory.linear_probe_accuracy(
+            [[0, 0], [1, 1], [2, 2]], [0, 1, 1], [[0, 0]], [0], ridge=0
+        ),
+        "ridge must be greater than 0 where a code depends on the others; got 0",
+    ),
+    "threshold_of_scores, NaN": (
+        lambda: theory.threshold_of_scores([1.0, 2.0], np.nan),
+        "false_alarms must be finite and from 0 to 1; got nan",
+    ),
+    "all_masks": (
+        lambda: theory.all_masks(3, 4),
+        "n_missing must be from 0 to 3; got 4",
+    ),
     "dropout_optimum": (
         lambda: theory.dropout_optimum(v, 0, 0.3),
         "n_components must be at least 1",

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 from scipy.special import logit
 from theory_report import verify
 
-from nanoae import LinearAutoencoder, TiedAutoencoder, gradient_check
+from nanoae import LinearAutoencoder, TiedAutoencoder, gradient_check, theory
 from nanoae.datasets import load_digits, make_gaussian
 from nanoae.network import Dense
 from nanoae.theory import (
@@ -542,3 +542,21 @@ def test_exercise_weight_decay(problem, part):
     model = TiedAutoencoder(k, weight_decay=weight_decay, random_state=rng).fit(X)
     strengths = np.linalg.svd(model.encoder_weight_, compute_uv=False) ** 2
     assert np.abs(strengths - (1 - weight_decay / (2 * eigenvalues[:k]))).max() <= 1e-6
+
+
+def test_curvatures_with_more_units_than_axes_are_those_of_the_hessian():
+    """At ``WᵀW = I``, ``W = (I, 0)ᵀ``, by differences of the gradient."""
+    Sigma, W, step = np.diag([4.0, 1.0]), np.eye(3, 2), 1e-5
+
+    def gradient(flat):
+        return sum(theory.tied_gradient(flat.reshape(3, 2), Sigma)).ravel()
+
+    moves = step * np.eye(6)
+    hessian = [(gradient(W.ravel() + e) - gradient(W.ravel() - e)) / (2 * step) for e in moves]
+    np.testing.assert_allclose(
+        theory.tied_curvatures([4.0, 1.0], 3), np.linalg.eigvalsh(hessian), atol=1e-7
+    )
+
+
+def test_a_mode_without_variance_is_never_half_learned():
+    assert theory.logistic_half_time([1.0, 0.0], 0.01)[1] == np.inf

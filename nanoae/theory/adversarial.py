@@ -9,7 +9,13 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
-from nanoae.validation import check_integer, check_random_state, check_real, check_samples
+from nanoae.validation import (
+    check_integer,
+    check_positive_definite,
+    check_random_state,
+    check_real,
+    check_samples,
+)
 
 
 class Quadratic(NamedTuple):
@@ -57,6 +63,11 @@ def gaussian_log_ratio(mean: ArrayLike, covariance: ArrayLike) -> Quadratic:
     -------
     Quadratic
 
+    Raises
+    ------
+    ValueError
+        The covariance is not positive definite: such codes have no density.
+
     Examples
     --------
     Codes that are too wide are those far out:
@@ -67,6 +78,7 @@ def gaussian_log_ratio(mean: ArrayLike, covariance: ArrayLike) -> Quadratic:
     [0.6931, -2.6819]
     """
     m, S = np.asarray(mean, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
+    check_positive_definite("covariance", S)
     precision = np.linalg.inv(S)
     constant = 0.5 * (m @ precision @ m + np.linalg.slogdet(S)[1])
     return Quadratic(float(constant), -precision @ m, precision - np.eye(len(m)))
@@ -190,7 +202,8 @@ def game_gradients(m: float, n_nodes: int = 200) -> GameGradients:
     # an even, smooth, fast falling integrand: the trapezoid rule is exact to rounding
     u = np.linspace(-12, 12, 10 * n_nodes + 1)
     density = np.exp(-u * u / 2) / np.sqrt(2 * np.pi)
-    integral = np.sum(density / np.cosh(m * u / 2)) * (u[1] - u[0]) / 2
+    decay = np.exp(-np.abs(m * u / 2))  # 1/cosh a = 2 e^−|a| / (1 + e^−2|a|) never overflows
+    integral = np.sum(density * 2 * decay / (1 + decay**2)) * (u[1] - u[0]) / 2
     saturating = float(m * np.exp(-m * m / 8) * integral)
     mmd = float(m * np.exp(-m * m / 8) / (2 * np.sqrt(2)))
     return GameGradients(saturating, m - saturating, float(m), mmd)
@@ -424,8 +437,9 @@ def gaussian_mmd(mean: ArrayLike, covariance: ArrayLike, eta: float) -> float:
     m, S = np.asarray(mean, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
     identity = np.eye(len(m))
     T = S + (1 + eta) * identity
-    among_codes = np.linalg.det(identity + 2 * S / eta) ** -0.5
-    across = np.linalg.det(T / eta) ** -0.5 * np.exp(-0.5 * m @ np.linalg.solve(T, m))
+    # logarithms, since determinants of many dimensions overflow
+    among_codes = np.exp(-0.5 * np.linalg.slogdet(identity + 2 * S / eta)[1])
+    across = np.exp(-0.5 * (np.linalg.slogdet(T / eta)[1] + m @ np.linalg.solve(T, m)))
     return float(among_codes + (1 + 2 / eta) ** (-len(m) / 2) - 2 * across)
 
 

@@ -74,7 +74,12 @@ def tied_contractive_optimum(
     8.0 [0.0, 0.0, 0.0]
     """
     lam = _problem(eigenvalues, n_components, contraction)
-    return _shrunk(lam, n_components, contraction / 2, price=contraction)
+    threshold = contraction / 2
+    used = np.flatnonzero(lam[:n_components] > threshold)
+    gains = np.zeros_like(lam)
+    gains[used] = 1 - threshold / lam[used]
+    loss = np.sum(lam * (1 - gains) ** 2 + contraction * gains)
+    return ContractiveOptimum(float(loss), gains, threshold)
 
 
 def unit_norm_contractive_optimum(
@@ -108,13 +113,15 @@ def unit_norm_contractive_optimum(
     1000.0 [0.0079, 0.0, 0.0]
     """
     lam = _problem(eigenvalues, n_components, contraction)
-    kept, threshold = 0, 0.0
+    kept, threshold, gains = 0, 0.0, np.zeros_like(lam)
     n_axes = min(n_components, int(np.count_nonzero(lam)))
     for m in range(1, n_axes + 1):
-        of_m = m * contraction / (contraction * np.sum(1 / lam[:m]) + n_components)
-        if lam[m - 1] > of_m:
-            kept, threshold = m, of_m
-    gains = _shrunk(lam, kept, threshold, price=0.0).gains
+        inverse = 1 / lam[:m]
+        whole = contraction * inverse.sum() + n_components
+        # 1 − threshold/λ_i, but for its cancellation where little is left
+        of_m = (contraction * (inverse.sum() - m * inverse) + n_components) / whole
+        if of_m[-1] > 0:
+            kept, threshold, gains[:m] = m, float(m * contraction / whole), of_m
     return ContractiveOptimum(float(lam[kept:].sum() + kept * threshold), gains, threshold)
 
 
@@ -123,16 +130,6 @@ def _problem(eigenvalues: ArrayLike, n_components: int, contraction: float) -> A
     check_integer("n_components", n_components, 1)
     check_real("contraction", contraction, 0)
     return spectrum(eigenvalues)
-
-
-def _shrunk(lam: Array, n_components: int, threshold: float, price: float) -> ContractiveOptimum:
-    """The first axes shrunk by the threshold, their loss with a price per unit of gain."""
-    gains = np.zeros_like(lam)
-    used = lam[:n_components] > threshold
-    gains[:n_components][used] = 1 - threshold / lam[:n_components][used]
-    return ContractiveOptimum(
-        float(np.sum(lam * (1 - gains) ** 2 + price * gains)), gains, threshold
-    )
 
 
 def collapse_contraction(eigenvalues: ArrayLike, slope: float = 1.0) -> Array:
@@ -214,12 +211,13 @@ def probe_variance(jacobian: ArrayLike, probes: str = "signs") -> float:
     check_choice("probes", probes, ("signs", "gaussian", "sphere"))
     J = np.asarray(jacobian, dtype=np.float64)
     K = J @ J.T
-    k, total = len(K), np.sum(K**2)
+    k = len(K)
+    # squares of differences, not differences of squares, which cancel where little varies
     return float(
         {
-            "signs": 2 * (total - np.sum(np.diag(K) ** 2)),
-            "gaussian": 2 * total,
-            "sphere": 2 * (k * total - np.trace(K) ** 2) / (k + 2),
+            "signs": 2 * np.sum((K - np.diag(np.diag(K))) ** 2),
+            "gaussian": 2 * np.sum(K**2),
+            "sphere": 2 * k / (k + 2) * np.sum((K - np.trace(K) / k * np.eye(k)) ** 2),
         }[probes]
     )
 

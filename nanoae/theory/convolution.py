@@ -44,11 +44,11 @@ def convolution_matrix(
            [0., 1., 2., 3.],
            [0., 0., 1., 2.]])
     """
-    weight, size = np.asarray(weight), tuple(size)
+    weight, size = np.asarray(weight, dtype=np.float64), tuple(size)
     n_out, n_in, *kernel = weight.shape
     of_tap = np.moveaxis(weight, (0, 1), (-2, -1))  # for each tap a matrix (c', c)
     counts = [(n + 2 * padding - k) // stride + 1 for n, k in zip(size, kernel, strict=True)]
-    K = np.zeros((*counts, *size, n_out, n_in), weight.dtype)
+    K = np.zeros((*counts, *size, n_out, n_in))
     for place in product(*map(range, counts)):
         for tap in product(*map(range, kernel)):
             pixel = [i * stride + t - padding for i, t in zip(place, tap, strict=True)]
@@ -88,7 +88,7 @@ def circular_singular_values(weight: ArrayLike, size: Sequence[int], *, stride: 
     >>> (abs(values) + 0).round(12).tolist()
     [4.0, 2.0, 2.0, 0.0]
     """
-    weight, size = np.asarray(weight), tuple(size)
+    weight, size = np.asarray(weight, dtype=np.float64), tuple(size)
     n_axes = len(size)
     spectrum = np.fft.fftn(weight, size, axes=range(2, 2 + n_axes))
     blocks = _alias_classes(spectrum, size, stride)  # (c', c, s^D, classes)
@@ -386,8 +386,8 @@ def polyphase_sums(weight: ArrayLike, stride: int) -> Array:
     >>> theory.polyphase_sums([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3).tolist()
     [5.0, 7.0, 9.0]
     """
-    weight = np.asarray(weight)
-    sums = np.zeros([stride] * weight.ndim, weight.dtype)
+    weight = np.asarray(weight, dtype=np.float64)
+    sums = np.zeros([stride] * weight.ndim)
     for tap in np.ndindex(weight.shape):
         sums[tuple(t % stride for t in tap)] += weight[tap]
     return sums

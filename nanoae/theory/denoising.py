@@ -50,7 +50,7 @@ def posterior_mean(log_likelihood: ArrayLike, X: ArrayLike) -> Array:
             f"X_tilde has {lost.sum()} point(s) that none of the samples can have become, the "
             f"first in row {lost.argmax()}; for those there is no posterior mean."
         )
-    return softmax(log_likelihood, axis=1) @ np.asarray(X)
+    return softmax(log_likelihood, axis=1) @ np.asarray(X, float)
 
 
 def gaussian_log_likelihood(X_tilde: ArrayLike, X: ArrayLike, scale: float) -> Array:
@@ -104,7 +104,7 @@ def masking_log_likelihood(X_tilde: ArrayLike, X: ArrayLike, probability: float)
     >>> likelihood.round(4).tolist()
     [[0.1875, 0.0]]
     """
-    return _replacing_log_likelihood(X_tilde, X, {0.0: probability})
+    return _replacing_log_likelihood(X_tilde, X, [(0.0, probability)])
 
 
 def salt_and_pepper_log_likelihood(
@@ -134,15 +134,16 @@ def salt_and_pepper_log_likelihood(
     >>> round(float(np.exp(likelihood[0, 0])), 4)  # 0.1 · 0.8
     0.08
     """
-    return _replacing_log_likelihood(X_tilde, X, {low: probability / 2, high: probability / 2})
+    halves = [(low, probability / 2), (high, probability / 2)]
+    return _replacing_log_likelihood(X_tilde, X, halves)
 
 
 def _replacing_log_likelihood(
-    X_tilde: ArrayLike, X: ArrayLike, replacements: dict[float, float]
+    X_tilde: ArrayLike, X: ArrayLike, replacements: list[tuple[float, float]]
 ) -> Array:
     X_tilde, X = np.asarray(X_tilde, float)[:, None], np.asarray(X, float)
-    likelihood = (1 - sum(replacements.values())) * (X_tilde == X)
-    for value, probability in replacements.items():
+    likelihood = (1 - sum(probability for _, probability in replacements)) * (X_tilde == X)
+    for value, probability in replacements:
         likelihood += probability * (X_tilde == value)
     with np.errstate(divide="ignore"):
         return np.sum(np.log(likelihood), axis=2)
@@ -386,7 +387,8 @@ def mismatch_loss(
     a, b = np.asarray(trained, float)[..., None], np.asarray(used, float)[..., None]
     lam = np.asarray(eigenvalues, float)
     kept, lost = lam[:n_components], lam[n_components:]
-    return np.sum((a**2 * kept + b * kept**2) / (kept + a) ** 2, axis=-1) + lost.sum()
+    variance = np.where(kept + a > 0, kept + a, 1)  # where there is nothing, nothing is lost
+    return np.sum((a / variance) ** 2 * kept + (kept / variance) ** 2 * b, axis=-1) + lost.sum()
 
 
 def two_points_denoiser(x_tilde: ArrayLike, a: ArrayLike, scale: float) -> Array:

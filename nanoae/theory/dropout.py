@@ -128,17 +128,19 @@ def dropout_optimum(
     eigenvalues = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
     s = np.sqrt(np.maximum(eigenvalues, 0))
     n_axes = int(np.sum(nu < _largest_odds(s, k)))
-    total = s[:n_axes].sum()  # S_m
+    used, left_out = s[:n_axes], s[n_axes:]
+    total = used.sum()  # S_m
     threshold = nu * total / (k + nu * n_axes)
     z = np.zeros_like(s)
-    z[:n_axes] = s[:n_axes] - threshold
+    # s_i − τ, but for its cancellation where little is left
+    z[:n_axes] = (k * used - nu * (total - n_axes * used)) / (k + nu * n_axes)
     gains = np.divide(z, s, out=np.zeros_like(s), where=z > 0)  # (8.2b)
     return DropoutOptimum(
-        loss=float(np.sum(s[n_axes:] ** 2) + nu * total**2 / (k + nu * n_axes)),  # (8.2a)
+        loss=float(np.sum(left_out**2) + nu * total**2 / (k + nu * n_axes)),  # (8.2a)
         n_axes=n_axes,
         threshold=float(threshold),
         gains=gains,
-        clean_loss=float(np.sum((s - z) ** 2)),
+        clean_loss=float(np.sum(left_out**2) + n_axes * threshold**2),
         scale=float(1 + threshold * z.sum() / np.sum(z**2)) if n_axes else 1.0,  # (8.5b)
         unit_loss=float((1 + 2 * nu) * (z.sum() / k) ** 2),  # as τ/ν = Σz/k (8.3b)
     )
@@ -304,8 +306,10 @@ def dropout_noise_threshold(
     check_real("probability", probability, 0, 1, open_ends=True)
     optimum = dropout_optimum(eigenvalues, n_components, probability)
     kept = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1][:n_components]
-    g = optimum.gains[:n_components]
-    return float(np.sum(kept * (1 - g) ** 2) / np.sum(1 - g**2))
+    g, m = optimum.gains[:n_components], optimum.n_axes
+    lost = np.ones_like(g)  # 1 − g, where g may be 1 but for rounding
+    lost[:m] = optimum.threshold / np.sqrt(kept[:m])
+    return float(np.sum(kept * lost**2) / np.sum(lost * (1 + g)))
 
 
 def _odds(probability: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
-from nanoae.validation import check_integer, check_real, check_samples
+from nanoae.validation import check_integer, check_positive_definite, check_real, check_samples
 
 # --- Two classes -----------------------------------------------------------------------------
 
@@ -50,6 +50,11 @@ def gaussian_log_odds(
     -------
     LogOdds
 
+    Raises
+    ------
+    TypeError, ValueError
+        The prior is none, or the covariance is not positive definite.
+
     Examples
     --------
     Half-way between the means the prior alone decides:
@@ -61,7 +66,9 @@ def gaussian_log_odds(
     """
     check_real("prior_1", prior_1, 0, 1, open_ends=True)
     m0, m1 = np.asarray(mean_0, float), np.asarray(mean_1, float)
-    weight = np.linalg.solve(np.asarray(covariance, float), m1 - m0)
+    covariance = np.asarray(covariance, float)
+    check_positive_definite("covariance", covariance)
+    weight = np.linalg.solve(covariance, m1 - m0)
     return LogOdds(weight, float(np.log(prior_1 / (1 - prior_1)) - weight @ (m0 + m1) / 2))
 
 
@@ -96,7 +103,10 @@ def projected_accuracy(
 
     v = np.asarray(direction, float)
     apart = abs(v @ (np.asarray(mean_1, float) - np.asarray(mean_0, float)))
-    return float(ndtr(apart / (2 * np.sqrt(v @ np.asarray(covariance, float) @ v))))
+    variance = v @ np.asarray(covariance, float) @ v
+    if variance == 0:  # a code that does not vary tells all or nothing
+        return 1.0 if apart > 0 else 0.5
+    return float(ndtr(apart / (2 * np.sqrt(variance))))
 
 
 # --- Scores of anomalies ------------------------------------------------------------------------
@@ -149,16 +159,43 @@ class SquaredLength:
         ArithmeticError
             The integral is no probability.
         """
-        if threshold <= np.sum(self.shifts[self.weights == 0] ** 2):  # less it never is
-            return 1.0
-        x, h = np.linspace(-9, 9, 1601, retstep=True)
-        v = np.sinh(x)
         upper = threshold >= self.mean
+        tail = self._tail(threshold, upper)
+        return tail if upper else 1 - tail
+
+    def threshold(self, false_alarms: float) -> float:
+        """The threshold that a share of the scores exceeds."""
+        from scipy.optimize import brentq
+
+        check_real("false_alarms", false_alarms, 0, 1, open_ends=True)
+        # of the tail on the same side of the mean: beside 1, a share has fewer digits
+        upper = false_alarms <= self.exceeds(self.mean)
+        share, outward = (false_alarms, 2.0) if upper else (1 - false_alarms, 0.5)
+        share = min(share, self._tail(self.mean, upper))  # the two may add up to 1 ± rounding
+        far = self.mean
+        while self._tail(far, upper) > share:
+            far *= outward
+        low, high = min(far, self.mean), max(far, self.mean)
+        return float(
+            brentq(lambda t: self._tail(t, upper) - share, low, high, xtol=1e-14 * low, rtol=1e-14)
+        )
+
+    def _tail(self, threshold: float, upper: bool) -> float:
+        """Probability of a score above a threshold, or below it."""
+        # less it never is, or with a probability below all rounding of 1
+        least = np.sum(self.shifts[self.weights == 0] ** 2)
+        if threshold <= max(least, 1e-36 * self.mean):
+            return 1.0 if upper else 0.0
+        half = self._singularity / 2  # Chernoff's bound there: below the smallest number?
+        if upper and self._log_transform(np.array([half]))[0] - half * threshold < -746:
+            return 0.0
         left = 0.0 if upper else -1 / threshold
-        while left and self._slope(left) - threshold > 1 / left:  # the saddle is further left
+        while left and self._slope(left) - threshold > 2 / left:  # the saddle is further left
             left *= 2
         right = self._singularity if upper else 0.0
         centre, width = _saddle(lambda s: self._slope(s) - threshold, self._curvature, left, right)
+        x, h = np.linspace(-9, 9, 1601, retstep=True)
+        v = np.sinh(x)
 
         def exponent(s: Array) -> Array:
             return np.asarray(self._log_transform(s) - s * threshold - np.log(s))
@@ -174,30 +211,14 @@ class SquaredLength:
             bend /= 2
         ds = width * (1j + 2 * bend * v) * np.cosh(x) * h
         integral = float((np.sum(np.exp(log_integrand) * ds) / (2j * np.pi)).real)
-        p = integral if upper else 1 + integral
+        p = integral if upper else -integral  # left of the pole at 0 it is less by 1
         if not -1e-9 <= p <= 1 + 1e-9:
             raise ArithmeticError(
-                f"the probability of a score above {threshold} came out as {p}: the law of "
-                f"{len(self.weights)} weights is beyond this quadrature. Please report it."
+                f"the probability of a score {'above' if upper else 'below'} {threshold} came out "
+                f"as {p}: the law of {len(self.weights)} weights is beyond this quadrature. "
+                "Please report it."
             )
         return min(max(p, 0.0), 1.0)
-
-    def threshold(self, false_alarms: float) -> float:
-        """The threshold that a share of the scores exceeds."""
-        from scipy.optimize import brentq
-
-        check_real("false_alarms", false_alarms, 0, 1, open_ends=True)
-        high = self.mean
-        while self.exceeds(high) > false_alarms:
-            high *= 2
-        low = self.mean
-        while self.exceeds(low) < false_alarms:
-            low /= 2
-        return float(
-            brentq(
-                lambda t: self.exceeds(t) - false_alarms, low, high, xtol=1e-14 * low, rtol=1e-14
-            )
-        )
 
     @property
     def _singularity(self) -> float:
@@ -306,7 +327,9 @@ def area_under_roc(normal: SquaredLength, anomalous: SquaredLength) -> float:
     >>> round(theory.area_under_roc(normal, wide), 12), round(float(2 / np.pi * np.arctan(2)), 12)
     (0.704832764699, 0.704832764699)
     """
-    # P(Q₁ − Q₀ > 0): one transform at s, the other at −s, along a line between their singularities
+    from scipy.special import logsumexp
+
+    # P(Q₁ − Q₀ > 0): one transform at s, the other at −s, between their singularities
     upper = anomalous.mean < normal.mean
     centre, width = _saddle(
         lambda s: anomalous._slope(s) - normal._slope(-s),
@@ -314,10 +337,21 @@ def area_under_roc(normal: SquaredLength, anomalous: SquaredLength) -> float:
         *((0.0, anomalous._singularity) if upper else (-normal._singularity, 0.0)),
     )
     x, h = np.linspace(-40, 40, 1601, retstep=True)
-    s = centre + 1j * width * np.sinh(x)
-    ds = 1j * width * np.cosh(x) * h
-    log_both = anomalous._log_transform(s) + normal._log_transform(-s)
-    integral = float((np.sum(np.exp(log_both) / s * ds) / (2j * np.pi)).real)
+
+    def log_terms(bend: float) -> Array:
+        """Of the sum along a line, or a branch of a hyperbola that leads to the right or left."""
+        s = centre + width * (1j * np.sinh(x) + bend * (np.cosh(x) - 1))
+        ds = width * (1j * np.cosh(x) + bend * np.sinh(x)) * h
+        return np.asarray(anomalous._log_transform(s) + normal._log_transform(-s) + np.log(ds / s))
+
+    def size(terms: Array) -> float:
+        """Of the terms, of those far out above all."""
+        return float(logsumexp(terms.real + 2 * np.abs(x)))
+
+    # any will do, but with a mean where there is (almost) no variance the integrand falls on one
+    # side, grows on the other, and on the line does nothing but turn
+    terms = min(map(log_terms, (-1, -0.5, -0.2, 0, 0.2, 0.5, 1)), key=size)
+    integral = float(np.sum(np.exp(terms)).imag / (2 * np.pi))
     return integral if upper else 1 + integral
 
 
@@ -340,8 +374,8 @@ def threshold_of_scores(scores: ArrayLike, false_alarms: float) -> float:
 
     Raises
     ------
-    ValueError
-        Too few scores for so small a share, or some that are not finite.
+    TypeError, ValueError
+        The share is none, too few scores for so small a share, or some that are not finite.
 
     Examples
     --------
@@ -352,6 +386,7 @@ def threshold_of_scores(scores: ArrayLike, false_alarms: float) -> float:
     scores = np.sort(np.ravel(np.asarray(scores, float)))
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite; got NaN or infinity among them.")
+    check_real("false_alarms", false_alarms, 0, 1)
     n = len(scores)
     rank = int(np.ceil((n + 1) * (1 - false_alarms) - 1e-9))
     if not 1 <= rank <= n:
@@ -441,7 +476,8 @@ def minka_log_evidence(eigenvalues: ArrayLike, n_samples: int, n_components: int
     first, second = np.triu_indices(d, 1)
     pairs = first < k
     first, second = first[pairs], second[pairs]
-    curvature = np.log(1 / smooth[second] - 1 / smooth[first])
+    a, b = smooth[first], smooth[second]
+    curvature = np.log(a - b) - np.log(a) - np.log(b)  # log(1/b − 1/a)
     curvature += np.log(lam[first] - lam[second]) + np.log(n)
     volume = (free + k) / 2 * np.log(2 * np.pi) - curvature.sum() / 2 - k / 2 * np.log(n)
     return float(log_prior + fit + volume)
@@ -472,12 +508,19 @@ def linear_probe_accuracy(
     -------
     float
 
+    Raises
+    ------
+    TypeError, ValueError
+        Codes and labels do not fit, all codes are the same, or some depend on others and there is
+        no ridge.
+
     Examples
     --------
     >>> from nanoae import theory
     >>> theory.linear_probe_accuracy([[0], [1], [2], [3]], [0, 0, 1, 1], [[-1], [5]], [0, 1])
     1.0
     """
+    check_real("ridge", ridge, 0)
     H, labels, new, new_labels = _check_task(codes, labels, new_codes, new_labels)
     mean = H.mean(axis=0)
     classes = np.unique(labels)
@@ -487,6 +530,10 @@ def linear_probe_accuracy(
         raise ValueError(f"codes must differ; got {len(H)} that are all {mean}.")
     gram = H.T @ H
     gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
+    if np.linalg.slogdet(gram)[0] <= 0:
+        raise ValueError(
+            f"ridge must be greater than 0 where a code depends on the others; got {ridge!r}."
+        )
     weight = np.linalg.solve(gram, H.T @ (targets - targets.mean(axis=0)))
     votes = (new - mean) @ weight + targets.mean(axis=0)
     return float(np.mean(classes[votes.argmax(axis=1)] == new_labels))

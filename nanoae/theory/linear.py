@@ -91,7 +91,8 @@ def spectrum(eigenvalues: ArrayLike) -> Array:
 def linear_autoencoder_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike) -> float:
     """Mean squared error of ``x̂ = W_d W_e x``, from the covariance alone.
 
-    ``tr Σ − 2 tr(W_d W_e Σ) + tr(W_eᵀ W_dᵀ W_d W_e Σ)`` (2.1).
+    ``tr Σ − 2 tr(W_d W_e Σ) + tr(W_eᵀ W_dᵀ W_d W_e Σ)`` (2.1), which is ``tr R Σ Rᵀ`` with
+    ``R = I − W_d W_e``: so computed, a small loss keeps its digits.
 
     Parameters
     ----------
@@ -112,8 +113,9 @@ def linear_autoencoder_loss(Sigma: ArrayLike, W_e: ArrayLike, W_d: ArrayLike) ->
     >>> theory.linear_autoencoder_loss(Sigma, W_e, W_e.T)  # keeps two axes, loses the third
     1.0
     """
-    Sigma, M = np.asarray(Sigma, float), np.asarray(W_d, float) @ np.asarray(W_e, float)
-    return float(np.trace(Sigma) - 2 * np.trace(M @ Sigma) + np.trace(M.T @ M @ Sigma))
+    Sigma = np.asarray(Sigma, float)
+    R = np.eye(len(Sigma)) - np.asarray(W_d, float) @ np.asarray(W_e, float)
+    return float(np.trace(R @ Sigma @ R.T))  # (2.1)
 
 
 def linear_autoencoder_gradients(
@@ -209,7 +211,7 @@ def largest_principal_angle(A: ArrayLike, B: ArrayLike) -> float:
     """
     from scipy.linalg import subspace_angles  # here, so that importing nanoae stays cheap
 
-    return float(subspace_angles(A, B)[0])
+    return float(subspace_angles(np.asarray(A, float), np.asarray(B, float))[0])
 
 
 class CriticalPoint(NamedTuple):
@@ -343,9 +345,12 @@ def critical_point_hessian(
     rank, idle = len(used), n_components - len(used)
     lambda_i, lambda_j = used[:, None], left[None, :]
     root = np.sqrt((lambda_i - lambda_j) ** 2 + 4 * lambda_j**2)
+    larger = lambda_i + lambda_j + root
+    # λ_i + λ_j − root, but for its cancellation; of two axes without variance it is 0
+    smaller = 4 * lambda_j * (lambda_i - lambda_j) / np.where(larger > 0, larger, 1)
     spectrum = [
-        (lambda_i + lambda_j + root).ravel(),
-        (lambda_i + lambda_j - root).ravel(),
+        larger.ravel(),
+        smaller.ravel(),
         np.repeat(2 * left, idle),
         np.repeat(-2 * left, idle),
         np.repeat(4 * used, rank),
@@ -362,8 +367,8 @@ class WeightDecayOptimum(NamedTuple):
     loss : float
         Penalty included.
     singular_values : ndarray of shape (k,)
-        Of W_d and of W_e, ``√(1 − λ_w/λ_i)``, or 0 where λ_i ≤ λ_w.
-    axes : ndarray of shape (d, k)
+        Of W_d and of W_e, ``√(1 − λ_w/λ_i)``, or 0 where λ_i ≤ λ_w and where no axis is left.
+    axes : ndarray of shape (d, min(d, k))
         Left singular vectors of W_d: the principal axes themselves.
 
     Examples
@@ -391,6 +396,7 @@ def weight_decay_optimum(
     ----------
     X : array-like of shape (n_samples, d)
     n_components : int
+        k, which may exceed d.
     weight_decay : float
         λ_w.
 
@@ -408,13 +414,13 @@ def weight_decay_optimum(
     [0.5, 0.0]
     """
     _, U, eigenvalues = pca(X)
-    used = eigenvalues[:n_components]
-    worth_it = used > weight_decay
+    worth_it = np.flatnonzero(eigenvalues[:n_components] > weight_decay)
+    kept, lost = eigenvalues[worth_it], np.delete(eigenvalues, worth_it)
     squared = np.zeros(n_components)
-    squared[worth_it] = 1 - weight_decay / used[worth_it]  # (2.9a)
-    saved = squared * (used - weight_decay)  # (λ_i − λ_w)²/λ_i where λ_i > λ_w (2.9c)
+    squared[worth_it] = 1 - weight_decay / kept  # (2.9a)
+    costs = weight_decay * (2 - weight_decay / kept)  # λ_i − (λ_i − λ_w)²/λ_i (2.9c)
     return WeightDecayOptimum(
-        loss=float(eigenvalues.sum() - saved.sum()),
+        loss=float(lost.sum() + costs.sum()),
         singular_values=np.sqrt(squared),
         axes=U[:, :n_components],
     )

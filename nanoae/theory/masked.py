@@ -87,10 +87,16 @@ def all_masks(n_patches: int, n_missing: int) -> Array:
     Parameters
     ----------
     n_patches, n_missing : int
+        No more missing than there are.
 
     Returns
     -------
     ndarray of bool, shape (n_masks, n_patches)
+
+    Raises
+    ------
+    TypeError, ValueError
+        One of the two is no such number.
 
     Examples
     --------
@@ -98,6 +104,8 @@ def all_masks(n_patches: int, n_missing: int) -> Array:
     >>> all_masks(3, 2).astype(int).tolist()
     [[1, 1, 0], [1, 0, 1], [0, 1, 1]]
     """
+    check_integer("n_patches", n_patches, 1)
+    check_integer("n_missing", n_missing, 0, n_patches)
     places = list(combinations(range(n_patches), n_missing))
     masks = np.zeros((len(places), n_patches), dtype=bool)
     np.put_along_axis(masks, np.array(places, dtype=int).reshape(len(places), -1), True, axis=1)

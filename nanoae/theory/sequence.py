@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
+from nanoae.validation import check_choice
 
 
 def reversed_prefixes(X: Array) -> Array:
@@ -30,6 +31,7 @@ def reversed_prefixes(X: Array) -> Array:
     >>> theory.reversed_prefixes(np.array([[[1.0], [2.0], [3.0]]])).tolist()
     [[1.0, 0.0, 0.0], [2.0, 1.0, 0.0], [3.0, 2.0, 1.0]]
     """
+    X = np.asarray(X, dtype=np.float64)
     n, n_steps, d = X.shape
     prefixes = np.zeros((n, n_steps, n_steps, d))
     for t in range(n_steps):
@@ -66,6 +68,7 @@ class LinearRecurrent(NamedTuple):
 
     def states(self, X: Array) -> Array:
         """After every step, ``(n, T, k)``, of sequences ``(n, T, d)``, from ``h_0 = 0``."""
+        X = np.asarray(X, dtype=np.float64)
         h, states = np.zeros((len(X), len(self.A))), []
         for x in X.swapaxes(0, 1):
             h = h @ self.A.T + x @ self.B.T
@@ -74,7 +77,7 @@ class LinearRecurrent(NamedTuple):
 
     def decoded(self, h: Array, n_steps: int) -> Array:
         """Steps ``(n, n_steps, d)`` that are made of states ``(n, k)``, last read first."""
-        steps = []
+        h, steps = np.asarray(h, dtype=np.float64), []
         for _ in range(n_steps):
             steps.append(h @ self.C.T)
             h = h @ self.D.T
@@ -92,6 +95,7 @@ class LinearRecurrent(NamedTuple):
             From every state, decode T steps, those before the first of which should be 0; or
             only as many steps as were read.
         """
+        check_choice("from_states", from_states, ("every", "last"))
         n, n_steps, d = X.shape
         states, targets = self.states(X), reversed_prefixes(X).reshape(n, n_steps, n_steps, d)
         total = 0.0
@@ -117,7 +121,7 @@ def linear_recurrent_autoencoder(
     ----------
     X : ndarray of shape (n, T, d)
     n_components : int
-        k.
+        k; units beyond T d stay 0.
     from_states : {"every", "last"}, default "every"
     tied : bool, default True
 
@@ -134,9 +138,10 @@ def linear_recurrent_autoencoder(
     >>> bool(model.loss(X) < 1e-25), bool((model.C == model.B.T).all())
     (True, True)
     """
-    n, _, d = X.shape
-    rows = reversed_prefixes(X) if from_states == "every" else X[:, ::-1].reshape(n, -1)
-    U = np.linalg.svd(rows, full_matrices=False)[2][:n_components].T
+    rows, d = _decoded_rows(X, from_states), X.shape[2]
+    # full_matrices: with fewer rows than numbers in one U has other axes besides
+    axes = np.linalg.svd(rows, full_matrices=len(rows) < rows.shape[1])[2][:n_components]
+    U = np.pad(axes, ((0, n_components - len(axes)), (0, 0))).T
     above, below = U[:-d], U[d:]  # without the last block, and without the first
     if tied:
         A = below.T @ above  # Uᵀ R U: R moves every block one down
@@ -171,9 +176,16 @@ def linear_recurrent_bound(X: Array, n_components: int, *, from_states: str = "e
     >>> round(theory.linear_recurrent_bound(X, 1, from_states="last"), 12)
     0.5
     """
-    rows = reversed_prefixes(X) if from_states == "every" else X.reshape(len(X), -1)
+    rows = _decoded_rows(X, from_states)
     left_out = np.linalg.svd(rows, compute_uv=False)[n_components:]
     return float(np.sum(left_out**2) / len(X))
+
+
+def _decoded_rows(X: Array, from_states: str) -> Array:
+    """What the states are to be decoded into, last step first: every prefix, or the whole."""
+    check_choice("from_states", from_states, ("every", "last"))
+    X = np.asarray(X, dtype=np.float64)
+    return reversed_prefixes(X) if from_states == "every" else X[:, ::-1].reshape(len(X), -1)
 
 
 def shift_register_loss(n_steps: int, n_features: int, n_kept: int) -> float:
@@ -184,7 +196,7 @@ def shift_register_loss(n_steps: int, n_features: int, n_kept: int) -> float:
     Parameters
     ----------
     n_steps, n_features, n_kept : int
-        T, d and ``τ = k / d``.
+        T, d and ``τ = k / d``, which may exceed T.
 
     Returns
     -------
@@ -196,7 +208,7 @@ def shift_register_loss(n_steps: int, n_features: int, n_kept: int) -> float:
     >>> [theory.shift_register_loss(3, 1, kept) for kept in range(4)]
     [6.0, 3.0, 1.0, 0.0]
     """
-    lost = n_steps - n_kept
+    lost = max(n_steps - n_kept, 0)
     return n_features * lost * (lost + 1) / 2
 
 
@@ -225,6 +237,7 @@ def lag_bound(recurrent_weight: Array, states: Array) -> float:
     >>> theory.lag_bound(2 * np.eye(3), np.zeros((4, 3)))
     16.0
     """
+    recurrent_weight, states = (np.asarray(a, float) for a in (recurrent_weight, states))
     steepest = np.max(1 - states**2, axis=1)
     return float(np.prod(np.linalg.norm(recurrent_weight, 2) * steepest))
 

@@ -193,7 +193,8 @@ def ista_bound(dictionary: ArrayLike, distance: ArrayLike, iterations: ArrayLike
     [1.0, 0.1, 0.01]
     """
     L = 2 * np.linalg.norm(np.asarray(dictionary, float), 2) ** 2
-    return L * np.square(distance) / (2 * np.asarray(iterations))
+    distance, k = np.asarray(distance, float), np.asarray(iterations, float)
+    return L * distance**2 / (2 * k)
 
 
 def fista_bound(dictionary: ArrayLike, distance: ArrayLike, iterations: ArrayLike) -> Array:
@@ -221,7 +222,8 @@ def fista_bound(dictionary: ArrayLike, distance: ArrayLike, iterations: ArrayLik
     0.0001
     """
     L = 2 * np.linalg.norm(np.asarray(dictionary, float), 2) ** 2
-    return 2 * L * np.square(distance) / (np.asarray(iterations) + 1.0) ** 2
+    distance, k = np.asarray(distance, float), np.asarray(iterations, float)
+    return 2 * L * distance**2 / (k + 1) ** 2
 
 
 class PathSegment(NamedTuple):
@@ -284,7 +286,8 @@ def two_atom_path(x: ArrayLike, dictionary: ArrayLike) -> list[PathSegment]:
     [(inf, 6.0, (0, 0)), (6.0, 2.0, (1, 0)), (2.0, 0.0, (1, 1))]
     """
     D = np.asarray(dictionary, dtype=np.float64)
-    b, gram = D.T @ np.asarray(x), D.T @ D
+    b, gram = D.T @ np.asarray(x, dtype=np.float64), D.T @ D
+    rounding = 1e-14 * 2 * np.abs(b).max()  # beside λ_max (4.3a)
     segments = []
     for signs in product((-1, 0, 1), repeat=2):
         s = np.array(signs, dtype=np.float64)
@@ -303,9 +306,12 @@ def two_atom_path(x: ArrayLike, dictionary: ArrayLike) -> list[PathSegment]:
             continue
         low = max([0.0, *(-p[q > 0] / q[q > 0])])
         high = min([np.inf, *(-p[q < 0] / q[q < 0])])
-        if low < high:
+        if high - low > rounding:
             segments.append(PathSegment(float(high), float(low), signs, intercept, slope))
-    return sorted(segments, key=lambda segment: -segment.high)
+    segments.sort(key=lambda segment: -segment.high)
+    # one ends where the next begins, but for rounding
+    ends = [segment.high for segment in segments[1:]] + [0.0]
+    return [segment._replace(low=end) for segment, end in zip(segments, ends, strict=True)]
 
 
 def mutual_coherence(dictionary: ArrayLike) -> float:

@@ -11,6 +11,8 @@ from nanoae.arrays import Array
 def tied_loss(W: Array, Sigma: Array) -> float:
     """``E‖x − WᵀW x‖² = tr Σ − 2 tr(W Σ Wᵀ) + tr(W Σ Wᵀ W Wᵀ)``, for data of covariance Σ.
 
+    Computed as ``tr R Σ Rᵀ`` with ``R = I − WᵀW``, so that a small loss keeps its digits.
+
     Parameters
     ----------
     W : ndarray of shape (k, d)
@@ -30,8 +32,9 @@ def tied_loss(W: Array, Sigma: Array) -> float:
     >>> float(theory.tied_loss(np.array([[2.0, 0.0]]), Sigma))  # x̂ = 4 x along the first
     37.0
     """
-    code_covariance = W @ Sigma @ W.T
-    return np.trace(Sigma) - 2 * np.trace(code_covariance) + np.trace(code_covariance @ W @ W.T)
+    W = np.asarray(W, np.result_type(W, np.float64))  # a complex step stays complex
+    R = np.eye(len(Sigma)) - W.T @ W
+    return np.trace(R @ Sigma @ R.T)
 
 
 def tied_gradient(W: Array, Sigma: Array) -> tuple[Array, Array]:
@@ -60,6 +63,7 @@ def tied_gradient(W: Array, Sigma: Array) -> tuple[Array, Array]:
     >>> round(float(difference) / 2e-4, 4)
     6.0
     """
+    W = np.asarray(W, np.result_type(W, np.float64))  # a complex step stays complex
     W_Sigma = W @ Sigma
     as_encoder = -2 * W_Sigma + 2 * W @ W.T @ W_Sigma
     as_decoder = -2 * W_Sigma + 2 * W_Sigma @ W.T @ W
@@ -76,10 +80,10 @@ def tied_curvatures(
     eigenvalues : array-like of shape (d,)
         Of Σ.
     n_components : int
-        k.
+        k, which may exceed d.
     chosen : array-like of int, optional
-        Which eigenvectors the critical point keeps, at most k of them; default the first k,
-        which is the minimum.
+        Which eigenvectors the critical point keeps, at most k of them; default the first k
+        (all, if k exceeds d), which is the minimum.
 
     Returns
     -------
@@ -96,7 +100,9 @@ def tied_curvatures(
     [-6.0, 8.0]
     """
     eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
-    chosen = np.arange(n_components) if chosen is None else np.asarray(chosen, dtype=np.intp)
+    if chosen is None:
+        chosen = np.arange(min(n_components, len(eigenvalues)))
+    chosen = np.asarray(chosen, dtype=np.intp)
     kept, left = eigenvalues[chosen], np.delete(eigenvalues, chosen)
     r = len(kept)
     turn_out = 2 * (kept[:, None] - left)  # exchange a kept axis for one left out
@@ -153,7 +159,7 @@ def logistic_half_time(eigenvalue: ArrayLike, s0: ArrayLike) -> Array:
     Returns
     -------
     ndarray of the broadcast shape
-        In the unit of t, steps times learning rate.
+        In the unit of t, steps times learning rate; infinite along an axis without variance.
 
     Examples
     --------
@@ -165,7 +171,8 @@ def logistic_half_time(eigenvalue: ArrayLike, s0: ArrayLike) -> Array:
     """
     from scipy.special import logit
 
-    return -logit(np.asarray(s0, float)) / (8 * np.asarray(eigenvalue, float))
+    with np.errstate(divide="ignore"):
+        return -logit(np.asarray(s0, float)) / (8 * np.asarray(eigenvalue, float))
 
 
 def tied_learning_curve(eigenvalues: ArrayLike, s0: ArrayLike, t: ArrayLike) -> Array:
@@ -225,7 +232,7 @@ def effective_initial_strengths(W: Array, U: Array) -> Array:
     >>> theory.effective_initial_strengths(W, np.eye(3)).round(4).tolist()
     [0.25, 0.0576, 0.0]
     """
-    k = len(W)
+    W, k = np.asarray(W, dtype=np.float64), len(W)
     strengths = np.zeros(len(U))
     strengths[:k] = np.diag(np.linalg.qr(W @ U[:, :k], mode="r")) ** 2
     return strengths

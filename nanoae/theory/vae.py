@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
-from nanoae.validation import check_integer
+from nanoae.validation import check_integer, check_positive_definite
 
 
 class Estimate(NamedTuple):
@@ -244,6 +244,11 @@ def gaussian_kl_between(
     -------
     ndarray of shape (n,)
 
+    Raises
+    ------
+    ValueError
+        ``covariance_p`` is not positive definite.
+
     Examples
     --------
     KL is not symmetric: it costs more to call a wide Gaussian narrow than the reverse:
@@ -257,6 +262,7 @@ def gaussian_kl_between(
     """
     difference = np.atleast_2d(np.asarray(mean_p, float) - np.asarray(mean_q, float))
     covariance_q, covariance_p = (np.asarray(S, float) for S in (covariance_q, covariance_p))
+    check_positive_definite("covariance_p", covariance_p)
     log_dets = np.linalg.slogdet(covariance_p)[1] - np.linalg.slogdet(covariance_q)[1]
     spread = np.trace(np.linalg.solve(covariance_p, covariance_q))
     distance = np.sum(difference * np.linalg.solve(covariance_p, difference.T).T, axis=1)
