@@ -61,7 +61,7 @@ def show(axes, taps, title, columns, rows):
     for (i, j), tap in np.ndenumerate(taps):
         if tap:
             axes.text(
-                j, i, f"w{'₀₁₂₃₄'[tap - 1]}", ha="center", va="center", fontsize=8,
+                j, i, f"w{'₀₁₂₃₄'[int(tap) - 1]}", ha="center", va="center", fontsize=8,
                 color="white" if tap in (1, 3, 5) else "black",
             )  # fmt: skip
     axes.set(title=title, xlabel=columns, ylabel=rows)

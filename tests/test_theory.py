@@ -537,7 +537,7 @@ def test_the_ends_of_what_is_allowed_are_allowed():
 def test_what_is_rounding_beside_the_largest_eigenvalue_is_none(off):
     """Each limit from both sides."""
     is_there = off > 1
-    lam = [1.0, off * 1e-12]
+    lam = [1.0, off * 2 * np.finfo(float).eps]
     assert theory.tied_contractive_optimum(lam, 2, 0.0).gains.tolist() == [1, is_there]
     assert theory.unit_norm_contractive_optimum(lam, 2, 0.0).gains.tolist() == [1, is_there]
     assert (theory.dropout_limits([1.0, (off * 1e-12) ** 2], 2)[1] > 0) == is_there
