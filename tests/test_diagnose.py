@@ -31,6 +31,7 @@ from nanoae.diagnose.__main__ import main
 from nanoae.diagnose.batches import read_batches
 from nanoae.diagnose.mistakes import (
     CATALOGUE,
+    CLAMPS,
     KL_FACTORS,
     KL_REDUCTIONS,
     KL_TERMS,
@@ -1038,6 +1039,8 @@ def test_data_and_outputs_that_give_a_mistake_away(name):
         ({"mu": np.ones((2, 2))}, "nothing to check with what was given: the KL: needs log_var"),
         ({"x": np.ones((2, 2))}, "nothing to check with what was given: the KL: needs mu"),
         (good(log_var=np.ones((20, 2))), "mu and log_var must have the same shape; got"),
+        (good(log_var=np.ones((20, 1))), r"must have the same shape; .*variance is shared, pass"),
+        (good(z=np.ones((20, 1))), r"must have the same shape; got \(20, 3\) and \(20, 1\)\.$"),
         (good(log_var=np.ones((20, 1))), r"pass np.broadcast_to\(log_var, \(20, 3\)\)"),
         (good(mu=np.full((20, 3), np.nan)), "mu contains NaN or infinity"),
         (good(kl=np.inf), "kl contains NaN or infinity"),
@@ -1184,16 +1187,20 @@ def test_a_kl_that_is_mostly_rounding_has_no_formula(part_that_is_rounding, verd
     assert diagnose_vae(mu=mu, log_var=0 * mu, kl=np.sum(mu**2) / 2).verdict == verdict
 
 
-@pytest.mark.parametrize("low_high", [(-5, 5), (-8, 8), (-10, 10), (-20, 2), (-4, 4), (-2, 2)])
-def test_a_clamp_is_named_by_its_ends(low_high):
+@pytest.mark.parametrize(
+    ("low_high", "ends"),  # the clamp, and how much of it the array spans
+    [(low_high, (1.3, 1.3)) for low_high in CLAMPS]
+    + [((-5, 5), (0.5, 1.3)), ((-8, 8), (1.3, 0.5)), ((-20, 2), (0.5, 1.3))],
+)
+def test_a_clamp_is_named_by_its_ends(low_high, ends):
     """A floor of −4 or higher is a mistake: σ = 0.14, and many a posterior is narrower."""
     rng = np.random.default_rng(0)
     mu, eps = rng.standard_normal((2, 40, 4))
-    log_var = rng.uniform(1.3 * low_high[0], 1.3 * low_high[1], (40, 4))
+    log_var = rng.uniform(*np.multiply(ends, low_high), (40, 4))
     held = np.clip(log_var, *low_high)
     kl = kl_in_float64({"m": mu, "v": held}).sum(axis=1)
     given = {"mu": mu, "log_var": log_var, "z": mu + np.exp(held / 2) * eps, "eps": eps}
-    words = "log_var clamped to [{}, {}]".format(*low_high)
+    words = "log_var clamped to [{:g}, {:g}]".format(*low_high)
     of_kl, of_sigma = finding("KL", **given, kl=kl), finding("σ", **given)
     assert of_kl.words == f"{words}, one number a sample"
     assert of_kl.verdict == ("wrong" if low_high[0] >= -4 else "convention")
@@ -1329,6 +1336,14 @@ def test_how_many_times_its_beta_a_loss_has_is_said_in_what_it_depends_on(name):
         words = finding("β", given, beta=BETA, noise_variance=S2).words
         named = f"{said} = {factor:.6g}" if said else f"{factor:.6g}"
         assert words == f"effectively {BETA * factor:.6g}, {named} times what it says"
+
+
+def test_a_factor_near_one_has_no_name():
+    """β = 1 and 1/2σ² = 1 are no news."""
+    batches = [batch_in_float64(np.random.default_rng(i), N) for i in range(3)]
+    given = [sum_of_both(b, 1, 1.0015, 0.5) for b in batches]
+    words = finding("β", given, beta=1, noise_variance=0.5).words
+    assert words == "effectively 1.0015, 1.0015 times what it says"
 
 
 @pytest.mark.parametrize("spans", [45, 55])
@@ -1598,7 +1613,9 @@ def test_from_a_file(tmp_path, capsys):
     b = make_batch(20, 3, 12, np.random.default_rng(24))
     np.savez(wrong, **good(kl=kl_terms(b).mean()))
     assert main([str(wrong), "--json"]) == 1
-    report = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert "β" in printed  # as it is, no escape
+    report = json.loads(printed)
     assert report["verdict"] == "wrong"
     assert report["mistakes"] == ["kl_averaged_over_latent_dimensions"]
     assert report["effective_beta"] == pytest.approx(1 / 3)
@@ -1704,6 +1721,8 @@ TABLES = [
 def test_verdicts_of_the_tables_are_those_that_a_report_knows():
     assert {entry.verdict for entry in TABLES} == {"right", "convention", "wrong"}
     assert all(entry.consequence for entry in CATALOGUE.values())
+    for entry in (*KL_TERMS, *reconstruction_terms(0.3)):
+        assert bool(entry.consequence) == (entry.verdict != "right"), entry.words
     of_noise = {entry.words for entry in SIGMAS if entry.verdict == "convention"}
     assert all("clamped" in words for words in of_noise)
     conventions = {entry.words for entry in TABLES if entry.verdict == "convention"} - of_noise
