@@ -320,12 +320,22 @@ def check_probability(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be at least 0 and below 1; got {value!r}.")
 
 
+def is_positive_definite(matrix: Array) -> bool:
+    """Whether a covariance is one of a density, by more than rounding, whatever the units."""
+    variances = np.diag(matrix)
+    if not (np.isfinite(matrix).all() and np.all(variances > 0)):
+        return False
+    units = np.sqrt(variances)
+    least = np.linalg.eigvalsh(matrix / np.outer(units, units))[0]
+    return bool(least > len(matrix) * np.finfo(np.float64).eps)
+
+
 def check_positive_definite(name: str, matrix: Array) -> None:
-    """Raise if a covariance is singular, or has a determinant that none can have."""
-    if np.linalg.slogdet(matrix)[0] <= 0:  # of the same factors as an inverse
-        least = np.linalg.eigvalsh(matrix)[0]
+    """Raise unless `is_positive_definite`."""
+    if not is_positive_definite(matrix):
         raise ValueError(
-            f"{name} must be positive definite; its smallest eigenvalue is {least:.3g}."
+            f"{name} must be finite and positive definite: no feature constant, and none that "
+            "depends on the others."
         )
 
 

@@ -575,7 +575,7 @@ def test_one_or_two_losses_do_not_tell_of_a_third_term(b, words, says, n_batches
 def test_a_sum_that_is_known_needs_no_third_loss(a, b, words):
     batch = {"reconstruction": 7.0, "kl": 0.3, "loss": a * 7.0 + b * 0.3}
     found = finding("loss", batch, beta=3)
-    assert (found.verdict, found.words) == ("right", words)
+    assert (found.verdict, found.words, found.consequence) == ("right", words, "")
 
 
 def test_data_on_another_scale_than_the_loss_saw():
@@ -1097,6 +1097,22 @@ def test_what_was_not_checked_is_said():
     assert found.not_checked[-1] == (
         "the loss: needs kl and reconstruction, or x, x_hat, mu and log_var"
     )
+
+
+def test_a_loss_without_the_kl_is_said_to_come_of_it():
+    found = finding("loss", {"reconstruction": 7.0, "kl": 0.3, "loss": 7.0}, beta=3)
+    assert (found.verdict, found.mistakes) == ("wrong", ("kl_left_out_of_the_loss",))
+    assert found.consequence == CATALOGUE["kl_left_out_of_the_loss"].consequence != ""
+
+
+def test_beside_a_function_only_the_kl_needs_no_codes():
+    kl = lambda mu, log_var: np.sum(mu**2 + np.exp(log_var) - 1 - log_var) / 2  # noqa: E731
+    assert diagnose_vae(kl=kl).not_checked == [
+        "the reconstruction: needs x, x_hat, reconstruction",
+        "the noise: needs z, mu, log_var",
+        "the gradients: needs mu, log_var, eps, grad_z, grad_mu, grad_log_var",
+        "the loss: needs loss",
+    ]
 
 
 @pytest.mark.parametrize("part", [("x_hat", "x"), ("mu", "log_var")])

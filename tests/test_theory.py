@@ -136,21 +136,33 @@ SINGULAR = [[1.0, 1.0], [1.0, 1.0]]
 REFUSED = {
     "gaussian_log_odds, covariance": (
         lambda: theory.gaussian_log_odds([0, 0], [1, 0], SINGULAR),
-        "covariance must be positive definite; its smallest eigenvalue is",
+        "covariance must be finite and positive definite: no feature constant",
     ),
     "gaussian_log_ratio": (
         lambda: theory.gaussian_log_ratio([0, 0], SINGULAR),
-        "covariance must be positive definite; its smallest eigenvalue is",
+        "covariance must be finite and positive definite: no feature constant",
     ),
     "gaussian_kl_between": (
         lambda: theory.gaussian_kl_between([0, 0], np.eye(2), [0, 0], SINGULAR),
-        "covariance_p must be positive definite; its smallest eigenvalue is",
+        "covariance_p must be finite and positive definite: no feature constant",
+    ),
+    "gaussian_jensen_shannon": (
+        lambda: theory.gaussian_jensen_shannon([0, 0], SINGULAR),
+        "covariance must be finite and positive definite: no feature constant",
+    ),
+    "exceeds": (
+        lambda: theory.squared_length([0], [[1]]).exceeds(np.nan),
+        "threshold must be a number; got NaN",
+    ),
+    "two_points_loss": (
+        lambda: theory.two_points_loss(1.0, 0.0),
+        "scale must be finite and greater than 0; got 0.0",
     ),
     "linear_probe_accuracy, ridge": (
         lambda: theory.linear_probe_accuracy(
             [[0, 0], [1, 1], [2, 2]], [0, 1, 1], [[0, 0]], [0], ridge=0
         ),
-        "ridge must be greater than 0 where a code depends on the others; got 0",
+        "ridge must be greater than 0, by more than rounding, where a code is constant or depends",
     ),
     "threshold_of_scores, NaN": (
         lambda: theory.threshold_of_scores([1.0, 2.0], np.nan),
@@ -629,3 +641,62 @@ def test_a_closed_form_knows_no_units(name, unit, monkeypatch):
     of_one = np.ravel(UNITLESS[name](1.0))
     assert np.all(np.isfinite(of_one)) and np.any(of_one)
     np.testing.assert_allclose(np.ravel(UNITLESS[name](unit)), of_one, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_codes_that_depend_on_each_other_do_so_for_any_rounding(seed):
+    """A determinant would be a rounding, and as often positive as not."""
+    codes = np.random.default_rng(seed).standard_normal((60, 2))
+    codes = np.column_stack([codes, codes.sum(axis=1)])
+    labels = codes[:, 0] > 0
+    with pytest.raises(ValueError, match="ridge must be greater than 0, by more than rounding"):
+        theory.linear_probe_accuracy(codes, labels, codes, labels, ridge=0)
+    with pytest.raises(ValueError, match="covariance must be finite and positive definite"):
+        theory.gaussian_log_ratio(np.zeros(3), codes.T @ codes)
+
+
+@pytest.mark.parametrize("bad", [-np.eye(2), np.diag([1, np.nan]), np.diag([1.0, 0.0])])
+def test_what_is_no_covariance_is_refused_though_its_determinant_be_positive(bad):
+    with pytest.raises(ValueError, match="covariance_p must be finite and positive definite"):
+        theory.gaussian_kl_between([0, 0], np.eye(2), [0, 0], bad)
+
+
+def test_a_covariance_of_features_in_very_different_units_is_one():
+    S = np.array([[1, 5e-11], [5e-11, 1e-20]])
+    ratio = theory.gaussian_log_ratio([0, 0], S)
+    in_one_unit = theory.gaussian_log_ratio([0, 0], [[1, 0.5], [0.5, 1]])
+    expected = in_one_unit.constant - 10 * np.log(10)
+    assert ratio.constant == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda values: theory.probabilistic_pca(values, 1),
+        lambda values: theory.learned_noise_variance(values, 1, 1.0),
+        lambda values: theory.tied_contractive_optimum(values, 1, 1.0),
+        lambda values: theory.unit_norm_contractive_optimum(values, 1, 1.0),
+    ],
+)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_variance_that_is_no_number_is_not_taken_for_none(function, bad):
+    with pytest.raises(ValueError, match="eigenvalues must be finite; got"):
+        function([4.0, bad, 1.0])
+
+
+@pytest.mark.parametrize("n_steps", [1, 7, 200])
+@pytest.mark.parametrize(("beta_1", "beta_2"), [(0.9, 0.81), (0.5, 0.25), (0.9, 0.8), (0.9, 0.9)])
+def test_the_longest_step_is_that_of_the_sum_whether_it_grows_or_not(n_steps, beta_1, beta_2):
+    q = beta_1**2 / beta_2
+    first, second = ((1 - b) / (1 - b**n_steps) for b in (beta_1, beta_2))
+    expected = first * np.sqrt(np.sum(q ** np.arange(n_steps)) / second)
+    assert theory.adam_longest_step(n_steps, beta_1, beta_2) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_code_as_wide_as_what_is_seen_loses_only_what_cannot_be_predicted():
+    hidden = np.trace(theory.masked_prediction(S, half).covariance)
+    wide = theory.masked_bottleneck_loss(S, half, 2) - theory.masked_bottleneck_loss(S, half, 3)
+    assert abs(wide) < 1e-12
+    one = theory.masked_bottleneck_loss(S, half, 1)
+    assert theory.masked_bottleneck_loss(S, half, 2) < one - 1e-6
+    assert theory.masked_bottleneck_loss(S, half, 2) == pytest.approx(hidden, rel=1e-12)

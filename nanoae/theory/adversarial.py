@@ -131,6 +131,11 @@ def gaussian_jensen_shannon(mean: ArrayLike, covariance: ArrayLike, n_nodes: int
     float
         From 0 to log 2.
 
+    Raises
+    ------
+    ValueError
+        The covariance is not positive definite.
+
     Examples
     --------
     >>> from nanoae import theory
@@ -140,6 +145,7 @@ def gaussian_jensen_shannon(mean: ArrayLike, covariance: ArrayLike, n_nodes: int
     0.693147
     """
     m, S = np.asarray(mean, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
+    check_positive_definite("covariance", S)
     nodes, weights = gauss_hermite(n_nodes, len(m))
     # both expectations under the narrower of the two, of which nodes of the wider would see
     # nothing: ∫ p log(1 + q/p) is E_q r log(1 + 1/r), r = p/q, which is never above 1

@@ -433,12 +433,18 @@ def two_points_loss(length: float, scale: float) -> float:
     -------
     float
 
+    Raises
+    ------
+    ValueError, TypeError
+        ``scale`` is no positive number.
+
     Examples
     --------
     >>> from nanoae import theory
     >>> round(theory.two_points_loss(1.0, 0.5), 4)
     0.0686
     """
+    check_real("scale", scale, 0, open_ends=True)
     ratio = length / scale
     step = 0.2 / max(ratio, 1)  # fine beside both widths, that of the density and that of sech
     t = step * np.arange(-200, 201)

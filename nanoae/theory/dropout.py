@@ -257,8 +257,8 @@ def equalising_rotation(values: ArrayLike, n_components: int) -> Array:
     for _ in range(k - 1):
         excess = np.diag(H) - mean
         i, j = int(excess.argmax()), int(excess.argmin())
-        # t = tan of the angle at which entry i is the mean: a quadratic, its ends of other signs.
-        # H_ij is 0 until all rows are done, and rounding errors are left: then t is one as well
+        # t = tan of the angle at which entry i is the mean: a quadratic, whose ends differ in sign
+        # (H_ij is 0 until only rounding errors are left to turn, and keeps t as small as they are)
         a, b, c = excess[j], -2 * H[i, j], excess[i]
         if not a < 0 < c:
             break

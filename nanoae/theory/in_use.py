@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nanoae.arrays import Array
-from nanoae.validation import check_integer, check_positive_definite, check_real, check_samples
+from nanoae.validation import (
+    check_integer,
+    check_positive_definite,
+    check_real,
+    check_samples,
+    is_positive_definite,
+)
 
 # --- Two classes -----------------------------------------------------------------------------
 
@@ -156,9 +162,13 @@ class SquaredLength:
 
         Raises
         ------
+        ValueError
+            The threshold is NaN.
         ArithmeticError
             The integral is no probability.
         """
+        if np.isnan(threshold):
+            raise ValueError("threshold must be a number; got NaN.")
         upper = threshold >= self.mean
         tail = self._tail(threshold, upper)
         return tail if upper else 1 - tail
@@ -530,9 +540,10 @@ def linear_probe_accuracy(
         raise ValueError(f"codes must differ; got {len(H)} that are all {mean}.")
     gram = H.T @ H
     gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
-    if np.linalg.slogdet(gram)[0] <= 0:
+    if not is_positive_definite(gram):
         raise ValueError(
-            f"ridge must be greater than 0 where a code depends on the others; got {ridge!r}."
+            "ridge must be greater than 0, by more than rounding, where a code is constant or "
+            f"depends on the others; got {ridge!r}."
         )
     weight = np.linalg.solve(gram, H.T @ (targets - targets.mean(axis=0)))
     votes = (new - mean) @ weight + targets.mean(axis=0)

@@ -77,6 +77,11 @@ def pca(X: ArrayLike) -> PCA:
 def spectrum(eigenvalues: ArrayLike) -> Array:
     """The eigenvalues of a covariance in falling order, those that are rounding set to 0.
 
+    Raises
+    ------
+    ValueError
+        They are not finite.
+
     Examples
     --------
     >>> from nanoae.theory.linear import spectrum
@@ -84,6 +89,8 @@ def spectrum(eigenvalues: ArrayLike) -> Array:
     [4.0, 1.0, 0.0]
     """
     falling = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    if not np.isfinite(falling).all():
+        raise ValueError(f"eigenvalues must be finite; got {eigenvalues!r}.")
     rounding = len(falling) * np.finfo(np.float64).eps * falling[0]
     return np.where(falling > rounding, falling, 0.0)
 
@@ -348,7 +355,7 @@ def critical_point_hessian(
     larger = lambda_i + lambda_j + root
     # λ_i + λ_j − root, but for its cancellation; of two axes without variance it is 0
     smaller = 4 * lambda_j * (lambda_i - lambda_j) / np.where(larger > 0, larger, 1)
-    spectrum = [
+    curvatures = [
         larger.ravel(),
         smaller.ravel(),
         np.repeat(2 * left, idle),
@@ -356,7 +363,7 @@ def critical_point_hessian(
         np.repeat(4 * used, rank),
         np.zeros(rank * rank + 2 * idle * rank),
     ]
-    return np.sort(np.concatenate(spectrum))
+    return np.sort(np.concatenate(curvatures))
 
 
 class WeightDecayOptimum(NamedTuple):

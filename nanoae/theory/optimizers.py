@@ -265,7 +265,7 @@ def adam_longest_step(n_steps: int, beta_1: float = 0.9, beta_2: float = 0.999) 
     # 1 + q + … + q^(t−1); where it grows from its last term back, in powers of 1/q, for the root
     # of that term is all that the step grows by
     ratio, last = (q, 1.0) if q < 1 else (1 / q, np.float64(q) ** ((n_steps - 1) / 2))
-    terms = (1 - ratio**n_steps) / (1 - ratio)
+    terms = (1 - ratio**n_steps) / (1 - ratio) if ratio < 1 else n_steps
     first = (1 - beta_1) / (1 - beta_1**n_steps)
     second = (1 - beta_2) / (1 - beta_2**n_steps)
     return float(first * np.sqrt(terms / second) * last)
